@@ -1,0 +1,66 @@
+# make study   set up, run the small study on all cores, print its numbers and where everything is
+# make plan    set up, write the compute plan of the paper's study
+# make test    set up, run every check and test
+# make clean   remove results
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+CORES ?= all
+CONFIG ?= config/toy.yaml
+export PATH := $(BIN):$(PATH)
+
+.PHONY: help setup study plan test lint unit clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "plmscale needs Python 3.11 or later; found " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
+	echo "Setting up $(VENV); this takes a minute or two."
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1" || true
+	# Bytecode is compiled now: without it every training process would spend 10 s on it where PYTHONDONTWRITEBYTECODE is set.
+	if [ -x $(BIN)/uv ]; then
+	  UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[test]'
+	else
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	fi
+	touch $@
+
+# The lock is held by every process of the study: one that outlived a kill still holds it. So behind it, a lock that
+# Snakemake left is stale.
+study: setup
+	@mkdir -p .snakemake
+	exec 9> .snakemake/study.lock
+	flock --nonblock 9 || { echo "A study runs in this folder already. Wait for it, or stop it." >&2; exit 1; }
+	run="snakemake --configfile $(CONFIG) --cores $(CORES)"
+	if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ]; then $$run --unlock --quiet all; fi
+	$$run --quiet all
+	$$run --report results/report.html --quiet all
+	cat results/summary.txt
+	printf '\nreport   results/report.html\ntables   results/tables/\nfigures  results/figures/\n'
+
+plan: setup
+	@snakemake --cores 1 --quiet all plan
+
+test: setup lint unit
+
+lint: setup
+	@ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow
+	pyright --pythonpath $(BIN)/python
+	snakemake --lint
+
+unit: setup
+	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadgroup
+
+clean:
+	rm -rf results .snakemake

@@ -1,0 +1,37 @@
+# How large a protein language model, on how many tokens, for a compute budget?
+# Rules say what depends on what; workflow/scripts open files; the package plmscale computes.
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: workflow.source_path("config/config.yaml")
+
+
+report: "workflow/report/workflow.rst"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/data.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/analysis.smk"
+include: "workflow/rules/plan.smk"
+
+
+onstart:
+    progress.watch(plan.workloads(STUDY, COUNTED), folder=Path("results/runs"))
+
+
+rule all:
+    """The whole study: every run, fit, table and figure."""
+    default_target: True
+    input:
+        "results/summary.txt",
+        rules.tables.output,
+        rules.figures.output,
+
+
+rule runs:
+    """Every cell trained, nothing analysed."""
+    input:
+        rules.collect_runs.input.runs,

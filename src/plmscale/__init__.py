@@ -1,0 +1,3 @@
+"""Compute-optimal studies of protein language models."""
+
+__version__ = "0.1.0"

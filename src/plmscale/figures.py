@@ -1,0 +1,252 @@
+"""The figures of a finished study. Figures 1 to 3 are those of Serrano et al. 2024 (arXiv 2406.07249)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from .catalog import figure_names
+from .curves import Curve
+from .figure_style import (
+    OKABE_ITO,
+    SCHEDULE_TITLES,
+    SetMarks,
+    SizeScale,
+    empty,
+    footnote,
+    legend_above,
+    legend_below,
+    line_entry,
+    log_ticks,
+    panels,
+    save,
+    sentence,
+    style,
+)
+from .fits import Fit
+from .formats import NO_FIT, STATUS_WORDS, number, verdict, with_interval
+from .grid import count_params
+from .law_figures import compute_optimal, parametric_fit
+from .outcomes import outcomes
+from .results import Results
+
+HEADROOM = 0.4
+"""What a loss axis shows above the unigram entropy, as a share of the way from there down to the lowest loss."""
+
+ROOM_FOR_SENTENCE = 0.4
+"""Share of a panel's height that a sentence at its top takes."""
+
+UNIGRAM: dict[str, Any] = {"color": "0.3", "lw": 0.9, "ls": (0, (4, 3))}
+NOT_FITTED: dict[str, Any] = {"color": "black", "lw": 1.0, "ls": (0, (1, 1.5))}
+"""Lines of what guessing by frequency gives, and of the part of the envelope that no fit uses."""
+
+
+def write_figures(results: Results, folder: Path) -> None:
+    """Write every figure that the study's schedules call for (`plmscale.catalog.figure_names`) as .svg, .pdf and .png.
+
+    Parameters
+    ----------
+    results : Results
+    folder : Path
+        Made if absent. Each file is written atomically; the same results give the same bytes.
+    """
+    sizes = SizeScale(count_params(model) for model in results.study.models)
+    for name in figure_names(set(results.schedules)):
+        draw = DRAWERS.get(name) or partial(loss_vs_flops, schedule=name.removeprefix("loss_vs_flops_"))
+        with style():
+            save(draw(results, sizes), folder, name=name)
+
+
+def set_marks(results: Results) -> SetMarks:
+    """Markers of the sets that models are trained on."""
+    return SetMarks([subset.name for subset in results.study.subsets if subset.train])
+
+
+def loss_vs_flops(results: Results, sizes: SizeScale, *, schedule: str) -> Figure:
+    """Figures 1 and 2: smoothed loss of every run against training FLOPs, and the envelope of the lowest loss."""
+    figure, ((ax,),) = panels(1, 1, height=4.4)
+    curves = [c for c in results.curves if c.schedule == schedule and c.flops.size]
+    fit = results.fits.get("envelope", {}).get(schedule, NO_FIT)
+    ax.set_title(SCHEDULE_TITLES[schedule])
+    if not curves:
+        empty(ax, "No run of this schedule has an evaluation.")
+        return figure
+    marks = set_marks(results)
+    for curve in curves:
+        colour = sizes[curve.n_params]
+        ax.plot(curve.flops, curve.raw_loss, ".", ms=2, color=colour, alpha=0.3, mew=0, rasterized=True)
+        ax.plot(curve.flops, curve.loss, color=colour, lw=1.1, zorder=3)
+        end = (curve.flops[-1:], curve.loss[-1:])
+        ax.plot(*end, marks[curve.subset], color=colour, ms=4.5, mec="white", mew=0.5, zorder=6)
+    lines = _draw_envelope(ax, fit)
+    notes = _loss_axis(ax, curves, entropy=results.stats["unigram_entropy"])
+    unigram = f"unigram entropy, {results.stats['unigram_entropy']:.3f} nats"
+    sizes.legend(figure, [ax])
+    legend_above(figure, marks.handles())
+    legend_below(ax, [*lines, line_entry(label=unigram, **UNIGRAM)], columns=2)
+    ends = "Markers: ends of runs, by training set."
+    footnote(figure, [f"Envelope, {_exponents(fit) or verdict(fit)}", " ".join([ends, *notes])])
+    return figure
+
+
+def _draw_envelope(ax: Axes, fit: Fit) -> list[Line2D]:
+    """The lowest loss at each budget, black where its size is an optimum among smaller and larger ones."""
+    used = [(row["flops"], row["loss"], True) for row in fit.points]
+    left_out = [(row["flops"], row["loss"], False) for row in fit.excluded if row.get("loss") is not None]
+    rows = sorted(used + left_out)
+    if not rows:
+        return []
+    flops, loss, counted = (np.array(column) for column in zip(*rows, strict=True))
+    # Dotted, so that the runs that it follows stay visible.
+    ax.plot(flops, np.where(counted, np.nan, loss), zorder=5, **NOT_FITTED)
+    ax.plot(flops, np.where(counted, loss, np.nan), color="black", lw=1.5, zorder=5)
+    handles = []
+    if used:
+        handles.append(line_entry(color="black", label="envelope"))
+    if left_out:
+        handles.append(line_entry(label="envelope, not fitted", **NOT_FITTED))
+    return handles
+
+
+def _exponents(fit: Fit) -> str:
+    """Status and exponents, with the caveat where there is one; empty without numbers."""
+    found = {key: fit.estimates[key] for key in ("a", "b") if key in fit.estimates}
+    if not found or any(one.value is None for one in found.values()):
+        return ""
+    caveat = "" if fit.status == "identified" else f" {fit.reason}"
+    law = ", ".join(f"{key} = {with_interval(one)}" for key, one in found.items())
+    return f"{STATUS_WORDS[fit.status]}: {law}.{caveat}"
+
+
+def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float) -> list[str]:
+    """Limits that show where models differ, and the unigram entropy as a line. Returns what a reader must be told."""
+    lowest = min(float(np.nanmin(curve.loss)) for curve in curves)
+    bottom = min(lowest, entropy)
+    drop = max(entropy - lowest, max(float(curve.loss[-1]) for curve in curves) - bottom, 0.02)
+    top = max(entropy, bottom + drop) + HEADROOM * drop
+    visible = [curve.flops[curve.loss <= top] for curve in curves]
+    shown = np.concatenate([flops for flops in visible if flops.size])
+    ax.set_ylim(bottom - 0.06 * drop, top)
+    if shown.max() > shown.min():
+        ax.set_xlim(shown.min() / 1.15, shown.max() * 1.15)
+    ax.set_xscale("log")
+    log_ticks(ax.xaxis)
+    ax.axhline(entropy, zorder=2, **UNIGRAM)
+    ax.set_xlabel("C (training FLOPs)")
+    ax.set_ylabel("Loss (nats per masked token)")
+    start = max(curve.initial_loss for curve in curves)
+    if start <= top:
+        return []
+    return [f"The axis is cut: runs start at up to {number(start)} nats, above {top:.2f} nothing is shown."]
+
+
+def plateau(results: Results, sizes: SizeScale) -> Figure:
+    """Figure 3: FLOPs to reach levels of the plateau against size, one panel per schedule."""
+    del sizes  # size is the horizontal axis here
+    schedules = results.schedules
+    figure, (row,) = panels(1, len(schedules), height=4.0)
+    drawn, caveats = False, []
+    for ax, schedule in zip(row, schedules, strict=True):
+        fit = results.fits.get("plateau", {}).get(schedule, NO_FIT)
+        ax.set_title(SCHEDULE_TITLES[schedule])
+        drawn = _plateau_panel(ax, fit) or drawn
+        if fit.status == "weakly_identified":
+            caveats.append(f"{schedule}, {verdict(fit)}")
+    footnote(figure, caveats)
+    if drawn:
+        legend_above(figure, [line_entry(label="power law"), line_entry(label="straight line", lw=0.7, ls=":")])
+    return figure
+
+
+def _plateau_panel(ax: Axes, fit: Fit) -> bool:
+    """Points per run and level; lines only where the fit stands. Returns whether there is a line."""
+    if not fit.points:
+        empty(ax, f"Plateau {verdict(fit)}")
+        return False
+    has_numbers = fit.status in ("identified", "weakly_identified")
+    drawn, handles = False, []
+    for i, level in enumerate(fit.details["levels"]):
+        colour, marker = OKABE_ITO[i % len(OKABE_ITO)], "os^Dv"[i % 5]
+        points = [point for point in fit.points if point["level"] == level["level"]]
+        sizes, flops = ([point[key] for point in points] for key in ("n_params", "flops"))
+        handles += ax.plot(
+            sizes, flops, marker, color=colour, ms=4.5, mew=0, alpha=0.75, label=_level_label(level, fit)
+        )
+        if has_numbers and level["loglog"]:
+            ax.plot(*_line(level["loglog"]), color=colour, lw=1.5)
+            ax.plot(*_line(level["linear"]), color=colour, lw=0.7, ls=":")
+            drawn = True
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.margins(0.1)
+    ax.set_xlabel("N (parameters)")
+    ax.set_ylabel("C to reach the level (FLOPs)")
+    legend_below(ax, handles, title="Share of the way to the plateau")
+    if not has_numbers:
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, low * (high / low) ** (1 / (1 - ROOM_FOR_SENTENCE)))
+        sentence(ax, f"Plateau {verdict(fit)}", top=True)
+    log_ticks(ax.xaxis, prefixes=True)
+    log_ticks(ax.yaxis)
+    return drawn
+
+
+def _level_label(level: Mapping[str, Any], fit: Fit) -> str:
+    share = f"{100 * level['level']:g}"
+    exponent = fit.estimates.get(f"exponent_{share}")
+    law = f": C ∝ N^{with_interval(exponent)}" if exponent and exponent.value is not None else ""
+    return f"{share} %, {level['target_loss']:.3f} nats{law}"
+
+
+def _line(line: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a line inside the data; a straight line may fall below zero, which a logarithmic axis cannot show."""
+    sizes, flops = (np.array([point[key] for point in line["line"]], dtype=float) for key in ("n_params", "flops"))
+    return sizes, np.where(flops > 0, flops, np.nan)
+
+
+def holdout_perplexity(results: Results, sizes: SizeScale) -> Figure:
+    """Perplexity of every finished run on the holdout, against its training FLOPs."""
+    table, marks = outcomes(results), set_marks(results)
+    figure, (row,) = panels(1, len(results.schedules), height=3.8, sharey=True)
+    unigram = float(np.exp(results.stats["unigram_entropy"]))
+    any_run = False
+    for ax, schedule in zip(row, results.schedules, strict=True):
+        ax.set_title(SCHEDULE_TITLES[schedule])
+        rows = table.loc[(table["schedule"] == schedule) & table["holdout_perplexity"].notna()]
+        if rows.empty:
+            ax.set_xticks([])
+            sentence(ax, "No run of this schedule was evaluated on the holdout.", top=True)
+            continue
+        any_run = True
+        for n_params, own in rows.sort_values("flops").groupby("n_params"):
+            colour = sizes[float(n_params)]  # type: ignore[arg-type]
+            ax.plot(own["flops"], own["holdout_perplexity"], color=colour, lw=0.6, alpha=0.5)
+            for one in own.to_dict("records"):
+                x, y = [one["flops"]], [one["holdout_perplexity"]]
+                ax.plot(x, y, marks[one["subset"]], color=colour, ms=5.5, mec="white", mew=0.5)
+        ax.set_xscale("log")
+        log_ticks(ax.xaxis)
+    for ax in row:
+        ax.axhline(unigram, **UNIGRAM)
+        ax.set_xlabel("C (training FLOPs)")
+        ax.margins(y=0.12)
+    row[0].set_ylabel("Holdout perplexity")
+    if any_run:
+        sizes.legend(figure, row)
+    line = line_entry(label=f"unigram perplexity, {unigram:.2f}", **UNIGRAM)
+    legend_above(figure, [*(marks.handles() if any_run else []), line])
+    return figure
+
+
+DRAWERS: dict[str, Callable[[Results, SizeScale], Figure]] = {
+    "plateau": plateau,
+    "compute_optimal": compute_optimal,
+    "parametric_fit": parametric_fit,
+    "holdout_perplexity": holdout_perplexity,
+}
+"""The figures of `plmscale.catalog.FIGURES` besides the one per schedule."""

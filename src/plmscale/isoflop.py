@@ -1,0 +1,200 @@
+"""Approach 2 of Hoffmann et al. 2022: at equal compute, loss against size is a valley; its floor is the optimal size.
+
+A parabola in log size is read off at several budgets. Its vertex counts only inside the sizes seen, with both rims of
+the valley above the floor by more than the noise. The parabola is an approximation: on wide or lop-sided ranges of
+sizes its vertex is biased even without noise, while the exponent is not affected by a constant bias.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from .budgets import no_sizes, optimal_sizes
+from .curves import Curve, usable
+from .envelope import Grid, read_off
+from .fits import Estimate, Fit, FitSettings, withheld
+from .laws import constrained_exponent, power_law
+from .uncertainty import (
+    NOISE_SIGMAS,
+    Verdict,
+    curve_warnings,
+    estimate,
+    exponent_verdict,
+    failed_share,
+    resamples,
+)
+
+Array = NDArray[np.float64]
+
+KEYS = ("a", "b", "n_prefactor", "d_prefactor", "a_plus_b", "a_constrained", "b_constrained")
+# Three points are on a parabola whatever they are; a fourth can contradict it.
+MIN_SIZES_PER_BUDGET = 4
+# A line through two vertices has no residual.
+MIN_BUDGETS = 3
+# Sizes on either side of the best one that the parabola of a fit goes through. Valleys are lop-sided: with all of a
+# 64-fold range of sizes the exponent of a known law (0.538) came out as 0.497, its interval excluding the truth.
+WINDOW = 2
+
+
+class Valley(NamedTuple):
+    """Vertex of the parabola of loss in log size; `reason` is empty if the vertex counts."""
+
+    n_params: float
+    loss: float
+    curvature: float
+    reason: str
+
+
+def parabola_vertex(n_params: ArrayLike, loss: ArrayLike, *, noise: float = 0.0) -> Valley:
+    """Floor of the valley of loss over log size.
+
+    Parameters
+    ----------
+    n_params, loss : array_like, shape (n,)
+        Sizes and losses (nats) at equal compute; a size may have several runs.
+    noise : float
+        Standard deviation of a loss, nats.
+
+    Returns
+    -------
+    Valley
+        With the reason if there is no optimum: too few sizes, no minimum, one beyond the sizes, or within the noise.
+
+    Examples
+    --------
+    >>> round(parabola_vertex([1e6, 2e6, 4e6, 8e6], [2.4, 2.1, 2.0, 2.1]).n_params / 1e6, 2)
+    4.13
+    """
+    x, y = np.log(np.asarray(n_params, dtype=float)), np.asarray(loss, dtype=float)
+    if (n_sizes := len(np.unique(x))) < MIN_SIZES_PER_BUDGET:
+        return Valley(np.nan, np.nan, np.nan, f"{n_sizes} sizes at this budget, a valley needs {MIN_SIZES_PER_BUDGET}")
+    centre = float(x.mean())
+    curvature, slope, level = np.linalg.lstsq(np.vander(x - centre, 3), y, rcond=None)[0]
+    if curvature <= 0:
+        return Valley(np.nan, np.nan, float(curvature), "loss has no minimum in size")
+    offset = -slope / (2 * curvature)
+    floor = float(level + slope * offset / 2)
+    rims = [curvature * (end - centre - offset) ** 2 for end in (x.min(), x.max())]
+    reason, vertex = "", float(np.exp(np.clip(offset + centre, -700, 700)))
+    if offset + centre <= x.min():
+        reason = "vertex at or below the smallest size"
+    elif offset + centre >= x.max():
+        reason = "vertex at or above the largest size"
+    elif min(rims) <= NOISE_SIGMAS * noise:
+        reason = "a rim of the valley is not above its floor by more than the noise"
+    if reason.startswith("vertex"):
+        vertex = floor = float("nan")
+    return Valley(vertex, floor, float(curvature), reason)
+
+
+def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSettings) -> Fit:
+    """Fit N_opt and D_opt as power laws of C to the IsoFLOP valleys. Signature of `plmscale.fits.FitFunction`.
+
+    Estimates as in the envelope, without the fit over all points. `details["profiles"]` holds every budget with the
+    runs read off there and its vertex. Intervals: bootstrap over runs.
+    """
+    kept, excluded = usable(curves)
+    if not kept:
+        return _not_possible("failed", "there is no usable run.", excluded, settings=settings)
+    grid = read_off(kept, n_points=settings.n_envelope)
+    n_seen = np.array([len(np.unique(grid.sizes[seen])) for seen in np.isfinite(grid.losses).T])
+    common = np.flatnonzero(n_seen >= MIN_SIZES_PER_BUDGET)
+    if common.size < settings.n_isoflop:
+        reason = f"no range of FLOPs in which {MIN_SIZES_PER_BUDGET} sizes were evaluated (at most {n_seen.max()})."
+        return _not_possible("not_identified", reason, excluded, settings=settings)
+    chosen = common[np.unique(np.linspace(0, common.size - 1, settings.n_isoflop).round().astype(int))]
+    budgets = Grid(grid.flops[chosen], grid.sizes, grid.losses[:, chosen], grid.tokens[:, chosen], grid.noise)
+    profiles = _profiles(budgets, np.arange(len(kept)))
+    draws = resamples(len(kept), n=settings.n_bootstrap, rng=rng)
+    table = np.array([_laws(_profiles(budgets, draw)) for draw in draws])
+    values = _laws(profiles)
+    estimates = {key: estimate(values[i], table[:, i]) for i, key in enumerate(KEYS)}
+    verdict = _verdict(profiles, estimates, failed=failed_share(table[:, 0]))
+
+    def sizes_at(flops: float) -> tuple[float, Array]:
+        return values[2] * flops ** values[0], table[:, 2] * flops ** table[:, 0]
+
+    sizes = optimal_sizes(sizes_at, curves=kept, settings=settings) if verdict.has_numbers else no_sizes(settings)
+    details = {
+        "warnings": curve_warnings(kept),
+        "noise": grid.noise,
+        "failed_resamples": failed_share(table[:, 0]),
+        "profiles": [profile | {"runs": _runs(budgets, i, kept)} for i, profile in enumerate(profiles)],
+        "optimal_sizes": sizes,
+    }
+    points = [profile for profile in profiles if not profile["reason"]]
+    left_out = [profile for profile in profiles if profile["reason"]]
+    result = Fit("isoflop", verdict.status, verdict.reason, estimates, points, [*excluded, *left_out], details)
+    return result if verdict.has_numbers else withheld(result)
+
+
+def _profiles(grid: Grid, runs: NDArray[np.intp]) -> list[dict[str, Any]]:
+    """Per budget the vertex through the given runs, with the tokens that the budget buys at that size."""
+    rows = []
+    for i, flops in enumerate(grid.flops):
+        seen = runs[np.isfinite(grid.losses[runs, i])]
+        near = _window(grid.sizes[seen], grid.losses[seen, i])
+        valley = parabola_vertex(grid.sizes[seen][near], grid.losses[seen, i][near], noise=grid.noise)
+        tokens = None
+        if not valley.reason:
+            order = seen[np.argsort(grid.sizes[seen])]
+            sizes, first = np.unique(grid.sizes[order], return_index=True)
+            log_tokens = np.log(grid.tokens[order[first], i])
+            tokens = float(np.exp(np.interp(np.log(valley.n_params), np.log(sizes), log_tokens)))
+        rows.append({"flops": float(flops), "n_params": valley.n_params, "n_tokens": tokens, "loss": valley.loss})
+        rows[-1] |= {"curvature": valley.curvature, "n_runs": int(seen.size), "reason": valley.reason}
+    return rows
+
+
+def _window(sizes: Array, losses: Array) -> NDArray[np.bool_]:
+    """Runs whose size is among the WINDOW sizes on either side of the one with the lowest mean loss."""
+    distinct, index = np.unique(sizes, return_inverse=True)
+    if distinct.size == 0:
+        return np.zeros(0, dtype=bool)
+    best = int(np.argmin(np.bincount(index, losses) / np.bincount(index)))
+    return np.abs(index - best) <= WINDOW
+
+
+def _laws(profiles: Sequence[dict[str, Any]]) -> list[float]:
+    """Values of KEYS; NaN where too few budgets have a vertex."""
+    good = [profile for profile in profiles if not profile["reason"]]
+    if len(good) < MIN_BUDGETS:
+        return [float("nan")] * len(KEYS)
+    flops = [profile["flops"] for profile in good]
+    size = power_law(flops, [profile["n_params"] for profile in good])
+    tokens = power_law(flops, [profile["n_tokens"] for profile in good])
+    a, b = size.exponent, tokens.exponent
+    constrained = constrained_exponent(a, b)
+    return [a, b, size.prefactor, tokens.prefactor, a + b, constrained, 1 - constrained]
+
+
+def _verdict(profiles: Sequence[dict[str, Any]], estimates: dict[str, Estimate], *, failed: float) -> Verdict:
+    reasons = [profile["reason"] for profile in profiles if profile["reason"]]
+    n_good = len(profiles) - len(reasons)
+    if n_good < MIN_BUDGETS:
+        return Verdict(
+            "not_identified",
+            f"{n_good} of {len(profiles)} budgets have an interior optimum, the law needs {MIN_BUDGETS}; most often: "
+            f"{max(set(reasons), key=reasons.count)}.",
+        )
+    return exponent_verdict("a", estimates, failed=failed)
+
+
+def _runs(grid: Grid, budget: int, curves: Sequence[Curve]) -> list[dict[str, Any]]:
+    seen = np.flatnonzero(np.isfinite(grid.losses[:, budget]))
+    return [
+        {
+            "run": curves[i].run,
+            "n_params": curves[i].n_params,
+            "n_tokens": float(grid.tokens[i, budget]),
+            "loss": float(grid.losses[i, budget]),
+        }
+        for i in map(int, seen)
+    ]
+
+
+def _not_possible(status: Any, reason: str, excluded: list[dict[str, str]], *, settings: FitSettings) -> Fit:
+    details = {"warnings": [], "profiles": [], "optimal_sizes": no_sizes(settings)}
+    return Fit("isoflop", status, reason, {key: Estimate(None) for key in KEYS}, (), excluded, details)

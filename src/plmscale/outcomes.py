@@ -1,0 +1,110 @@
+"""What came of every cell: one row each, for tables, figures and summary."""
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from .curves import Curve
+from .formats import is_missing
+from .grid import Cell, count_params, grid, train_flops
+from .plan import plan
+from .results import Results
+
+
+def counted_tokens(results: Results) -> dict[str, int]:
+    """Exact tokens of one pass over each set of the study."""
+    return {name: int(counts["n_tokens"]) for name, counts in results.subsets.items()}
+
+
+def outcomes(results: Results) -> pd.DataFrame:
+    """One row per cell of the study, in the order of the grid.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Identity (`run`, `model`, `subset`, `schedule`, `seed`); `status` and `reason`; `n_params`, `n_tokens` seen,
+        `tokens_per_param`, `flops` by the study's convention; `final_loss`, the smoothed loss at the last evaluation,
+        `holdout_loss` (both nats per masked token) and `holdout_perplexity`; `lr_fraction_end`; `seconds` of training
+        over all attempts; `resumed`, how often the run was taken up again; `world`, its devices. None where a run did
+        not get so far; a cell without a record has status "missing".
+    """
+    records = {Cell.from_json(record["cell"]).path: record for record in results.records}
+    curves = {curve.run: curve for curve in results.curves}
+    convention = results.study.config.analysis.flops
+    rows = []
+    for cell in grid(results.study):
+        identity = {"run": cell.path, "model": cell.model.name, "subset": cell.subset}
+        identity |= {"schedule": cell.schedule, "seed": cell.seed}
+        outcome = _outcome(cell, records.get(cell.path), curves.get(cell.path), convention=convention)
+        rows.append(identity | outcome)
+    # Objects: whole numbers stay whole beside missing ones.
+    return pd.DataFrame(rows, dtype=object)
+
+
+def _outcome(cell: Cell, record: dict[str, Any] | None, curve: Curve | None, *, convention: str) -> dict[str, Any]:
+    n_params, record = count_params(cell.model), record or {"status": "missing", "reason": "there is no run record"}
+    n_tokens, holdout = record.get("n_tokens"), record.get("holdout") or {}
+    flops = None
+    if n_tokens is not None:
+        flops = train_flops(
+            cell.model,
+            n_tokens,
+            convention=convention,
+            max_length=cell.max_length,
+            squared_lengths=record["squared_lengths"],
+        )
+    seen = curve is not None and curve.flops.size > 0
+    return {
+        "status": record["status"],
+        "reason": record.get("reason"),
+        "n_params": n_params,
+        "n_tokens": n_tokens,
+        "tokens_per_param": None if n_tokens is None else n_tokens / n_params,
+        "flops": flops,
+        "final_loss": float(curve.loss[-1]) if curve is not None and seen else None,
+        "holdout_loss": holdout.get("loss"),
+        "holdout_perplexity": holdout.get("perplexity"),
+        "lr_fraction_end": curve.lr_fraction_end if curve is not None and seen else None,
+        "seconds": record.get("seconds"),
+        "resumed": None if n_tokens is None else len(record["resumed_at_steps"]),
+        "world": None if n_tokens is None else record["allocation"]["world"],
+    }
+
+
+def planned_and_actual(results: Results) -> pd.DataFrame:
+    """Planned and actual cost: one row per cell, then sums per schedule and for the study.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `planned_hours` is the plan's time from start to end of the job, start-up included; `actual_hours` the time
+        spent in training steps, over all attempts. Device-hours are hours × devices. `ratio` is actual ÷ planned
+        device-hours; in a sum, over the cells that have both. Rows of sums have `model` "all".
+    """
+    planned = plan(results.study, counted_tokens(results))
+    done = outcomes(results)
+    # Both have one row per cell, in the order of the grid.
+    table = done[["run", "model", "subset", "schedule", "seed", "status"]].assign(
+        planned_devices=planned["nodes"] * planned["devices_per_node"],
+        actual_devices=done["world"],
+        planned_hours=planned["hours"],
+        actual_hours=done["seconds"].astype(float) / 3600,
+        planned_device_hours=planned["device_hours"],
+    )
+    table["actual_device_hours"] = table["actual_hours"] * table["actual_devices"].astype(float)
+    table["ratio"] = table["actual_device_hours"] / table["planned_device_hours"]
+    cells = table.to_dict("records")
+    sums = [_sum([cell for cell in cells if cell["schedule"] == name], name) for name in results.schedules]
+    rows = [*cells, *sums, _sum(cells, "study")]
+    return pd.DataFrame(rows, columns=table.columns, dtype=object)
+
+
+def _sum(cells: Sequence[Mapping[Hashable, Any]], name: str) -> dict[str, Any]:
+    timed = [cell for cell in cells if not is_missing(cell["actual_device_hours"])]
+    row: dict[str, Any] = {"run": "sum", "model": "all", "schedule": name}
+    row |= {key: sum(float(cell[key]) for cell in cells) for key in ("planned_hours", "planned_device_hours")}
+    if not timed:
+        return row
+    row |= {key: sum(float(cell[key]) for cell in timed) for key in ("actual_hours", "actual_device_hours")}
+    return row | {"ratio": row["actual_device_hours"] / sum(float(cell["planned_device_hours"]) for cell in timed)}

@@ -1,0 +1,113 @@
+"""Reading files once, in blocks: compression told by the first bytes, a checksum on the way.
+
+Decompression in a thread was tried and left out: beside a parser that holds the interpreter lock it gained no time.
+"""
+
+from collections.abc import Iterator
+from hashlib import sha256
+from typing import IO, cast
+
+from isal import igzip_lib
+
+_IsalError = cast(type[Exception], igzip_lib.IsalError)  # isal's stubs declare an instance
+_GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_OTHER_ARCHIVES = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
+
+
+class DamagedStream(Exception):
+    """A compressed stream that cannot be read to its end. The message continues "the file ..."."""
+
+
+class UnsupportedCompression(Exception):
+    """A file compressed in a way that is not read here. The message is the name of the way."""
+
+
+class HashedFile:
+    """A file that is read once from its beginning, and what was read of it.
+
+    Attributes
+    ----------
+    n_bytes : int
+        Bytes read so far.
+    digest
+        SHA-256 of these bytes.
+    """
+
+    def __init__(self, raw: IO[bytes]) -> None:
+        self._raw = raw
+        self.n_bytes = 0
+        self.digest = sha256()
+
+    def read(self, size: int) -> bytes:
+        """Read up to `size` bytes; nothing only at the end of the file."""
+        data = self._raw.read(size)
+        self.n_bytes += len(data)
+        self.digest.update(data)
+        return data
+
+
+def decompressed(source: HashedFile, *, block_size: int) -> Iterator[bytes]:
+    """Yield the text of a plain, gzip or zstd file in blocks of at most about `block_size` bytes, none of them empty.
+
+    Raises
+    ------
+    DamagedStream
+        If the stream ends too early or fails its checksum. All text before is yielded first.
+    UnsupportedCompression
+        If it is neither plain nor gzip nor zstd.
+    """
+    first = source.read(max(block_size, 8))
+    for magic, kind in _OTHER_ARCHIVES.items():
+        if first.startswith(magic):
+            raise UnsupportedCompression(kind)
+    if first.startswith(_GZIP):
+        yield from _gunzipped(first, source, block_size)
+    elif first.startswith(_ZSTD):
+        yield from _unzstd(first, source, block_size)
+    else:
+        while first:
+            yield first
+            first = source.read(block_size)
+
+
+def _gunzipped(first: bytes, source: HashedFile, block_size: int) -> Iterator[bytes]:
+    """Inflate all members of a gzip file (bgzip and `cat a.gz b.gz` write several). Checks each member's CRC."""
+    packed = first
+    while packed:
+        member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        while not member.eof:
+            if member.needs_input and not packed and not (packed := source.read(block_size)):
+                raise DamagedStream("ends in the middle of the compressed stream")
+            try:
+                block = member.decompress(packed if member.needs_input else b"", block_size)
+            except _IsalError as error:
+                raise DamagedStream(f"is damaged in the compressed stream ({error})") from error
+            packed = b""
+            if block:
+                yield block
+        # Some tools pad the file with zeros after the last member (RFC 1952 allows the reader to skip them).
+        packed = member.unused_data.lstrip(b"\0")
+        while not packed and (more := source.read(block_size)):
+            packed = more.lstrip(b"\0")
+
+
+def _unzstd(first: bytes, source: HashedFile, block_size: int) -> Iterator[bytes]:
+    import pyarrow as pa  # only zstd files pay for this import
+
+    class Rest:
+        closed, mode = False, "rb"
+        head = first
+
+        def read(self, size: int) -> bytes:
+            data, self.head = self.head[:size], self.head[size:]
+            return data or source.read(size)
+
+        def close(self) -> None: ...
+
+    stream = pa.CompressedInputStream(pa.PythonFile(Rest(), mode="r"), "zstd")
+    try:
+        while block := stream.read(block_size):
+            yield block
+    except OSError as error:
+        what = "ends in the middle of the compressed stream" if "runcated" in str(error) else f"is damaged ({error})"
+        raise DamagedStream(what) from error

@@ -1,0 +1,135 @@
+"""A finished study in a few lines of plain text, every word of it chosen by the numbers."""
+
+import math
+import textwrap
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from .files import atomic
+from .fits import Fit
+from .formats import FIT_TITLES, STATUS_WORDS, balance, growth, number, short, verdict, with_interval
+from .law_tables import fits_of
+from .outcomes import outcomes, planned_and_actual
+from .results import Results
+
+LINE = 115
+"""Longest line in characters."""
+
+HEADLINES = {
+    "kaplan": {"alpha_N": "α_N = {}", "alpha_D": "α_D = {}"},
+    "plateau": {"plateau_loss": "Plateau at {} nats", "exponent_100": "FLOPs to reach it ~ N^{}"},
+}
+"""What is said of the laws that give no optimal size at every budget."""
+
+
+def write_summary(results: Results, path: Path) -> None:
+    """Write `summary_text` to `path`, atomically."""
+    with atomic(path) as partial:
+        partial.write_text(summary_text(results), encoding="utf-8")
+
+
+def summary_text(results: Results) -> str:
+    """What was trained, what it says per schedule, the best perplexity, and the cost against the plan.
+
+    Returns
+    -------
+    str
+        Lines of at most `LINE` characters.
+    """
+    table, cost = outcomes(results), planned_and_actual(results)
+    total = cost.to_dict("records")[-1]
+    lines = ["What was trained", *_trained(results, table, total), *_failures(table)]
+    for schedule in results.schedules:
+        lines += ["", f"Learning rate: {schedule}", *_laws(fits_of(results, schedule))]
+    lines += ["", "Holdout", *_holdout(results, table), "", "Cost", *_cost(results, cost)]
+    return "\n".join(lines) + "\n"
+
+
+def _paragraph(text: str) -> list[str]:
+    return textwrap.wrap(text, LINE, initial_indent="  ", subsequent_indent="    ")
+
+
+def _trained(results: Results, table: pd.DataFrame, total: dict[str, Any]) -> list[str]:
+    rows = table.to_dict("records")
+    sizes, done = sorted({row["n_params"] for row in rows}), sum(row["status"] == "done" for row in rows)
+    tokens, flops = (sum(float(row[key] or 0) for row in rows) for key in ("n_tokens", "flops"))
+    hours = total["actual_device_hours"]
+    spent = "" if _absent(hours) else f", {number(float(hours))} device-hours"
+    span = f"{len(sizes)} sizes, {short(sizes[0])} to {short(sizes[-1])} parameters" if len(sizes) > 1 else "one size"
+    sets = [s.name for s in results.study.subsets if s.train]
+    return [
+        *_paragraph(f"{done} of {len(table)} runs finished: {span}, on {', '.join(sets)}."),
+        *_paragraph(
+            f"{short(tokens)} tokens seen, {number(flops)} training FLOPs "
+            f"(convention {results.study.config.analysis.flops}){spent}."
+        ),
+    ]
+
+
+def _failures(table: pd.DataFrame) -> list[str]:
+    failed = table.loc[table["status"] != "done"]
+    lines = [line for row in failed.head(3).to_dict("records") for line in _paragraph(_failure(row))]
+    more = Counter(failed["status"].tolist()[3:])
+    return lines + [f"  and {n} more {status}" for status, n in more.items()]
+
+
+def _failure(row: dict[str, Any]) -> str:
+    return f"{row['run']} {row['status']}: {row['reason'] or 'no reason recorded'}."
+
+
+def _laws(fits: dict[str, Fit]) -> list[str]:
+    lines = []
+    for name, fit in fits.items():
+        size, tokens = fit.estimates.get("a"), fit.estimates.get("b")
+        if size is None or tokens is None or size.value is None or tokens.value is None:
+            lines += _paragraph(f"{FIT_TITLES[name]}, {verdict(fit)}{_headline(name, fit)}")
+            continue
+        caveat = "" if fit.status == "identified" else f" {fit.reason}"
+        lines += _paragraph(
+            f"{FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: N_opt ~ C^{with_interval(size)}, {growth(size)}; "
+            f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}.{caveat}"
+        )
+    return lines
+
+
+def _headline(name: str, fit: Fit) -> str:
+    """The numbers of a law without a and b, where it has them."""
+    if fit.status not in ("identified", "weakly_identified"):
+        return ""
+    words = HEADLINES.get(name, {}).items()
+    known = [text.format(with_interval(fit.estimates[key])) for key, text in words if key in fit.estimates]
+    return f" {', '.join(known)}." if known else ""
+
+
+def _holdout(results: Results, table: pd.DataFrame) -> list[str]:
+    unigram = math.exp(results.stats["unigram_entropy"])
+    known = table.loc[table["holdout_perplexity"].notna()]
+    if known.empty:
+        return _paragraph(f"No run was evaluated. Guessing by frequency alone gives a perplexity of {unigram:.2f}.")
+    best = min(known.to_dict("records"), key=lambda row: row["holdout_perplexity"])
+    perplexity = float(best["holdout_perplexity"])
+    better = "below" if perplexity < unigram else "not below"
+    return _paragraph(
+        f"Lowest perplexity {perplexity:.2f}, {best['run']}; {better} the {unigram:.2f} of guessing by frequency alone."
+    )
+
+
+def _cost(results: Results, cost: pd.DataFrame) -> list[str]:
+    total, hardware = cost.to_dict("records")[-1], results.study.config.hardware
+    planned = f"Planned {number(float(total['planned_device_hours']))} device-hours on {hardware.name}"
+    if _absent(total["actual_device_hours"]):
+        return _paragraph(f"{planned}; no run has recorded its time.")
+    ratios = [
+        float(row["ratio"]) for row in cost.to_dict("records") if row["model"] != "all" and not _absent(row["ratio"])
+    ]
+    return _paragraph(
+        f"{planned}, took {number(float(total['actual_device_hours']))} in training steps: "
+        f"{number(float(total['ratio']))} times the plan ({number(min(ratios))} to {number(max(ratios))} by run)."
+    )
+
+
+def _absent(value: Any) -> bool:
+    return value is None or pd.isna(value)

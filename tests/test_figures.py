@@ -1,0 +1,158 @@
+"""Figures: every study gets all of them, the same every time, and they show the numbers of the fits."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+from matplotlib.text import Text
+
+from plmscale.catalog import figure_names
+from plmscale.figure_style import FONT_SIZE, FORMATS, WIDTH, SizeScale, style
+from plmscale.figures import DRAWERS, loss_vs_flops, write_figures
+from plmscale.formats import with_interval
+from plmscale.grid import count_params
+from plmscale.law_figures import chinchilla_of, kaplan_loss, predicted
+from results_data import make_results, make_study, no_learning
+
+SIGNATURES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
+
+
+@pytest.fixture(scope="module")
+def results():
+    return make_results(make_study(widths=("w32", "w48", "w80", "w128", "w192")), diverged=("w32/half/constant/seed0",))
+
+
+@pytest.fixture(scope="module")
+def small():
+    """One schedule, two sizes."""
+    return make_results(make_study(schedules=("constant",), widths=("w32", "w80"), sets=("half", "tenth")))
+
+
+def sizes_of(study) -> SizeScale:
+    return SizeScale(count_params(model) for model in study.study.models)
+
+
+def texts(figure) -> str:
+    return " ".join(" ".join(t.get_text().split()) for t in figure.findobj(Text))
+
+
+def check_files(folder: Path, schedules: set[str]) -> None:
+    names = figure_names(schedules)
+    assert {path.name for path in folder.iterdir()} == {f"{name}.{suffix}" for name in names for suffix in FORMATS}
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        assert content.startswith(SIGNATURES[path.suffix[1:]])
+        if path.suffix == ".png":
+            ink = float((imread(path)[..., :3] < 0.95).any(axis=-1).mean())
+            assert ink > 0.002, f"{path.name} is all but blank"
+        if path.suffix == ".svg":
+            assert b"</text>" in content, path.name
+
+
+def test_figures_of_two_schedules(results, tmp_path):
+    write_figures(results, tmp_path)
+    check_files(tmp_path, {"token_decay", "constant"})
+    svg = (tmp_path / "loss_vs_flops_constant.svg").read_text()
+    # Text stays text, and the exponents are those of the fit.
+    exponent = with_interval(results.fits["envelope"]["constant"].estimates["a"])
+    assert f"a = {exponent}" in svg
+    assert "unigram entropy, 2.900 nats" in svg
+
+
+def test_the_same_results_give_the_same_bytes(small, tmp_path):
+    for folder in ("one", "two"):
+        write_figures(small, tmp_path / folder)
+    for path in (tmp_path / "one").iterdir():
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+    svg = (tmp_path / "one" / "plateau.svg").read_text()
+    assert not re.search(r"<dc:date>|20\d\d-\d\d-\d\d", svg)
+
+
+def test_a_study_with_one_run_has_every_figure(tmp_path):
+    one = make_results(make_study(schedules=("constant",), widths=("w32",), sets=("tenth",)))
+    write_figures(one, tmp_path)
+    check_files(tmp_path, {"constant"})
+
+
+def test_a_study_whose_only_run_diverged_has_every_figure_with_a_sentence(tmp_path):
+    study = make_study(schedules=("constant",), widths=("w32",), sets=("tenth",))
+    diverged = make_results(study, diverged=("w32/tenth/constant/seed0",))
+    write_figures(diverged, tmp_path)
+    check_files(tmp_path, {"constant"})
+    for name, sentence in (("plateau", "there is no"), ("compute_optimal", "No point"), ("parametric_fit", "failed")):
+        assert sentence in (tmp_path / f"{name}.svg").read_text(), name
+
+
+def test_a_schedule_without_a_single_curve_is_an_empty_panel(tmp_path):
+    study = make_study(schedules=("token_decay", "constant"), widths=("w32", "w80"), sets=("tenth",))
+    results = make_results(study, interrupted=("w32/tenth/constant/seed0", "w80/tenth/constant/seed0"))
+    assert "constant" not in results.fits["envelope"]
+    write_figures(results, tmp_path)
+    check_files(tmp_path, {"token_decay", "constant"})
+    assert "No run of this schedule" in (tmp_path / "loss_vs_flops_constant.svg").read_text()
+    assert "No run of this schedule" in (tmp_path / "holdout_perplexity.svg").read_text()
+
+
+def test_laws_that_are_not_identified_are_named_and_not_drawn(tmp_path):
+    barren = make_results(make_study(widths=("w32", "w80", "w192")), law=no_learning)
+    assert {fit.status for fits in barren.fits.values() for fit in fits.values()} <= {"not_identified", "failed"}
+    write_figures(barren, tmp_path)
+    check_files(tmp_path, {"token_decay", "constant"})
+    with style():
+        figure = DRAWERS["compute_optimal"](barren, sizes_of(barren))
+    assert "Envelope: not identified" in texts(figure)
+    assert barren.fits["chinchilla"]["constant"].reason in texts(figure)
+    for ax in figure.axes:
+        assert not [line for line in ax.get_lines() if line.get_linestyle() == "-"]
+
+
+def test_loss_axis_shows_the_entropy_and_the_lowest_loss_but_not_the_start(results):
+    with style():
+        figure = loss_vs_flops(results, sizes_of(results), schedule="token_decay")
+    low, high = figure.axes[0].get_ylim()
+    curves = [curve for curve in results.curves if curve.schedule == "token_decay"]
+    assert low < min(curve.loss.min() for curve in curves)
+    assert 2.9 < high < min(curve.initial_loss for curve in curves)
+    assert "The axis is cut" in texts(figure)
+
+
+def test_no_text_is_smaller_than_eight_points_or_outside_the_page(results):
+    for name, draw in DRAWERS.items():
+        with style():
+            figure = draw(results, sizes_of(results))
+            figure.draw_without_rendering()
+        assert figure.get_figwidth() <= WIDTH
+        page = figure.get_tightbbox()
+        assert page.x0 >= 0 and page.x1 <= figure.get_figwidth(), name
+        assert page.y0 >= 0 and page.y1 <= figure.get_figheight(), name
+        for text in figure.findobj(Text):
+            assert text.get_fontsize() >= FONT_SIZE, (name, text.get_text())
+
+
+def test_predictions_of_chinchilla_are_those_of_the_known_law(results):
+    fit = results.fits["chinchilla"]["token_decay"]
+    assert fit.status in ("identified", "weakly_identified")
+    n_params, loss, law = predicted("chinchilla", fit, optimum=False)
+    n_tokens = np.array([point["n_tokens"] for point in fit.points])
+    # The law that the runs were made by; their noise is 0.003 nats.
+    np.testing.assert_allclose(law, 2.0 + 20.0 * n_params**-0.30 + 60.0 * n_tokens**-0.35, atol=0.006)
+    assert chinchilla_of(fit, optimum=True) is not None
+
+
+def test_kaplan_loss_by_hand():
+    # N = N_c / 100 and D = D_c: (100^(0.1 / 0.2) + 1)^0.2 = 11^0.2.
+    constants = {"alpha_N": 0.1, "alpha_D": 0.2, "log10_N_c": 8.0, "log10_D_c": 7.0}
+    assert kaplan_loss([1e6], [1e7], constants=constants)[0] == pytest.approx(11**0.2, rel=1e-12)
+    huge = {"alpha_N": 0.0063, "alpha_D": 0.0074, "log10_N_c": 400.0, "log10_D_c": 1.0}
+    assert kaplan_loss([1e6], [1e9], constants=huge)[0] == pytest.approx(10 ** (0.0063 * 394), rel=1e-12)
+
+
+def test_sizes_have_colours_in_their_order():
+    scale = SizeScale([1_000_000, 10_000, 100_000, 10_000])
+    assert scale.sizes == [10_000, 100_000, 1_000_000]
+    # Light to dark, so that order survives grey print and colour-blind eyes.
+    lightness = [np.dot(scale[size][:3], (0.2126, 0.7152, 0.0722)) for size in scale.sizes]
+    assert lightness == sorted(lightness, reverse=True)
+    assert len(SizeScale([5]).colours) == 1

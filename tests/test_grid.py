@@ -1,0 +1,96 @@
+"""Counts and grid against the paper's printed numbers."""
+
+import itertools
+
+import pytest
+
+from plmscale.config import ModelSize
+from plmscale.grid import (
+    Cell,
+    count_params,
+    forward_flop_terms,
+    forward_flops,
+    grid,
+    train_flops,
+    train_flops_per_token,
+)
+
+# Paper, table 4, and what appendices E and F give for it: N, training FLOPs per token at 1024.
+PAPER = {
+    "5M": (4, 320, 5_036_160, "4.668e+07"),
+    "15M": (8, 400, 15_543_200, "1.341e+08"),
+    "35M": (12, 480, 33_435_840, "2.736e+08"),
+    "50M": (15, 520, 48_972_560, "3.924e+08"),
+    "100M": (23, 600, 99_754_800, "7.723e+08"),
+    "150M": (30, 640, 147_902_720, "1.129e+09"),
+    "300M": (32, 880, 298_195_040, "2.141e+09"),
+    "650M": (33, 1280, 650_519_040, "4.428e+09"),
+}
+
+
+def size(n_layers: int, d_model: int, n_heads: int = 20) -> ModelSize:
+    return ModelSize(
+        name="x",
+        n_layers=n_layers,
+        d_model=d_model,
+        d_ffn=4 * d_model,
+        n_heads=n_heads,
+        learning_rate=1e-5,
+        schedules=["constant"],
+    )
+
+
+@pytest.mark.parametrize("name", PAPER)
+def test_counts_of_the_paper(name):
+    n_layers, d_model, n_params, flops = PAPER[name]
+    model = size(n_layers, d_model)
+    assert count_params(model) == n_params
+    assert f"{train_flops_per_token(model, 1024):.3e}" == flops
+
+
+def test_shipped_table_is_the_papers(paper_study):
+    assert {m.name: (m.n_layers, m.d_model) for m in paper_study.models} == {k: v[:2] for k, v in PAPER.items()}
+    assert all(m.d_ffn == 4 * m.d_model and m.n_heads == 20 for m in paper_study.models)
+
+
+def test_appendix_e_by_hand():
+    """One layer of 2 heads × 4 dimensions on 3 positions, written out term by term from table 5 of the paper."""
+    s, d, h, k, f, v = 3, 8, 2, 4, 32, 29
+    attention = 2 * 3 * s * d * h * k + 2 * s * s * h * k + 3 * h * s * s + 2 * s * s * h * k + 2 * s * d * h * k
+    expected = 2 * s * v * d + attention + 2 * s * (d * f + d * f) + 2 * s * (d * d + d * v)
+    assert forward_flops(size(1, 8, 2), 3) == expected
+    assert sum(forward_flop_terms(size(1, 8, 2), 3).values()) == expected
+
+
+@pytest.mark.parametrize(("name", "ratio"), [("5M", 1.545), ("650M", 1.135)])
+def test_6nd_understates_by_the_known_ratio(name, ratio):
+    model = size(*PAPER[name][:2])
+    ours = train_flops(model, 1e9, convention="appendix_e", max_length=1024)
+    assert ours / train_flops(model, 1e9, convention="6nd", max_length=1024) == pytest.approx(ratio, abs=5e-4)
+
+
+def test_measured_lengths_is_appendix_e_summed_over_sequences():
+    model, lengths = size(3, 40), [12, 77, 300]
+    expected = 3 * sum(forward_flops(model, n) for n in lengths)
+    found = train_flops(
+        model, sum(lengths), convention="measured_lengths", max_length=300, squared_lengths=sum(n * n for n in lengths)
+    )
+    assert found == pytest.approx(expected, rel=1e-12)
+
+
+def test_grid_of_the_paper_has_56_cells(paper_study):
+    cells = grid(paper_study)
+    assert len(cells) == 56
+    decay = {(c.model.name, c.subset) for c in cells if c.schedule == "token_decay"}
+    constant = {(c.model.name, c.subset) for c in cells if c.schedule == "constant"}
+    sets = ["uniref50", "sampled30", "sampled23", "sampled20"]
+    assert decay == set(itertools.product(PAPER, sets))
+    assert constant == set(itertools.product(["5M", "15M", "35M", "50M", "100M", "150M"], sets))
+    assert len({c.path for c in cells}) == 56
+
+
+def test_cell_round_trip(paper_study):
+    for cell in grid(paper_study):
+        again = Cell.from_json(cell.frozen())
+        assert again.frozen() == cell.frozen()
+        assert again.path == cell.path

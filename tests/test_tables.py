@@ -1,0 +1,281 @@
+"""Tables and summary: numbers against appendices E and F by hand, and the three formats against each other."""
+
+import ast
+import csv
+import re
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pandas as pd
+import pytest
+
+import plmscale
+from plmscale import catalog
+from plmscale.catalog import TABLES
+from plmscale.formats import with_interval
+from plmscale.law_tables import PAPER_PARAMETERS, PAPER_SIZES
+from plmscale.outcomes import outcomes, planned_and_actual
+from plmscale.plan import plan
+from plmscale.summary import LINE, summary_text, write_summary
+from plmscale.table_formats import Column, Table, to_latex, to_markdown, to_tsv
+from plmscale.tables import BUILDERS, write_tables
+from results_data import PAPERS_5M, UNIGRAM_ENTROPY, make_results, make_study, no_learning
+
+DIVERGED = "w32/half/constant/seed0"
+INTERRUPTED = "w48/tenth/token_decay/seed0"
+
+
+@pytest.fixture(scope="module")
+def results():
+    return make_results(make_study(), diverged=(DIVERGED,), interrupted=(INTERRUPTED,))
+
+
+@pytest.fixture(scope="module")
+def barren():
+    """Nothing was learned: no law is identified."""
+    return make_results(make_study(), law=no_learning)
+
+
+@pytest.fixture(scope="module")
+def hopeless():
+    """One size, one set, one schedule, and the run diverged at once: there is no fit of any kind."""
+    study = make_study(schedules=("constant",), widths=("w32",), sets=("tenth",))
+    return make_results(study, diverged=("w32/tenth/constant/seed0",))
+
+
+@pytest.fixture(scope="module")
+def written(results, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tables")
+    write_tables(results, folder)
+    return folder
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as table:
+        return list(csv.DictReader(table, delimiter="\t"))
+
+
+def test_parameters_and_flops_equal_the_appendices_by_hand(results):
+    study = replace(results.study, models=(PAPERS_5M,))
+    study = replace(study, config=study.config.model_copy(update={"max_length": 1024}))
+    tables = {
+        name: BUILDERS[name](replace(results, study=study)).data for name in ("parameters", "forward_flops", "models")
+    }
+    # Appendix F with V = 29, d = 320, n = 4, k·h = 320, f = 1280.
+    assert dict(zip(tables["parameters"]["term"], tables["parameters"]["n_params"], strict=True)) == {
+        "embeddings": 9_280,
+        "qkv": 1_228_800,
+        "attention_output": 409_600,
+        "ffn": 3_276_800,
+        "head": 111_680,
+        "total": 5_036_160,
+    }
+    # Appendix E with s = 1024: for example 2·s·V·d = 2 · 1024 · 29 · 320.
+    assert dict(zip(tables["forward_flops"]["term"], tables["forward_flops"]["flops"], strict=True)) == {
+        "embeddings": 19_005_440,
+        "qkv": 2_516_582_400,
+        "key_query": 2_684_354_560,
+        "softmax": 251_658_240,
+        "softmax_value": 2_684_354_560,
+        "attention_output": 838_860_800,
+        "ffn": 6_710_886_400,
+        "head": 228_720_640,
+        "total": 15_934_423_040,
+    }
+    model = tables["models"].iloc[0]
+    assert (model["n_params"], model["key_size"]) == (5_036_160, 16)
+    assert model["train_flops_per_token"] == 3 * 15_934_423_040 / 1024
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_table_is_written_in_three_formats(written, name):
+    rows = rows_of(written / f"{name}.tsv")
+    assert rows
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9_]*", column) for column in rows[0])
+    markdown = (written / f"{name}.md").read_text()
+    assert TABLES[name].title in markdown
+    table = [line for line in markdown.splitlines() if line.startswith("|")]
+    assert len({len(re.findall(r"(?<!\\)\|", line)) for line in table}) == 1
+    assert not re.search(r"\bnan\b|\bNone\b|<NA>", "\n".join(table))
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_html_holds_the_same_cells_and_nothing_from_elsewhere(results, written, name):
+    text = (written / f"{name}.html").read_text()
+    page = ElementTree.fromstring(text.split("\n", 1)[1].replace('<meta charset="utf-8">', ""))
+    rows = [["".join(cell.itertext()) for cell in row] for row in page.iter("tr")]
+    table = BUILDERS[name](results)
+    assert rows == [[column.label for column in table.columns], *table.cells]
+    assert not re.search(r"https?:|<script|<link", text)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_latex_is_balanced_and_escaped(written, name):
+    text = (written / f"{name}.tex").read_text()
+    assert len(re.findall(r"\\begin\{", text)) == len(re.findall(r"\\end\{", text))
+    body = text.split(r"\endlastfoot")[1].split(r"\end{longtable}")[0]
+    columns = len(re.findall(r"[lr]|p\{", re.search(r"\\begin\{longtable\}\{(.*)\}", text)[1]))
+    for line in body.strip().splitlines():
+        assert line.endswith(r"\\")
+        assert len(re.findall(r"(?<!\\)&", line)) == columns - 1
+    unescaped = re.sub(r"\\[_&%$#{}]", "", "\n".join(line for line in text.splitlines() if not line.startswith("%")))
+    assert unescaped.count("{") == unescaped.count("}")
+    assert unescaped.count("$") % 2 == 0
+    outside = re.sub(r"\$[^$]*\$", "", unescaped)
+    assert not re.search(r"[_^%#]|[^\x00-\x7F“”ÅÄÖäöüß]", outside)
+
+
+def test_numbers_round_trip_through_the_tsv(results, written):
+    rows = {row["run"]: row for row in rows_of(written / "runs.tsv")}
+    for expected in outcomes(results).to_dict("records"):
+        row = rows[expected["run"]]
+        for key in ("n_params", "n_tokens", "flops", "final_loss", "holdout_perplexity", "seconds", "world"):
+            assert (float(row[key]) if row[key] else None) == expected[key]
+        assert "." not in row["n_tokens"]
+
+
+def test_laws_that_are_not_identified_have_a_reason_instead_of_a_number(barren, tmp_path):
+    write_tables(barren, tmp_path)
+    rows = rows_of(tmp_path / "law_parameters.tsv")
+    exponents = [row for row in rows if row["parameter"] in ("a", "b", "alpha", "beta", "alpha_N", "alpha_D")]
+    assert len(exponents) == 2 * (2 + 2 + 4 + 2)
+    assert {row["status"] for row in exponents} <= {"not_identified", "failed"}
+    assert all(row["value"] == row["low"] == row["high"] == "" and row["reason"] for row in exponents)
+    assert "| – | not identified |" in (tmp_path / "law_parameters.md").read_text()
+    sizes = rows_of(tmp_path / "optimal_sizes.tsv")
+    assert {row["status"] for row in sizes} == {"not identified"}
+    assert all(row["n_params"] == row["tokens_per_param"] == "" for row in sizes)
+
+
+def test_values_of_laws_are_those_of_the_fits(results, written):
+    for row in rows_of(written / "law_parameters.tsv"):
+        one = results.fits[row["fit"]][row["schedule"]].estimates[row["parameter"]]
+        assert [float(row[key]) if row[key] else None for key in ("value", "low", "high")] == [
+            one.value,
+            one.low,
+            one.high,
+        ]
+
+
+def test_the_papers_values_stand_beside_ours(written):
+    found = {(row["fit"], row["parameter"]): row["paper"] for row in rows_of(written / "law_parameters.tsv")}
+    assert {key: float(value) for key, value in found.items() if value} == PAPER_PARAMETERS
+    assert PAPER_PARAMETERS["kaplan", "D_c"] == -1.33e69
+    sizes = {float(r["flops"]): r["paper_n_params"] for r in rows_of(written / "optimal_sizes.tsv")}
+    assert sizes == {1e14: "", 1e15: "", 1e17: str(PAPER_SIZES[1e17])}
+
+
+def test_data_sets_hold_the_counts_of_the_files(results, written):
+    rows = {row["name"]: row for row in rows_of(written / "data_sets.tsv")}
+    assert list(rows) == ["all_20k", "half", "tenth", "close_30", "holdout"]
+    for name, row in rows.items():
+        for key in ("n_sequences", "n_tokens", "n_residues", "n_residues_cut", "tokens_325_rule", "n_over_length"):
+            assert int(row[key]) == results.subsets[name][key]
+    assert [rows[name]["trained_on"] for name in rows] == ["yes", "yes", "yes", "no", "no"]
+    assert (rows["close_30"]["min_identity"], rows["holdout"]["largest_identity"]) == ("0.3", "0.481")
+
+
+def test_runs_that_failed_are_shown_with_their_reason(written):
+    rows = {row["run"]: row for row in rows_of(written / "runs.tsv")}
+    assert len(rows) == 36
+    assert (rows[DIVERGED]["status"], rows[DIVERGED]["holdout_perplexity"]) == ("diverged", "")
+    assert (rows[INTERRUPTED]["status"], rows[INTERRUPTED]["final_loss"]) == ("diverged", "")
+    assert f"{DIVERGED}: diverged, the loss was nan at step 1." in (written / "runs.md").read_text()
+
+
+def test_plan_is_that_of_the_counted_tokens(results, written):
+    counted = {name: counts["n_tokens"] for name, counts in results.subsets.items()}
+    expected = plan(results.study, counted)
+    rows = rows_of(written / "plan.tsv")
+    assert [float(row["device_hours"]) for row in rows] == list(expected["device_hours"])
+    assert {row["tokens_from"] for row in rows} == {"counted"}
+
+
+def test_planned_and_actual_hours_add_up(results):
+    table = planned_and_actual(results)
+    cells, sums = table.loc[table["model"] != "all"], table.loc[table["model"] == "all"]
+    assert list(sums["schedule"]) == ["token_decay", "constant", "study"]
+    seconds = {
+        f"{r['cell']['model']['name']}/{r['cell']['subset']}/{r['cell']['schedule']}/seed0": r for r in results.records
+    }
+    for cell in cells.to_dict("records"):
+        record = seconds[cell["run"]]
+        assert cell["actual_device_hours"] == pytest.approx(2 * record["seconds"] / 3600, rel=1e-12)
+        assert cell["ratio"] == cell["actual_device_hours"] / cell["planned_device_hours"]
+    total = sums.iloc[-1]
+    assert total["planned_device_hours"] == pytest.approx(sum(cells["planned_device_hours"]), rel=1e-12)
+    assert total["ratio"] == pytest.approx(
+        sum(cells["actual_device_hours"]) / sum(cells["planned_device_hours"]), rel=1e-12
+    )
+
+
+def test_a_study_in_which_nothing_worked_still_has_every_table(hopeless, tmp_path):
+    write_tables(hopeless, tmp_path)
+    assert len(list(tmp_path.iterdir())) == 4 * len(TABLES)
+    assert "failed" in (tmp_path / "law_parameters.md").read_text()
+
+
+def test_text_that_would_break_a_format_is_escaped():
+    data = pd.DataFrame([{"name": "a_b|c & 50 %\tx\ny $1^2 {N_opt}", "n": 1.5e-7}], dtype=object)
+    table = Table(data, (Column("Name #", "name"), Column("n", "n", "number")))
+    assert to_tsv(table).splitlines()[1] == "a_b|c & 50 % x y $1^2 {N_opt}\t1.5e-07"
+    assert "a_b\\|c & 50 % x y" in to_markdown(table, title="t")
+    tex = to_latex(table, name="a_b", title="t")
+    assert r"a\_b|c \& 50 \% x y \$1\textasciicircum{}2 \{$N_{\mathrm{opt}}$\} & 1.50$\times 10^{-7}$ \\" in tex
+
+
+def test_summary_says_what_the_numbers_say(results, tmp_path):
+    write_summary(results, tmp_path / "summary.txt")
+    text = (tmp_path / "summary.txt").read_text()
+    assert "34 of 36 runs finished" in text
+    assert f"{DIVERGED} diverged: the loss was nan at step 1." in text
+    best = min(r["holdout"]["perplexity"] for r in results.records if r["holdout"])
+    assert f"Lowest perplexity {best:.2f}, w288/all_20k/token_decay/seed0; below the 18.17" in text
+    envelope = results.fits["envelope"]["constant"].estimates
+    assert envelope["a"].high < 1
+    assert f"N_opt ~ C^{with_interval(envelope['a'])}, sublinear" in " ".join(text.split())
+    assert UNIGRAM_ENTROPY == 2.9
+
+
+@pytest.mark.parametrize("study", ["results", "barren", "hopeless"])
+def test_summary_is_short(study, request):
+    lines = summary_text(request.getfixturevalue(study)).splitlines()
+    assert len(lines) <= 40
+    assert max(len(line) for line in lines) <= LINE
+
+
+def test_summary_of_a_study_without_laws_gives_reasons_and_no_exponent(barren, hopeless):
+    for study in (barren, hopeless):
+        text = summary_text(study)
+        assert "C^" not in text
+        assert "sublinear" not in text
+    assert "0 of 1 runs finished: one size" in summary_text(hopeless)
+    assert "No run was evaluated." in summary_text(hopeless)
+
+
+@pytest.mark.parametrize(
+    ("module", "listed"),
+    [
+        ("tables", catalog.TABLE_MODULES),
+        ("figures", catalog.FIGURE_MODULES),
+        ("summary", catalog.SUMMARY_MODULES),
+    ],
+)
+def test_catalog_lists_every_module_behind_a_product(module, listed):
+    found: set[str] = set()
+    pending = [module]
+    while pending:
+        name = pending.pop()
+        found.add(name)
+        tree = ast.parse((Path(plmscale.__file__).parent / f"{name}.py").read_text())
+        imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1]
+        pending += {str(node.module) for node in imports} - found
+    assert set(listed) == found - {"errors"}
+
+
+def test_every_product_has_a_caption():
+    report = Path(__file__).parents[1] / "workflow" / "report"
+    expected = {*(f"tables/{name}.rst" for name in TABLES), *(f"figures/{name}.rst" for name in catalog.FIGURES)}
+    found = {str(path.relative_to(report)) for path in report.rglob("*.rst")}
+    assert found == expected | {"workflow.rst", "summary.rst"}

@@ -1,0 +1,216 @@
+"""Training a cell as a user's job does: engines, ranks, accumulation, interruption, failure."""
+
+import json
+import math
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+from plmscale.config import Training
+from plmscale.schedules import lr_fraction
+from plmscale.store import Store, build_store
+from plmscale.subsets import write_ids
+
+SIZE = {"name": "tiny", "n_layers": 2, "d_model": 32, "d_ffn": 128, "n_heads": 2, "learning_rate": 3e-3}
+TRAINING = {"batch_tokens": 1000, "log_every_steps": 3, "decay_tokens": 20}
+N_STEPS = 24
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory) -> Path:
+    """A store of 1,200 real proteins, 600 of them in the training set, 60 in the holdout."""
+    folder = tmp_path_factory.mktemp("data")
+    build_store(ROOT / "resources/example/swissprot_20k.fasta.gz", folder / "store")
+    store = Store.open(folder / "store")
+    lengths = np.minimum(store.lengths, 62) + 2
+    n = int(np.searchsorted(np.cumsum(lengths), TRAINING["batch_tokens"] * (N_STEPS - 1)))
+    write_ids(folder / "subset.npy", np.arange(n))
+    write_ids(folder / "holdout.npy", np.arange(n, n + 60))
+    return folder
+
+
+def command(
+    data: Path, out: Path, *, launcher: list[str] | None = None, cell: dict | None = None, **flags
+) -> list[str]:
+    """The command of a training job that writes into `out`."""
+    out.mkdir(parents=True, exist_ok=True)
+    frozen = {
+        "model": SIZE,
+        "subset": "s",
+        "schedule": "token_decay",
+        "seed": 0,
+        "max_length": 64,
+        "training": TRAINING,
+    }
+    frozen = frozen | (cell or {})
+    (out / "cell.json").write_text(json.dumps(frozen))
+    files = {
+        "cell": out / "cell.json",
+        "store": data / "store",
+        "subset": data / "subset.npy",
+        "holdout": data / "holdout.npy",
+        "metrics": out / "metrics.parquet",
+        "record": out / "run.json",
+        "checkpoints": out / "checkpoints",
+    }
+    options = {"checkpoint_tokens": 10**9} | files | flags
+    words = [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
+    return [*(launcher or [sys.executable]), "-m", "plmscale.train", *words]
+
+
+def train(data: Path, out: Path, **options) -> tuple[pd.DataFrame, dict]:
+    """Run a training job to its end; its metrics and its record."""
+    done = subprocess.run(command(data, out, **options), capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    return pd.read_parquet(out / "metrics.parquet"), json.loads((out / "run.json").read_text())
+
+
+def environment() -> dict[str, str]:
+    return os.environ | {"OMP_NUM_THREADS": "1"}
+
+
+def torchrun(n: int) -> list[str]:
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={n}"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    """The run that every other must equal."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    return (*train(data, out), out)
+
+
+def test_the_run_learns_and_its_record_is_whole(undisturbed, data):
+    metrics, record, out = undisturbed
+    assert metrics["step"].tolist() == list(range(3, N_STEPS + 1, 3))
+    assert metrics["loss"].iloc[0] == pytest.approx(math.log(29), abs=0.25)
+    unigram = Store.open(data / "store").stats["unigram_entropy"]
+    assert metrics["loss"].iloc[-1] < (math.log(29) + unigram) / 2, "not half way to the unigram entropy in 24 steps"
+    assert record["status"] == "done"
+    assert record["n_tokens"] == record["unique_tokens"] == metrics["n_tokens"].iloc[-1]
+    store, ids = Store.open(data / "store"), np.load(data / "subset.npy")
+    lengths = np.minimum(store.lengths[ids], 62) + 2
+    assert record["n_tokens"] == lengths.sum()
+    assert record["squared_lengths"] == (lengths**2).sum()
+    assert record["holdout"]["perplexity"] == pytest.approx(math.exp(record["holdout"]["loss"]))
+    assert record["versions"]["torch"]
+    expected = [lr_fraction("token_decay", n, training=Training(**TRAINING)) for n in metrics["n_tokens"]]
+    assert metrics["lr_fraction"].tolist() == expected
+    assert list((out / "tensorboard").glob("events.*"))
+    assert not (out / "checkpoints").exists()
+    assert not (out / "metrics.jsonl").exists()
+
+
+def test_weights_load_into_fair_esm(undisturbed):
+    from esm.model.esm2 import ESM2 as FairESM2
+    from safetensors.torch import load_file
+
+    from test_esm2 import PaperAlphabet
+
+    weights = load_file(undisturbed[2] / "model.safetensors")
+    theirs = FairESM2(num_layers=2, embed_dim=32, attention_heads=2, alphabet=PaperAlphabet())
+    missing, unexpected = theirs.load_state_dict(weights, strict=False)
+    assert not unexpected
+    assert all(k.startswith("contact_head.") or k == "lm_head.weight" for k in missing)
+
+
+def test_the_same_command_gives_the_same_numbers(undisturbed, data, tmp_path):
+    metrics, record = train(data, tmp_path)
+    pd.testing.assert_frame_equal(metrics, undisturbed[0], check_exact=True)
+    assert record["holdout"] == undisturbed[1]["holdout"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"engine": "torch"},
+        {"zero_stage": 0},
+        {"micro_batch_tokens": 250},
+        {"micro_batch_tokens": 250, "engine": "torch"},
+        pytest.param({"launcher": torchrun(2)}, marks=pytest.mark.slow),
+        pytest.param({"launcher": torchrun(2), "micro_batch_tokens": 250}, marks=pytest.mark.slow),
+        pytest.param({"launcher": torchrun(2), "engine": "torch"}, marks=pytest.mark.slow),
+    ],
+    ids=["torch", "zero0", "1x4", "1x4-torch", "2x1", "2x2", "2x1-torch"],
+)
+def test_engine_ranks_and_accumulation_do_not_change_the_run(undisturbed, data, tmp_path, options):
+    metrics, record = train(data, tmp_path, **options)
+    np.testing.assert_allclose(metrics["loss"], undisturbed[0]["loss"], rtol=2e-4)
+    assert metrics.drop(columns="loss").equals(undisturbed[0].drop(columns="loss"))
+    assert record["holdout"]["loss"] == pytest.approx(undisturbed[1]["holdout"]["loss"], rel=2e-4)
+
+
+def test_killed_at_random_instants_it_ends_with_the_same_metrics(undisturbed, data, tmp_path):
+    rng = random.Random(0)
+    kills = 0
+    words = command(data, tmp_path, checkpoint_tokens=3000)
+    for _ in range(30):
+        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+        growing = tmp_path / "metrics.jsonl"
+        before = growing.stat().st_mtime if growing.exists() else 0.0
+        while process.poll() is None and not (growing.exists() and growing.stat().st_mtime > before):
+            time.sleep(0.005)  # until this attempt has begun to train
+        time.sleep(rng.uniform(0.0, 0.25))
+        process.send_signal(signal.SIGKILL)
+        if process.wait() == 0:
+            break
+        kills += 1
+        if kills == 4:
+            assert subprocess.run(words, env=environment(), capture_output=True).returncode == 0
+            break
+    assert kills >= 2
+    record = json.loads((tmp_path / "run.json").read_text())
+    assert record["resumed_at_steps"], "no attempt was taken up from a checkpoint"
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "metrics.parquet"), undisturbed[0], check_exact=True)
+    assert record["holdout"] == undisturbed[1]["holdout"]
+
+
+def test_asked_to_stop_it_writes_a_checkpoint_and_goes_on_from_there(undisturbed, data, tmp_path):
+    words = command(data, tmp_path)
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+    growing = tmp_path / "metrics.jsonl"
+    while not (growing.exists() and growing.stat().st_size):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.send_signal(signal.SIGUSR1)
+    assert process.wait() == 75
+    assert not (tmp_path / "run.json").exists()
+    metrics, record = train(data, tmp_path)
+    assert len(record["resumed_at_steps"]) == 1
+    pd.testing.assert_frame_equal(metrics, undisturbed[0], check_exact=True)
+
+
+def test_divergence_is_a_result_and_the_job_succeeds(data, tmp_path):
+    metrics, record = train(data, tmp_path, cell={"model": SIZE | {"learning_rate": 1e30}})
+    assert record["status"] == "diverged"
+    assert "step" in record["reason"]
+    assert record["holdout"] is None
+    assert metrics["step"].is_monotonic_increasing
+
+
+def test_another_number_of_ranks_is_refused(data, tmp_path):
+    words = command(data, tmp_path, checkpoint_tokens=3000, engine="torch")
+    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
+    while not list(tmp_path.glob("checkpoints/step*/progress.json")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    state = max(tmp_path.glob("checkpoints/step*/progress.json"), key=lambda p: p.stat().st_mtime)
+    state.write_text(json.dumps(json.loads(state.read_text()) | {"world": 7}))
+    for other in tmp_path.glob("checkpoints/step*"):
+        if other != state.parent:
+            (other / "progress.json").unlink()
+    refused = subprocess.run(words, capture_output=True, text=True, env=environment())
+    assert refused.returncode != 0
+    assert "7 ranks" in refused.stderr
+    assert "Traceback" not in refused.stderr

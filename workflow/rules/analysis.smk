@@ -1,0 +1,127 @@
+# Runs → curves → fits → tables, figures, summary. Cheap: every rule takes the fingerprint of its modules as a parameter.
+#   in   results/runs/**/{metrics.parquet,run.json}, results/subsets/*.json
+#   out  results/analysis/, results/fits/, results/tables/, results/figures/, results/summary.txt
+
+
+rule collect_runs:
+    input:
+        runs=collect("results/runs/{cell}/run.json", cell=CELLS),
+        metrics=collect("results/runs/{cell}/metrics.parquet", cell=CELLS),
+    output:
+        table="results/analysis/runs.parquet",
+    log:
+        "results/logs/collect_runs.log",
+    conda:
+        "../../envs/plmscale.yaml"
+    params:
+        convention=cfg.analysis.flops,
+        science=science("runs", "grid"),
+    script:
+        "../scripts/collect_runs.py"
+
+
+rule curves:
+    input:
+        runs=rules.collect_runs.output.table,
+    output:
+        curves="results/analysis/curves.parquet",
+    log:
+        "results/logs/curves.log",
+    conda:
+        "../../envs/plmscale.yaml"
+    params:
+        science=science("curves"),
+    script:
+        "../scripts/curves.py"
+
+
+rule fit:
+    input:
+        runs=rules.collect_runs.output.table,
+    output:
+        fit="results/fits/{fit}.json",
+    log:
+        "results/logs/fit/{fit}.log",
+    wildcard_constraints:
+        fit=one_of(FITS),
+    conda:
+        "../../envs/plmscale.yaml"
+    params:
+        analysis=cfg.analysis.model_dump(mode="json"),
+        seed=cfg.data_seed,
+        science=science(*FIT_MODULES),
+    message:
+        "Fitting {wildcards.fit}"
+    script:
+        "../scripts/fit.py"
+
+
+rule tables:
+    input:
+        **finished_study(),
+    output:
+        [
+            report(
+                f"results/tables/{table}.html",
+                caption=f"../report/tables/{table}.rst",
+                category="Tables",
+                labels={"table": product.title},
+            )
+            for table, product in TABLES.items()
+        ],
+        collect("results/tables/{table}.{suffix}", table=TABLES, suffix=["tsv", "md", "tex"]),
+    log:
+        "results/logs/tables.log",
+    conda:
+        "../../envs/plmscale.yaml"
+    params:
+        study=STUDY.to_json(),
+        science=science(*TABLE_MODULES),
+    script:
+        "../scripts/tables.py"
+
+
+rule figures:
+    input:
+        **finished_study(),
+    output:
+        [
+            report(
+                f"results/figures/{figure}.svg",
+                caption=f"../report/figures/{figure}.rst",
+                category="Figures",
+                labels={"figure": FIGURES[figure].title},
+            )
+            for figure in FIGURES_HERE
+        ],
+        collect("results/figures/{figure}.{suffix}", figure=FIGURES_HERE, suffix=["pdf", "png"]),
+    log:
+        "results/logs/figures.log",
+    conda:
+        "../../envs/plmscale.yaml"
+    params:
+        study=STUDY.to_json(),
+        science=science(*FIGURE_MODULES),
+    script:
+        "../scripts/figures.py"
+
+
+rule summary:
+    input:
+        **finished_study(),
+    output:
+        summary=report(
+            "results/summary.txt",
+            caption="../report/summary.rst",
+            category="Summary",
+            labels={"summary": "The study in numbers"},
+        ),
+    log:
+        "results/logs/summary.log",
+    conda:
+        "../../envs/plmscale.yaml"
+    params:
+        study=STUDY.to_json(),
+        science=science(*SUMMARY_MODULES),
+    script:
+        "../scripts/summary.py"

@@ -1,0 +1,21 @@
+"""The one place that knows Snakemake: log to the job's log, and call main by name."""
+
+import logging
+import sys
+
+from plmscale.errors import InputError
+
+
+def run(main, job, **more):
+    """Call `main` with the job's named inputs, outputs and parameters, and with `more`."""
+    logging.basicConfig(filename=job.log[0], filemode="w", format="%(asctime)s %(message)s")
+    logging.getLogger("plmscale").setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        main(**job.input, **job.output, **job.params, **more)
+    except InputError as error:
+        logging.error("%s", error)
+        sys.exit(f"\nerror in {job.rule}: {error}\n")
+    except Exception:
+        logging.exception("%s failed", job.rule)
+        raise

@@ -1,0 +1,17 @@
+"""All runs as one tidy frame."""
+
+from pathlib import Path
+
+from _job import run
+
+from plmscale.files import atomic
+from plmscale.runs import collect
+
+
+def main(*, runs: list[str], metrics: list[str], table: str, convention: str, **_) -> None:
+    frame = collect([Path(p) for p in runs], [Path(p) for p in metrics], convention=convention)
+    with atomic(table) as partial:
+        frame.to_parquet(partial, index=False)
+
+
+run(main, snakemake)

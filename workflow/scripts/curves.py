@@ -1,0 +1,15 @@
+"""Smooth the loss curves."""
+
+import pandas as pd
+from _job import run
+
+from plmscale.curves import smooth, to_frame
+from plmscale.files import atomic
+
+
+def main(*, runs: str, curves: str, **_) -> None:
+    with atomic(curves) as partial:
+        to_frame(smooth(pd.read_parquet(runs))).to_parquet(partial, index=False)
+
+
+run(main, snakemake)

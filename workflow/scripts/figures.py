@@ -1,0 +1,15 @@
+"""Write all figures of the study."""
+
+from pathlib import Path
+
+from _job import run
+
+from plmscale.figures import write_figures
+from plmscale.results import read_results
+
+
+def main(*, study: dict, folder: Path, science: str, **inputs) -> None:
+    write_figures(read_results(study, **inputs), folder)
+
+
+run(main, snakemake, folder=Path(snakemake.output[0]).parent)

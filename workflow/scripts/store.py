@@ -1,0 +1,14 @@
+"""FASTA → token store."""
+
+from pathlib import Path
+
+from _job import run
+
+from plmscale.store import build_store
+
+
+def main(*, source: str, tokens: str, **_) -> None:
+    build_store(Path(source), Path(tokens).parent)
+
+
+run(main, snakemake)

@@ -1,0 +1,15 @@
+"""The study in numbers, in a few lines of text."""
+
+from pathlib import Path
+
+from _job import run
+
+from plmscale.results import read_results
+from plmscale.summary import write_summary
+
+
+def main(*, study: dict, summary: str, science: str, **inputs) -> None:
+    write_summary(read_results(study, **inputs), Path(summary))
+
+
+run(main, snakemake)

@@ -1,0 +1,15 @@
+"""Write all tables of the study."""
+
+from pathlib import Path
+
+from _job import run
+
+from plmscale.results import read_results
+from plmscale.tables import write_tables
+
+
+def main(*, study: dict, folder: Path, science: str, **inputs) -> None:
+    write_tables(read_results(study, **inputs), folder)
+
+
+run(main, snakemake, folder=Path(snakemake.output[0]).parent)
