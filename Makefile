@@ -48,7 +48,7 @@ study: setup
 	printf '\nreport   results/report.html\ntables   results/tables/\nfigures  results/figures/\n'
 
 plan: setup
-	@snakemake --cores 1 --quiet all plan
+	@snakemake plan --forcerun plan --quiet all
 
 test: setup lint unit
 

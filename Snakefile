@@ -12,6 +12,7 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/helpers.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/train.smk"
 include: "workflow/rules/analysis.smk"
@@ -19,7 +20,8 @@ include: "workflow/rules/plan.smk"
 
 
 onstart:
-    progress.watch(plan.workloads(STUDY, COUNTED), folder=Path("results/runs"))
+    if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
+        progress.watch(plan.workloads(STUDY, COUNTED), folder=Path("results/runs"))
 
 
 rule all:

@@ -100,6 +100,7 @@ def _record(cell: Cell, seen: np.ndarray, *, law, status: str) -> dict:
         "unique_tokens": SETS[cell.subset],
         "holdout": None if loss is None else {"loss": loss, "perplexity": float(np.exp(loss)), "n_predicted": 9},
         "seconds": _flops(cell, n_tokens) / 1e12 + 0.5,
+        "wall_seconds": _flops(cell, n_tokens) / 1e12 + 6.5,
         "resumed_at_steps": [5, 7] if cell.subset == "half" else [],
         "allocation": {"world": 2, "device": "cpu"},
         "versions": {"plmscale": "0.1.0"},

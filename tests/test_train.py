@@ -103,6 +103,7 @@ def test_the_run_learns_and_its_record_is_whole(undisturbed, data):
     assert record["squared_lengths"] == (lengths**2).sum()
     assert record["holdout"]["perplexity"] == pytest.approx(math.exp(record["holdout"]["loss"]))
     assert record["versions"]["torch"]
+    assert 0 < record["seconds"] < record["wall_seconds"]
     expected = [lr_fraction("token_decay", n, training=Training(**TRAINING)) for n in metrics["n_tokens"]]
     assert metrics["lr_fraction"].tolist() == expected
     assert list((out / "tensorboard").glob("events.*"))

@@ -1,6 +1,7 @@
 """The workflow as its users see it: what runs, what does not run again, and what a kill costs."""
 
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -8,7 +9,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pandas as pd
@@ -228,6 +232,51 @@ def test_guarantee_6_the_papers_study_is_the_same_rules(tmp_path):
     assert len(cells) == 56
     sums = pd.read_csv(tmp_path / "results/plan/summary.tsv", sep="\t").set_index("schedule")
     assert sums.loc["study", "device_hours"] == pytest.approx(cells["device_hours"].sum())
+
+
+def test_the_slurm_profile_launches_one_process_per_device_of_the_plan(tmp_path):
+    """One device, one node, several nodes; no SLURM and no data are needed to see it."""
+    cells = {
+        "5M/sampled20/constant": "python -m plmscale.train",
+        "15M/uniref50/token_decay": "torchrun --standalone --nproc-per-node=4 -m plmscale.train",
+        "650M/uniref50/token_decay": "srun --nodes=4 --ntasks=32 --kill-on-bad-exit=1 python -m plmscale.train",
+    }
+    words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
+    targets = [f"results/runs/{cell}/seed0/run.json" for cell in cells]
+    words += [*targets, "--profile", str(ROOT / "profiles/slurm"), "--dry-run", "--printshellcmds"]
+    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    commands = re.findall(r"^Shell command: (.* -m plmscale.train) --cell results/runs/(.*?)/seed0", done.stdout, re.M)
+    assert {cell: launched for launched, cell in commands} == cells
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A local HTTP server of a folder."""
+    folder = tmp_path / "server"
+    folder.mkdir()
+    handler = partial(SimpleHTTPRequestHandler, directory=str(folder))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{http.server_port}"
+        http.shutdown()
+
+
+def test_a_source_by_url_is_downloaded_and_its_checksum_checked(tmp_path, server):
+    served, url = server
+    folder = prepare(tmp_path / "study")
+    raw = (folder / "proteins.fasta.gz").read_bytes()
+    (served / "proteins.fasta.gz").write_bytes(raw)
+    configure(folder, source=f"{url}/proteins.fasta.gz", source_md5="0" * 32)
+    refused = subprocess.run(command(folder, "--until", "store"), capture_output=True, text=True, env=environment())
+    assert refused.returncode != 0
+    assert "did NOT match" in refused.stdout + refused.stderr
+    downloaded = folder / "resources/download/proteins.fasta.gz"
+    assert not downloaded.exists()
+    configure(folder, source=f"{url}/proteins.fasta.gz", source_md5=hashlib.md5(raw).hexdigest())
+    snakemake(folder, "--until", "store")
+    assert downloaded.read_bytes() == raw
+    assert json.loads((folder / "results/store/stats.json").read_text())["n_sequences"] == 700
 
 
 def test_guarantee_7_a_diverged_cell_is_shown_and_the_study_ends_well(study):

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,34 @@ from .files import atomic
 
 STATE = "progress.json"
 """Written last into a checkpoint: a folder without it is not a checkpoint."""
+
+
+@dataclass
+class Progress:
+    """Where a run stands; what a checkpoint holds besides weights and moments.
+
+    Attributes
+    ----------
+    step, n_tokens, squared_lengths : int
+        Done so far.
+    summed, n_predicted : float, int
+        Loss summed over, and number of, predicted positions since the last row of metrics.
+    seconds : float
+        Time spent in training steps, over all attempts.
+    wall_seconds : float
+        Time of all attempts up to their last checkpoint, from the start of the process.
+    resumed_at : list of int
+        Steps from which the run was taken up again.
+    """
+
+    step: int = 0
+    n_tokens: int = 0
+    squared_lengths: int = 0
+    summed: float = 0.0
+    n_predicted: int = 0
+    seconds: float = 0.0
+    wall_seconds: float = 0.0
+    resumed_at: list[int] = field(default_factory=list)
 
 
 class Checkpoints:

@@ -26,8 +26,8 @@ def outcomes(results: Results) -> pd.DataFrame:
         Identity (`run`, `model`, `subset`, `schedule`, `seed`); `status` and `reason`; `n_params`, `n_tokens` seen,
         `tokens_per_param`, `flops` by the study's convention; `final_loss`, the smoothed loss at the last evaluation,
         `holdout_loss` (both nats per masked token) and `holdout_perplexity`; `lr_fraction_end`; `seconds` of training
-        over all attempts; `resumed`, how often the run was taken up again; `world`, its devices. None where a run did
-        not get so far; a cell without a record has status "missing".
+        steps and `wall_seconds` of the jobs, over all attempts; `resumed`, how often the run was taken up again;
+        `world`, its devices. None where a run did not get so far; a cell without a record has status "missing".
     """
     records = {Cell.from_json(record["cell"]).path: record for record in results.records}
     curves = {curve.run: curve for curve in results.curves}
@@ -67,6 +67,7 @@ def _outcome(cell: Cell, record: dict[str, Any] | None, curve: Curve | None, *, 
         "holdout_perplexity": holdout.get("perplexity"),
         "lr_fraction_end": curve.lr_fraction_end if curve is not None and seen else None,
         "seconds": record.get("seconds"),
+        "wall_seconds": record.get("wall_seconds"),
         "resumed": None if n_tokens is None else len(record["resumed_at_steps"]),
         "world": None if n_tokens is None else record["allocation"]["world"],
     }
@@ -78,9 +79,10 @@ def planned_and_actual(results: Results) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        `planned_hours` is the plan's time from start to end of the job, start-up included; `actual_hours` the time
-        spent in training steps, over all attempts. Device-hours are hours × devices. `ratio` is actual ÷ planned
-        device-hours; in a sum, over the cells that have both. Rows of sums have `model` "all".
+        `planned_hours` is the plan's time from start to end of the job, start-up included; `actual_hours` that of the
+        job's processes, over all attempts (of an interrupted one up to its last checkpoint). Device-hours are hours ×
+        devices. `ratio` is actual ÷ planned device-hours; in a sum, over the cells that have both. Rows of sums have
+        `model` "all".
     """
     planned = plan(results.study, counted_tokens(results))
     done = outcomes(results)
@@ -89,7 +91,7 @@ def planned_and_actual(results: Results) -> pd.DataFrame:
         planned_devices=planned["nodes"] * planned["devices_per_node"],
         actual_devices=done["world"],
         planned_hours=planned["hours"],
-        actual_hours=done["seconds"].astype(float) / 3600,
+        actual_hours=done["wall_seconds"].astype(float) / 3600,
         planned_device_hours=planned["device_hours"],
     )
     table["actual_device_hours"] = table["actual_hours"] * table["actual_devices"].astype(float)

@@ -72,6 +72,15 @@ class Allocation:
         return "srun" if self.nodes > 1 else None
 
     @property
+    def slurm_extra(self) -> str:
+        """What sbatch has to know besides: devices of a node, and to warn two minutes before the walltime.
+
+        On the warning a run writes a checkpoint and leaves; the retry goes on from there.
+        """
+        ranks = self.devices_per_node if self.nodes > 1 else 1  # torchrun starts the ranks of one node itself
+        return f"--gpus-per-node={self.devices_per_node} --ntasks-per-node={ranks} --signal=USR1@120"
+
+    @property
     def tasks(self) -> int | None:
         """Ranks of a job of several nodes."""
         return self.devices if self.nodes > 1 else None
@@ -229,7 +238,7 @@ def resources(cell: Cell, n_tokens: int, *, hardware: Hardware, execution: Execu
         "mpi": allocation.mpi,
         "nodes": allocation.nodes,
         "tasks": allocation.tasks,
-        "devices": allocation.devices_per_node if hardware.device == "gpu" else 0,
+        "slurm_extra": allocation.slurm_extra if hardware.device == "gpu" else None,
         "runtime": allocation.runtime_min,
         "micro_batch_tokens": allocation.micro_batch_tokens,
         "engine": execution.engine,

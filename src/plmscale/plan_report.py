@@ -61,8 +61,8 @@ def plan_text(study: Study, table: pd.DataFrame, sums: pd.DataFrame) -> str:
     paragraph = (
         f"{int(total['cells'])} cells, {total['flops_appendix_e']:.3g} FLOPs (appendix E at {study.config.max_length} "
         f"positions), "
-        f"{total['device_hours']:,.4g} device-hours on {hardware.name} at {hardware.peak_flops:.3g} FLOP/s peak and "
-        f"{hardware.mfu:.0%} utilisation{cost}. The longest cell takes {total['longest_hours']:.3g} h.{slow} "
+        f"{_cell(float(total['device_hours']))} device-hours on {hardware.name} at {hardware.peak_flops:.3g} FLOP/s "
+        f"peak and {hardware.mfu:.0%} utilisation{cost}. The longest cell takes {total['longest_hours']:.3g} h.{slow} "
         f"The utilisation is an assumption. {note}"
     )
     cells = _markdown(table.reindex(columns=CELL_COLUMNS))
@@ -93,4 +93,7 @@ def _markdown(table: pd.DataFrame) -> str:
 
 
 def _cell(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    """A number for reading: whole ones with thousands, others to four digits, only great ones as powers."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1e3 <= value < 1e9 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

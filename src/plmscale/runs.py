@@ -47,7 +47,9 @@ def collect(records: Sequence[Path], metrics: Sequence[Path], *, convention: str
     for warning in version_warnings(runs):
         log.warning("%s", warning)
     frames = [_one(record, path, convention) for record, path in zip(runs, metrics, strict=True)]
-    return pd.concat([f for f in frames if len(f)], ignore_index=True).sort_values(["run", "step"], ignore_index=True)
+    # Runs without a row (diverged at once) have no column types; if there are no others, the frame is empty.
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return pd.concat(filled, ignore_index=True).sort_values(["run", "step"], ignore_index=True)
 
 
 def _one(record: dict[str, Any], metrics: Path, convention: str) -> pd.DataFrame:

@@ -126,7 +126,7 @@ def _cost(results: Results, cost: pd.DataFrame) -> list[str]:
         float(row["ratio"]) for row in cost.to_dict("records") if row["model"] != "all" and not _absent(row["ratio"])
     ]
     return _paragraph(
-        f"{planned}, took {number(float(total['actual_device_hours']))} in training steps: "
+        f"{planned}, took {number(float(total['actual_device_hours']))}: "
         f"{number(float(total['ratio']))} times the plan ({number(min(ratios))} to {number(max(ratios))} by run)."
     )
 

@@ -196,7 +196,7 @@ def runs(results: Results) -> Table:
         Column("Holdout loss (nats)", "holdout_loss", "loss"),
         Column("Holdout perplexity", "holdout_perplexity", "loss"),
         Column("Learning rate at the end (share)", "lr_fraction_end", "number"),
-        Column("Training (s)", "seconds", "number"),
+        Column("Training steps (s)", "seconds", "number"),
         Column("Resumed", "resumed", "count"),
     )
     ended = data.loc[data["status"] != "done"]

@@ -9,7 +9,6 @@ import logging
 import math
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,8 @@ from safetensors.torch import save_file
 from torch.utils.tensorboard import SummaryWriter
 
 from .batches import Batches
-from .checkpoints import Checkpoints, MetricsLog
+from .checkpoints import Checkpoints, MetricsLog, Progress
+from .clock import process_age
 from .engine import ENGINES, Engine, EngineSettings, Ranks, make_optimizer, summed_loss
 from .errors import InputError
 from .esm2 import ESM2
@@ -57,31 +57,6 @@ over the `n_predicted` positions since the row before; `learning_rate` is that o
 """
 
 log = logging.getLogger(__name__)
-
-
-@dataclass
-class Progress:
-    """Where a run stands; what a checkpoint holds besides weights and moments.
-
-    Attributes
-    ----------
-    step, n_tokens, squared_lengths : int
-        Done so far.
-    summed, n_predicted : float, int
-        Loss summed over, and number of, predicted positions since the last row of metrics.
-    seconds : float
-        Time spent training, over all attempts.
-    resumed_at : list of int
-        Steps from which the run was taken up again.
-    """
-
-    step: int = 0
-    n_tokens: int = 0
-    squared_lengths: int = 0
-    summed: float = 0.0
-    n_predicted: int = 0
-    seconds: float = 0.0
-    resumed_at: list[int] = field(default_factory=list)
 
 
 class Run:
@@ -227,8 +202,12 @@ class Run:
         dist.barrier()
         if rows:
             rows.sync()
-            state = {"step": self.progress.step, "world": self.ranks.world, "progress": vars(self.progress)}
+            progress = vars(self.progress) | {"wall_seconds": self._wall_seconds()}
+            state = {"step": self.progress.step, "world": self.ranks.world, "progress": progress}
             self.checkpoints.finish(partial, state)
+
+    def _wall_seconds(self) -> float:
+        return self.progress.wall_seconds + process_age()
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
@@ -276,6 +255,7 @@ class Run:
             "unique_tokens": self.batches.n_tokens,
             "holdout": holdout,
             "seconds": progress.seconds,
+            "wall_seconds": self._wall_seconds(),
             "resumed_at_steps": progress.resumed_at,
             "allocation": {
                 "world": self.ranks.world,

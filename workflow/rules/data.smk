@@ -6,6 +6,7 @@
 
 
 rule retrieve:
+    """Resumes what an interruption left; a wrong checksum leaves nothing."""
     output:
         fasta="resources/download/{file}",
     log:
@@ -15,13 +16,19 @@ rule retrieve:
         "../../envs/plmscale.yaml"
     params:
         url=cfg.source,
-        check=f"{cfg.source_md5}  " if cfg.source_md5 else "",
+        md5=cfg.source_md5 or "",
     message:
         "Downloading {params.url}"
     shell:
-        "( curl --fail --location --retry 5 --continue-at - --output {output.fasta:q}.part {params.url:q}"
-        " && if [ -n {params.check:q} ]; then echo {params.check:q}{output.fasta:q}.part | md5sum --check --strict; fi"
-        " && mv {output.fasta:q}.part {output.fasta:q} ) > {log:q} 2>&1"
+        """
+        exec >{log:q} 2>&1
+        part={output.fasta:q}.part
+        curl --fail --location --retry 5 --continue-at - --output "$part" {params.url:q}
+        if [ -n {params.md5:q} ]; then
+            echo {params.md5:q}"  $part" | md5sum --check --strict || {{ rm "$part"; exit 1; }}
+        fi
+        mv "$part" {output.fasta:q}
+        """
 
 
 rule store:

@@ -14,6 +14,6 @@ rule plan:
     params:
         study=STUDY.to_json(),
         counted=COUNTED,
-        science=science("plan", "grid"),
+        science=science("plan", "plan_report", "grid"),
     script:
         "../scripts/plan.py"

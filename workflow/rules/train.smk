@@ -43,7 +43,7 @@ rule train:
         mpi=planned("mpi"),
         nodes=planned("nodes"),
         tasks=planned("tasks"),
-        devices=planned("devices"),
+        slurm_extra=planned("slurm_extra"),
         runtime=planned("runtime"),
         micro_batch_tokens=planned("micro_batch_tokens"),
         checkpoint_tokens=planned("checkpoint_tokens"),
