@@ -28,7 +28,7 @@ rule all:
     """The whole study: every run, fit, table and figure."""
     default_target: True
     input:
-        "results/summary.txt",
+        rules.summary.output,
         rules.tables.output,
         rules.figures.output,
 

@@ -226,7 +226,11 @@ def test_text_that_would_break_a_format_is_escaped():
 
 
 def test_summary_says_what_the_numbers_say(results, tmp_path):
-    write_summary(results, tmp_path / "summary.txt")
+    write_summary(results, tmp_path / "summary.txt", page=tmp_path / "summary.html")
+    page = ElementTree.fromstring((tmp_path / "summary.html").read_text().replace('<meta charset="utf-8">', ""))
+    shown = [line for part in page.iter() if part.tag in ("h2", "pre") for line in (part.text or "").splitlines()]
+    written = (tmp_path / "summary.txt").read_text().splitlines()
+    assert shown == [line for line in written if line]
     text = (tmp_path / "summary.txt").read_text()
     assert "34 of 36 runs finished" in text
     assert f"{DIVERGED} diverged: the loss was nan at step 1." in text

@@ -3,6 +3,7 @@
 import math
 import textwrap
 from collections import Counter
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +26,25 @@ HEADLINES = {
 """What is said of the laws that give no optimal size at every budget."""
 
 
-def write_summary(results: Results, path: Path) -> None:
-    """Write `summary_text` to `path`, atomically."""
-    with atomic(path) as partial:
-        partial.write_text(summary_text(results), encoding="utf-8")
+def write_summary(results: Results, path: Path, *, page: Path) -> None:
+    """Write `summary_text` to `path`, and to `page` as HTML for the report, each atomically."""
+    text = summary_text(results)
+    for target, content in ((path, text), (page, to_page(text))):
+        with atomic(target) as partial:
+            partial.write_text(content, encoding="utf-8")
+
+
+def to_page(text: str) -> str:
+    """The text as an HTML page of its own: a line without indent that follows a blank one is a heading."""
+    parts = []
+    for block in text.strip().split("\n\n"):
+        title, _, body = block.partition("\n")
+        parts.append(f"<h2>{escape(title)}</h2>\n<pre>{escape(body)}</pre>")
+    style = "body { margin: 1.5rem; color: #222; } h2 { font: 600 16px system-ui, sans-serif; margin: 1.2rem 0 .3rem; }"
+    style += " pre { font: 13px/1.45 ui-monospace, monospace; white-space: pre-wrap; margin: 0; }"
+    head = f'<meta charset="utf-8"><title>The study in numbers</title><style>{style}</style>'
+    page = "\n".join(parts)
+    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{page}\n</body>\n</html>\n'
 
 
 def summary_text(results: Results) -> str:

@@ -110,8 +110,9 @@ rule summary:
     input:
         **finished_study(),
     output:
-        summary=report(
-            "results/summary.txt",
+        summary="results/summary.txt",
+        page=report(
+            "results/summary.html",
             caption="../report/summary.rst",
             category="Summary",
             labels={"summary": "The study in numbers"},

@@ -8,8 +8,8 @@ from plmscale.results import read_results
 from plmscale.summary import write_summary
 
 
-def main(*, study: dict, summary: str, science: str, **inputs) -> None:
-    write_summary(read_results(study, **inputs), Path(summary))
+def main(*, study: dict, summary: str, page: str, science: str, **inputs) -> None:
+    write_summary(read_results(study, **inputs), Path(summary), page=Path(page))
 
 
 run(main, snakemake)
