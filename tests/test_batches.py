@@ -5,7 +5,7 @@ import pytest
 
 from plmscale.alphabet import END, MASK, PAD, STANDARD, START
 from plmscale.batches import Batches, plan_batches
-from plmscale.config import Masking
+from plmscale.config import Masking, Training
 from plmscale.store import Store, build_store
 
 LENGTHS = np.random.default_rng(0).integers(4, 400, size=700)
@@ -23,15 +23,8 @@ def store(tmp_path_factory) -> Store:
 
 
 def batches(store: Store, *, seed: int = 0, max_length: int = 128, batch_tokens: int = 2000, **masking) -> Batches:
-    return Batches(
-        store,
-        np.arange(store.n_sequences),
-        batch_tokens=batch_tokens,
-        max_length=max_length,
-        order="bucketed",
-        masking=Masking(**masking),
-        seed=seed,
-    )
+    training = Training(batch_tokens=batch_tokens, masking=Masking(**masking))
+    return Batches(store, np.arange(store.n_sequences), training=training, max_length=max_length, seed=seed)
 
 
 @pytest.mark.parametrize("order", ["bucketed", "sorted"])

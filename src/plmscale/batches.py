@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 
 from .alphabet import END, MASK, PAD, STANDARD, START
-from .config import Masking
+from .config import Training
 from .store import Store
 
 WINDOW_BATCHES = 50
@@ -129,26 +129,18 @@ class Batches:
     store : Store
     ids : ndarray of int64
         The set: ids into the store.
-    batch_tokens, max_length, order, seed
-        See `plan_batches` and the configuration.
-    masking : Masking
+    training : Training
+        Batch size, order and masking.
+    max_length : int
+        Longest input in positions, START and END included.
+    seed : int
     """
 
-    def __init__(
-        self,
-        store: Store,
-        ids: np.ndarray,
-        *,
-        batch_tokens: int,
-        max_length: int,
-        order: Literal["bucketed", "sorted"],
-        masking: Masking,
-        seed: int,
-    ) -> None:
-        self._store, self._ids, self._masking, self._seed = store, ids, masking, seed
+    def __init__(self, store: Store, ids: np.ndarray, *, training: Training, max_length: int, seed: int) -> None:
+        self._store, self._ids, self._masking, self._seed = store, ids, training.masking, seed
         self._max_residues = max_length - 2
         self._lengths = np.minimum(store.lengths[ids], self._max_residues) + 2
-        self._plan = plan_batches(self._lengths, batch_tokens=batch_tokens, order=order, seed=seed)
+        self._plan = plan_batches(self._lengths, batch_tokens=training.batch_tokens, order=training.order, seed=seed)
 
     def __len__(self) -> int:
         return len(self._plan)

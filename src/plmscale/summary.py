@@ -103,7 +103,7 @@ def _laws(fits: dict[str, Fit]) -> list[str]:
         if size is None or tokens is None or size.value is None or tokens.value is None:
             lines += _paragraph(f"{FIT_TITLES[name]}, {verdict(fit)}{_headline(name, fit)}")
             continue
-        caveat = "" if fit.status == "identified" else f" {fit.reason}"
+        caveat = "" if fit.status == "identified" else f" {fit.reason[:1].upper()}{fit.reason[1:]}"
         lines += _paragraph(
             f"{FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: N_opt ~ C^{with_interval(size)}, {growth(size)}; "
             f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}.{caveat}"

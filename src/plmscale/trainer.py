@@ -77,15 +77,7 @@ class Run:
         self.stop_requested = False
 
     def _batches(self, store: Store, ids: np.ndarray, seed: int) -> Batches:
-        return Batches(
-            store,
-            ids,
-            batch_tokens=self.training.batch_tokens,
-            max_length=self.cell.max_length,
-            order=self.training.order,
-            masking=self.training.masking,
-            seed=seed,
-        )
+        return Batches(store, ids, training=self.training, max_length=self.cell.max_length, seed=seed)
 
     def _engine(self) -> Engine:
         if self.training.precision == "tf32":
