@@ -244,8 +244,8 @@ def test_bad_settings_and_names_are_refused(known_curves):
 
 
 def test_a_higher_level_is_never_easier_to_reach_however_large_the_noise():
-    noisy = Plateau(initial=3.4, loss=2.7, flat=[], noise=0.1)
+    noisy = Plateau(initial=3.4, loss=2.7, flat=[], noise=0.1, scatter=0.1)
     losses = [level.loss for level in levels_of(noisy, settings=FitSettings())]
     assert losses == sorted(losses, reverse=True)
-    quiet = levels_of(noisy._replace(noise=0.001), settings=FitSettings())
+    quiet = levels_of(noisy._replace(scatter=0.001), settings=FitSettings())
     assert quiet[-1].loss == pytest.approx(2.702)

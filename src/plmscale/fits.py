@@ -96,7 +96,7 @@ class FitSettings:
     n_envelope, n_isoflop : int
         Grid points of the envelope (the paper: 1500); budgets of the IsoFLOP profiles.
     levels : tuple of float
-        Shares of the way to the plateau, in (0, 1]; 1 means within two standard deviations of the noise.
+        Shares of the way to the plateau, in (0, 1]; 1 means within two standard deviations of the plateau.
     level_definition : "drop" or "ratio"
         Share of the drop, (L0 - L) / (L0 - Lp), or ratio of losses, Lp / L.
     plateau_loss, initial_loss : float, optional

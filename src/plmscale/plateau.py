@@ -2,7 +2,7 @@
 
 The plateau is estimated from runs whose curves are flat at their end; where none is, there is no plateau to speak of,
 and the fit says so. Levels are shares of the drop from the initial loss to the plateau; all of it means: within two
-standard deviations of the noise, and not before the level below.
+standard deviations of the plateau, and not before the level below.
 """
 
 from collections.abc import Sequence
@@ -51,12 +51,16 @@ class Level(NamedTuple):
 
 
 class Plateau(NamedTuple):
-    """Losses at the start and at the plateau (None if no run is flat), nats, and the flat runs."""
+    """Losses at the start and at the plateau (None if no run is flat), nats, and the flat runs.
+
+    `noise` is that of single evaluations, `scatter` the standard deviation of the plateau from run to run.
+    """
 
     initial: float
     loss: float | None
     flat: list[Curve]
     noise: float
+    scatter: float
 
 
 def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSettings) -> Fit:
@@ -103,9 +107,13 @@ def find_plateau(curves: Sequence[Curve], *, settings: FitSettings) -> Plateau:
         initial = float(np.median([curve.initial_loss for curve in curves]))
     flat = [curve for curve in curves if last_doubling_share(curve, initial=initial) < FLAT_SHARE]
     loss = settings.plateau_loss
+    scatter = noise
     if loss is None and flat:
-        loss = float(np.median([curve.loss[-1] for curve in flat]))
-    return Plateau(initial, loss, flat, noise)
+        ends = [float(curve.loss[-1]) for curve in flat]
+        loss = float(np.median(ends))
+        # Smoothed ends are known better than a single evaluation; two of them say little of how they scatter.
+        scatter = min(noise, float(np.std(ends, ddof=1))) if len(ends) > 2 else noise
+    return Plateau(initial, loss, flat, noise, scatter)
 
 
 def last_doubling_share(curve: Curve, *, initial: float) -> float:
@@ -122,8 +130,8 @@ def levels_of(plateau: Plateau, *, settings: FitSettings) -> list[Level]:
     levels: list[Level] = []
     for share in sorted(settings.levels):
         if share == 1:
-            # With noise above the last per cents of the drop, "within the noise" would come before them.
-            loss = min([plateau.loss + NOISE_SIGMAS * plateau.noise, *(level.loss for level in levels)])
+            # With scatter above the last per cents of the drop, "within it" would come before them.
+            loss = min([plateau.loss + NOISE_SIGMAS * plateau.scatter, *(level.loss for level in levels)])
         elif settings.level_definition == "drop":
             loss = plateau.initial - share * (plateau.initial - plateau.loss)
         else:
@@ -198,6 +206,7 @@ def _describe(plateau: Plateau, curves: Sequence[Curve]) -> dict[str, Any]:
     return {
         "warnings": warnings,
         "noise": plateau.noise,
+        "scatter": plateau.scatter,
         "flat_runs": [curve.run for curve in plateau.flat],
         "last_doubling_share": shares,
     }

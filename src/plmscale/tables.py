@@ -240,7 +240,8 @@ def planned_vs_actual(results: Results) -> Table:
         Column("Actual ÷ planned", "ratio", "number"),
     )
     note = (
-        "Planned: from start to end of the job. Actual: time in training steps, over all attempts. Sums: model “all”."
+        "Both are from start to end of the job; actual is over all attempts, of an interrupted one up to its last "
+        "checkpoint. Sums: model “all”."
     )
     return Table(planned_and_actual(results), columns, notes=(note,))
 
