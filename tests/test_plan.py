@@ -46,6 +46,9 @@ def test_fewest_devices_within_the_target(paper_study):
         n_tokens = round(hours * 3600 * 0.5e12 / 2.7361e8)
         found = allocate(cell, n_tokens, hardware=hardware)
         assert (found.devices, found.nodes, found.launcher) == (devices, nodes, launcher)
+        ranks = devices // nodes if nodes > 1 else 1
+        expected = f"--gpus-per-node={devices // nodes} --ntasks-per-node={ranks} --signal=USR1@120"
+        assert found.slurm_extra == expected
         assert found.devices * found.grad_accum * found.micro_batch_tokens >= cell.training.batch_tokens
 
 

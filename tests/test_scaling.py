@@ -9,7 +9,7 @@ import pytest
 from plmscale.curves import smooth
 from plmscale.errors import InputError
 from plmscale.fits import Estimate, Fit, FitSettings
-from plmscale.plateau import Plateau, levels_of
+from plmscale.plateau import Plateau, find_plateau, levels_of
 from plmscale.scaling import FITS, fit_all, fit_curves
 from scaling_data import chinchilla, make_runs
 
@@ -249,3 +249,19 @@ def test_a_higher_level_is_never_easier_to_reach_however_large_the_noise():
     assert losses == sorted(losses, reverse=True)
     quiet = levels_of(noisy._replace(scatter=0.001), settings=FitSettings())
     assert quiet[-1].loss == pytest.approx(2.702)
+
+
+def test_the_top_level_is_within_the_scatter_of_the_plateau_not_of_single_evaluations():
+    noise = 0.02
+    runs = make_runs(to_a_plateau, noise=noise, n_rows=120, **PLATEAU_RUNS)
+    plateau = find_plateau(smooth(runs), settings=SETTINGS)
+    assert len(plateau.flat) > 2
+    assert plateau.noise == pytest.approx(noise, rel=0.2)
+    assert plateau.scatter < plateau.noise
+    errors = np.array([curve.loss[-1] for curve in plateau.flat]) - 2.455  # all runs of this law have this plateau
+    assert plateau.scatter == pytest.approx(np.sqrt(np.mean(errors**2)), rel=0.15)
+    top = levels_of(plateau, settings=SETTINGS)[-1]
+    assert plateau.loss < top.loss <= plateau.loss + 2 * plateau.scatter
+    few = find_plateau(plateau.flat[:2], settings=SETTINGS)
+    assert len(few.flat) == 2
+    assert few.scatter == few.noise

@@ -225,6 +225,13 @@ def test_text_that_would_break_a_format_is_escaped():
     assert r"a\_b|c \& 50 \% x y \$1\textasciicircum{}2 \{$N_{\mathrm{opt}}$\} & 1.50$\times 10^{-7}$ \\" in tex
 
 
+def test_summary_warns_of_runs_made_with_different_versions(results):
+    assert "Warning" not in summary_text(results)
+    first = results.records[0] | {"versions": results.records[0]["versions"] | {"plmscale": "0.0.9"}}
+    text = summary_text(replace(results, records=[first, *results.records[1:]]))
+    assert "different versions of plmscale: 0.0.9, 0.1.0" in " ".join(text.split())
+
+
 def test_summary_says_what_the_numbers_say(results, tmp_path):
     write_summary(results, tmp_path / "summary.txt", page=tmp_path / "summary.html")
     page = ElementTree.fromstring((tmp_path / "summary.html").read_text().replace('<meta charset="utf-8">', ""))

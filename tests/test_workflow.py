@@ -199,7 +199,7 @@ def test_guarantee_3_editing_the_package_retrains_nothing_but_refits(study, tmp_
     assert jobs["fit"] == 5
 
 
-def test_guarantee_3_mixed_versions_are_warned_of(study, caplog):
+def test_guarantee_3_mixed_versions_are_warned_of(study):
     from plmscale.runs import read_runs, version_warnings
 
     runs = read_runs(sorted(study.glob("results/runs/*/*/*/*/run.json")))

@@ -43,7 +43,7 @@ FIGURE_MODULES = (
     "points",
     "uncertainty",
 )
-SUMMARY_MODULES = (*SHOWN, "law_tables", "summary", "table_formats")
+SUMMARY_MODULES = (*SHOWN, "law_tables", "runs", "summary", "table_formats")
 """Modules that tables, figures and summary depend on: an edit of one of them makes them anew."""
 
 

@@ -75,7 +75,9 @@ class Allocation:
     def slurm_extra(self) -> str:
         """What sbatch has to know besides: devices of a node, and to warn two minutes before the walltime.
 
-        On the warning a run writes a checkpoint and leaves; the retry goes on from there.
+        On the warning (SIGUSR1) a rank writes a checkpoint and leaves, and the retry goes on from there. SLURM gives
+        it to ranks that srun started; whether those of one node get it depends on the cluster's ProctrackType, and
+        where they do not, a run goes on from its last regular checkpoint.
         """
         ranks = self.devices_per_node if self.nodes > 1 else 1  # torchrun starts the ranks of one node itself
         return f"--gpus-per-node={self.devices_per_node} --ntasks-per-node={ranks} --signal=USR1@120"

@@ -15,6 +15,7 @@ from .formats import FIT_TITLES, STATUS_WORDS, balance, growth, number, short, v
 from .law_tables import fits_of
 from .outcomes import outcomes, planned_and_actual
 from .results import Results
+from .runs import version_warnings
 
 LINE = 115
 """Longest line in characters."""
@@ -61,6 +62,8 @@ def summary_text(results: Results) -> str:
     for schedule in results.schedules:
         lines += ["", f"Learning rate: {schedule}", *_laws(fits_of(results, schedule))]
     lines += ["", "Holdout", *_holdout(results, table), "", "Cost", *_cost(results, cost)]
+    for warning in version_warnings(results.records):
+        lines += ["", "Warning", *_paragraph(f"The {warning}.")]
     return "\n".join(lines) + "\n"
 
 
