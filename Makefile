@@ -1,6 +1,7 @@
 # make study   set up, run the small study on all cores, print its numbers and where everything is
 # make plan    set up, write the compute plan of the paper's study
 # make test    set up, run every check and test
+# make docs    set up, build the documentation into site/
 # make clean   remove results
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -14,7 +15,7 @@ CORES ?= all
 CONFIG ?= config/toy.yaml
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup study plan test lint unit clean
+.PHONY: help setup study plan test packages lint docs unit clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -28,9 +29,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9,<1" || true
 	# Bytecode is compiled now: without it every training process would spend 10 s on it where PYTHONDONTWRITEBYTECODE is set.
 	if [ -x $(BIN)/uv ]; then
-	  UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[test]'
+	  UV_FIND_LINKS="$${PIP_FIND_LINKS:-}" $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python -c constraints.txt -e '.[test,docs]'
 	else
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test]'
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[test,docs]'
 	fi
 	touch $@
 
@@ -43,14 +44,17 @@ study: setup
 	run="snakemake --configfile $(CONFIG) --cores $(CORES)"
 	if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ]; then $$run --unlock --quiet all; fi
 	$$run --quiet all
-	$$run --report results/report.html --quiet all
 	cat results/summary.txt
 	printf '\nreport   results/report.html\ntables   results/tables/\nfigures  results/figures/\n'
 
 plan: setup
 	@snakemake plan --forcerun plan --quiet all
 
-test: setup lint unit
+test: setup packages lint unit
+
+# A SLURM cluster and a browser for the tests that need them, where they can be installed; else those tests skip.
+packages:
+	@tests/system_packages.sh
 
 lint: setup
 	@ruff check .
@@ -58,6 +62,11 @@ lint: setup
 	snakefmt --check Snakefile workflow
 	pyright --pythonpath $(BIN)/python
 	snakemake --lint
+	$(MAKE) --no-print-directory docs
+
+# Links that lead nowhere are errors. Pages need no server; only their search does: python -m http.server -d site
+docs: setup
+	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 unit: setup
 	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadgroup

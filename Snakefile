@@ -14,23 +14,32 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/helpers.smk"
 include: "workflow/rules/data.smk"
+include: "workflow/rules/trunk.smk"
 include: "workflow/rules/train.smk"
+include: "workflow/rules/cells.smk"
 include: "workflow/rules/analysis.smk"
 include: "workflow/rules/plan.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/own_runs.smk"
+include: "workflow/rules/compare.smk"
+include: "workflow/rules/advise.smk"
 
 
 onstart:
+    for warning in CALIBRATION_WARNINGS:
+        print(f"warning: {warning}", file=sys.stderr)
     if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
         progress.watch(plan.workloads(STUDY, COUNTED), folder=Path("results/runs"))
 
 
 rule all:
-    """The whole study: every run, fit, table and figure."""
+    """The whole study: every run, fit, table and figure, and the report."""
     default_target: True
     input:
         rules.summary.output,
         rules.tables.output,
         rules.figures.output,
+        rules.report.output,
 
 
 rule runs:

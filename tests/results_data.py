@@ -1,5 +1,7 @@
 """A finished study made up in memory, for the tests of tables, figures and summary. Its runs follow a known law."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 
@@ -9,7 +11,7 @@ from plmscale.fits import Fit, FitSettings
 from plmscale.grid import Cell, count_params, grid, train_flops
 from plmscale.results import Results
 from plmscale.scaling import FITS, fit_curves
-from plmscale.study import Study
+from plmscale.study import Study, read_published
 from scaling_data import INITIAL_LOSS, chinchilla
 
 PAPERS_5M = ModelSize(
@@ -37,7 +39,8 @@ def make_study(*, schedules=("token_decay", "constant"), widths=tuple(WIDTHS), s
     )
     subsets = [Subset(name=name, kind="sample", n_sequences=SETS[name] // 100, train=True) for name in sets]
     subsets.append(Subset(name="close_30", kind="cluster", min_identity=0.3, n_sequences=1000, train=False))
-    return Study(Config(max_length=256), models, tuple(subsets))
+    published = read_published(Path(__file__).parents[1] / "config/published_plms.tsv")
+    return Study(Config(max_length=256), models, tuple(subsets), published=published)
 
 
 def chinchilla_loss(n_params, n_tokens):
@@ -50,15 +53,18 @@ def no_learning(n_params, n_tokens):
     return np.full_like(n_tokens, INITIAL_LOSS)
 
 
-def make_results(study: Study, *, law=chinchilla_loss, diverged=(), interrupted=(), fits=True) -> Results:
-    """Runs by `law`; cells in `diverged` have one evaluation and that status, those in `interrupted` not even one."""
+def make_results(study: Study, *, law=chinchilla_loss, diverged=(), interrupted=(), fits=True, noise=0) -> Results:
+    """Runs by `law`, noise by a seed.
+
+    Cells in `diverged` have one evaluation and that status, those in `interrupted` not even one.
+    """
     frames, records = [], []
     for cell in grid(study):
         status = "diverged" if cell.path in (*diverged, *interrupted) else "done"
         tokens = SETS[cell.subset]
         seen = np.unique(np.geomspace(2e4, tokens, 60).round())
         seen = seen[:0] if cell.path in interrupted else seen[:1] if cell.path in diverged else seen
-        frames.append(_frame(cell, seen, law=law, status=status))
+        frames.append(_frame(cell, seen, law=law, status=status, noise=noise))
         records.append(_record(cell, seen, law=law, status=status))
     runs = pd.concat([frame for frame in frames if len(frame)], ignore_index=True) if frames else pd.DataFrame()
     curves = smooth(runs)
@@ -73,8 +79,8 @@ def _flops(cell: Cell, tokens: float) -> float:
     return train_flops(cell.model, tokens, convention="appendix_e", max_length=cell.max_length)
 
 
-def _frame(cell: Cell, seen: np.ndarray, *, law, status: str) -> pd.DataFrame:
-    rng = np.random.default_rng(len(cell.path) + count_params(cell.model))
+def _frame(cell: Cell, seen: np.ndarray, *, law, status: str, noise: int) -> pd.DataFrame:
+    rng = np.random.default_rng(len(cell.path) + count_params(cell.model) + 10**9 * noise)
     loss = law(count_params(cell.model), seen) + rng.normal(0, 0.003, seen.size)
     identity = {"run": cell.path, "model": cell.model.name, "subset": cell.subset, "schedule": cell.schedule}
     counts = {"seed": cell.seed, "status": status, "n_params": count_params(cell.model)}
@@ -98,7 +104,7 @@ def _record(cell: Cell, seen: np.ndarray, *, law, status: str) -> dict:
         "n_tokens": n_tokens,
         "squared_lengths": 200 * n_tokens,
         "unique_tokens": SETS[cell.subset],
-        "holdout": None if loss is None else {"loss": loss, "perplexity": float(np.exp(loss)), "n_predicted": 9},
+        "holdout": None if loss is None else _scored(loss),
         "seconds": _flops(cell, n_tokens) / 1e12 + 0.5,
         "wall_seconds": _flops(cell, n_tokens) / 1e12 + 6.5,
         "resumed_at_steps": [5, 7] if cell.subset == "half" else [],
@@ -125,3 +131,8 @@ def _counts(name: str, n_tokens: int) -> dict:
         "sha256": "0123456789abcdef" * 4,
         "provenance": {"largest_identity": 0.481} if name == "holdout" else {},
     }
+
+
+def _scored(loss: float) -> dict:
+    interval = {"loss_low": loss - 0.05, "loss_high": loss + 0.05}
+    return {"loss": loss, "perplexity": float(np.exp(loss)), "n_predicted": 9, "n_sequences": 3} | interval

@@ -38,7 +38,7 @@ def make_runs(
     n_rows: int = 80,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Tidy frame of runs, loss by `law` with Gaussian noise (nats), flops 6 N D, and an evaluation at step 0."""
+    """Tidy frame of runs, loss by `law` with Gaussian noise (nats), flops 6ND, and an evaluation at step 0."""
     rng = np.random.default_rng(seed)
     frames = []
     for i, size in enumerate(sizes):

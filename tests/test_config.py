@@ -73,7 +73,7 @@ def test_study_round_trip(paper_study):
     ("models", "says"),
     [
         ("S\t1\t30\t64\t4\t1e-3\tconstant\n", ["line 2", "d_model 30", "24 or 32"]),
-        ("S\t1\t16\t64\t1\t1e-3\tcosine\n", ["line 2", "schedules.0", "'cosine'"]),
+        ("S\t1\t16\t64\t1\t1e-3\tcosin\n", ["line 2", "schedules.0", "'cosin'", "'wsd'"]),
         ("S\t0\t16\t64\t1\t1e-3\tconstant\n", ["line 2", "n_layers", "'0'"]),
         ("S\t1\t16\t64\t1\t1e-3\n", ["line 2", "6 cells", "7 columns"]),
         ("S\t1\t16\t64\t1\t1e-3\tconstant\n" * 2, ["line 3", "'S'", "line 2"]),

@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import multivariate_normal
 
 from plmscale.curves import MAX_BINS, Curve, from_frame, smooth, to_frame, usable
 from plmscale.errors import InputError
+from plmscale.smoothing import smooth_values, third_derivative
 from scaling_data import INITIAL_LOSS, chinchilla, make_runs, published
 
 
@@ -151,3 +153,27 @@ def test_published_protein_curves_are_read_off_inside_only():
         assert curve.flops[0] == rows["flops"].min() and curve.flops[-1] == rows["flops"].max()
         assert rows["loss"].min() - 0.03 < curve.loss.min() and curve.loss.max() < rows["loss"].max() + 0.03
         assert 0.002 < curve.noise < 0.02
+
+
+def test_smoothing_is_the_penalised_least_squares_and_its_level_the_most_likely():
+    """The minimum by the normal equations; the likelihood of contrasts, free of any parabola, by scipy's own normal."""
+    rng = np.random.default_rng(2)
+    x = np.sort(rng.uniform(0, 1, 25))
+    x[0], x[-1] = 0.0, 1.0
+    y, weights = np.sin(4 * x) + rng.normal(0, 0.05, x.size), np.ones(x.size)
+    rows = third_derivative(x)
+    fixed = smooth_values(x, y, weights=weights, level=1e-5)
+    direct = np.linalg.solve(np.eye(x.size) + 1e-5 * rows.T @ rows, y)
+    np.testing.assert_allclose(fixed.values, direct, rtol=1e-8)
+    contrasts = np.linalg.svd(np.vander(x, 3))[0][:, 3:].T
+    rough = np.linalg.pinv(rows.T @ rows)
+
+    def likelihood(level: float) -> float:
+        shape = contrasts @ (np.eye(x.size) + rough / level) @ contrasts.T
+        data = contrasts @ y
+        variance = data @ np.linalg.solve(shape, data) / data.size
+        return multivariate_normal(cov=variance * shape).logpdf(data)
+
+    best = smooth_values(x, y, weights=weights).level
+    assert likelihood(best) > max(likelihood(best * factor) for factor in (0.5, 0.8, 1.25, 2.0))
+    assert smooth_values(x, y, weights=weights, level=0.0).values == pytest.approx(y, rel=1e-12)

@@ -1,16 +1,21 @@
 """The encoder against facebookresearch/esm's own."""
 
+import shutil
+
 import pytest
 import torch
 from esm.data import Alphabet
 from esm.model.esm2 import ESM2 as FairESM2
+from esm.rotary_embedding import RotaryEmbedding
 from torch.nn import functional
 
 from plmscale.alphabet import END, FIRST_RESIDUE, MASK, N_STANDARD, PAD, START, TOKENS
+from plmscale.attention import Layout, Rotation, attend
 from plmscale.config import ModelSize
 from plmscale.esm2 import ESM2
 from plmscale.grid import VOCABULARY_SIZE, parameter_terms
 
+CPU = torch.device("cpu")
 TINY = {"n_layers": 3, "d_model": 48, "d_ffn": 192, "n_heads": 4}
 PAPER = {
     "5M": {"n_layers": 4, "d_model": 320, "d_ffn": 1280, "n_heads": 20},
@@ -122,6 +127,109 @@ def test_padding_changes_nothing():
     model, tokens = ESM2(size(TINY), seed=0), proteins(20)
     padded = functional.pad(tokens, (0, 7), value=PAD)
     torch.testing.assert_close(model(padded)[:, :20], model(tokens), rtol=1e-5, atol=1e-6)
+
+
+def packed(tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Packed tokens, lengths, and every third position as those to be predicted."""
+    present = tokens != PAD
+    flat = tokens[present]
+    return flat, present.sum(-1), torch.arange(1, flat.numel(), 3)
+
+
+@pytest.mark.parametrize("lengths", [(30,), (12, 12, 12), (40, 40, 17, 3)])
+@pytest.mark.parametrize("chosen", ["all", "some", "none"])
+def test_packed_equals_padded(lengths, chosen):
+    model, tokens = ESM2(size(TINY), seed=0), proteins(*lengths)
+    flat, counts, select = packed(tokens)
+    everything = model(tokens)[tokens != PAD]
+    if chosen == "all":
+        torch.testing.assert_close(model(flat, lengths=counts), everything)
+    else:
+        select = select if chosen == "some" else select[:0]
+        torch.testing.assert_close(model(flat, select, lengths=counts), everything[select], rtol=1e-5, atol=1e-6)
+
+
+def test_a_share_without_predicted_positions_gives_gradients_of_zero():
+    """Ranks without a sequence still take part in the reduction of every parameter."""
+    model, tokens = ESM2(size(TINY), seed=0), proteins(30)
+    flat, counts, select = packed(tokens)
+    for context in (torch.autocast("cpu", torch.bfloat16, enabled=on) for on in (False, True)):
+        with context:
+            loss = model(flat, select[:0], lengths=counts).sum()
+        loss.backward()
+        assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
+
+
+@pytest.mark.parametrize("kernel", ["per_sequence", "padded"])
+@pytest.mark.parametrize("selected", [False, True])
+def test_attention_kernels_equal_the_formula(kernel, selected):
+    """softmax(q·k/√d)·v with rotary embeddings by fair-esm's own module, sequence by sequence, in double precision.
+
+    The second sequence has no selected position.
+    """
+    torch.manual_seed(0)
+    lengths, n_heads, head_dim = torch.tensor([7, 7, 19, 2, 11]), 3, 8
+    layout = Layout.of(lengths, torch.tensor([0, 3, 20, 21, 22, 34, 45]) if selected else None, device=CPU)
+    kv = torch.randn(int(lengths.sum()), 3, n_heads, head_dim, requires_grad=True)
+    inv_freq = 1 / 10000 ** (torch.arange(0, head_dim, 2) / head_dim)
+    rotation = Rotation.at(layout.positions, inv_freq, longest=19)
+    if selected:
+        q = kv[layout.select, 0]
+        mixed = attend(q, kv[:, 1:], rotation, layout, kernel=kernel)
+    else:
+        mixed = attend(None, kv, rotation, layout, kernel=kernel)
+    weights = torch.randn(mixed.shape)
+    (gradient,) = torch.autograd.grad((mixed * weights).sum(), kv)
+
+    double = kv.detach().double().requires_grad_()
+    expected = attention_formula(double, lengths, RotaryEmbedding(head_dim).double())
+    expected = expected if layout.select is None else expected[layout.select]
+    (expected_gradient,) = torch.autograd.grad((expected * weights).sum(), double)
+    torch.testing.assert_close(mixed.double(), expected, rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-5, atol=1e-5)
+
+
+def attention_formula(qkv: torch.Tensor, lengths: torch.Tensor, rotary: RotaryEmbedding) -> torch.Tensor:
+    """The textbook formula; features come interleaved and go to fair-esm's order, which turns halves together."""
+    halves = torch.cat((qkv[..., 0::2], qkv[..., 1::2]), -1)
+    rows = []
+    for part, plain in zip(halves.split(lengths.tolist()), qkv.split(lengths.tolist()), strict=True):
+        q, k = rotary(part[:, 0].transpose(0, 1), part[:, 1].transpose(0, 1))
+        shares = (q @ k.transpose(-1, -2) / qkv.shape[-1] ** 0.5).softmax(-1)
+        rows.append((shares @ plain[:, 2].transpose(0, 1)).transpose(0, 1).flatten(1))
+    return torch.cat(rows)
+
+
+def test_half_precision_stays_near_single():
+    """Autocast goes through the padded kernel on a CPU; bf16 keeps 8 bits, so logits of order 1 agree to a few 1e-2."""
+    model, tokens = ESM2(size(TINY), seed=0), proteins(20, 12)
+    flat, counts, select = packed(tokens)
+    single = model(flat, select, lengths=counts)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = model(flat, select, lengths=counts)
+    assert half.dtype == torch.bfloat16
+    torch.testing.assert_close(half.float(), single, rtol=0.05, atol=0.02 * float(single.detach().abs().max()))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on a CPU")
+def test_compiled_blocks_are_the_same_function():
+    torch._dynamo.reset()
+    losses, gradients = [], []
+    for compiled in (False, True):
+        model = ESM2(size(TINY), seed=0)
+        if compiled:
+            model.compile_blocks()
+        for tokens in (proteins(30, 12), proteins(17, 17, 5)):  # other shapes must not need other code
+            flat, counts, select = packed(tokens)
+            loss = functional.cross_entropy(model(flat, select, lengths=counts), flat[select])
+            loss.backward()
+            losses.append(loss.item())
+        gradients.append({name: p.grad for name, p in model.named_parameters()})
+    # One graph before and one after the attention, and one for the last block's selected rows: not one a block.
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == 3
+    assert losses[:2] == pytest.approx(losses[2:], rel=1e-6)
+    torch.testing.assert_close(gradients[1], gradients[0], rtol=1e-4, atol=1e-6)
 
 
 def test_same_seed_same_weights():

@@ -1,7 +1,10 @@
 """Figures: every study gets all of them, the same every time, and they show the numbers of the fits."""
 
+import itertools
 import re
+from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -9,11 +12,14 @@ from matplotlib.image import imread
 from matplotlib.text import Text
 
 from plmscale.catalog import figure_names
-from plmscale.figure_style import FONT_SIZE, FORMATS, WIDTH, SizeScale, style
+from plmscale.figure_page import PAGES, printed_on
+from plmscale.figure_style import FONT_SIZE, FORMATS, SCHEDULE_TITLES, SizeScale, style
 from plmscale.figures import DRAWERS, loss_vs_flops, write_figures
 from plmscale.formats import with_interval
 from plmscale.grid import count_params
 from plmscale.law_figures import chinchilla_of, kaplan_loss, predicted
+from plmscale.schedule_settings import Schedule
+from plmscale.sensitivity_report import forest_drawer
 from results_data import make_results, make_study, no_learning
 
 SIGNATURES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
@@ -40,8 +46,11 @@ def texts(figure) -> str:
 
 def check_files(folder: Path, schedules: set[str]) -> None:
     names = figure_names(schedules)
-    assert {path.name for path in folder.iterdir()} == {f"{name}.{suffix}" for name in names for suffix in FORMATS}
-    for path in folder.iterdir():
+    assert {path.name for path in folder.iterdir()} == {f"{name}.{suffix}" for name in names for suffix in FORMATS} | {
+        "column"
+    }
+    assert {path.name for path in (folder / "column").iterdir()} == {path.name for path in folder.glob("*.*")}
+    for path in folder.rglob("*.*"):
         content = path.read_bytes()
         assert content.startswith(SIGNATURES[path.suffix[1:]])
         if path.suffix == ".png":
@@ -64,8 +73,10 @@ def test_figures_of_two_schedules(results, tmp_path):
 def test_the_same_results_give_the_same_bytes(small, tmp_path):
     for folder in ("one", "two"):
         write_figures(small, tmp_path / folder)
-    for path in (tmp_path / "one").iterdir():
-        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
+    paths = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
+    assert len(paths) == 2 * len(FORMATS) * len(figure_names({"constant"}))
+    for path in paths:
+        assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
     svg = (tmp_path / "one" / "plateau.svg").read_text()
     assert not re.search(r"<dc:date>|20\d\d-\d\d-\d\d", svg)
 
@@ -118,12 +129,14 @@ def test_loss_axis_shows_the_entropy_and_the_lowest_loss_but_not_the_start(resul
     assert "The axis is cut" in texts(figure)
 
 
-def test_no_text_is_smaller_than_eight_points_or_outside_the_page(results):
-    for name, draw in DRAWERS.items():
-        with style():
+@pytest.mark.parametrize("where", PAGES, ids=lambda where: where.name)
+def test_no_text_is_smaller_than_eight_points_or_outside_the_page(results, where):
+    drawers = DRAWERS | {"sensitivity": forest_drawer(results), "loss": partial(loss_vs_flops, schedule="constant")}
+    for name, draw in drawers.items():
+        with printed_on(where), style():
             figure = draw(results, sizes_of(results))
             figure.draw_without_rendering()
-        assert figure.get_figwidth() <= WIDTH
+        assert figure.get_figwidth() <= where.several
         page = figure.get_tightbbox()
         assert page.x0 >= 0 and page.x1 <= figure.get_figwidth(), name
         assert page.y0 >= 0 and page.y1 <= figure.get_figheight(), name
@@ -156,3 +169,18 @@ def test_sizes_have_colours_in_their_order():
     lightness = [np.dot(scale[size][:3], (0.2126, 0.7152, 0.0722)) for size in scale.sizes]
     assert lightness == sorted(lightness, reverse=True)
     assert len(SizeScale([5]).colours) == 1
+
+
+@pytest.mark.parametrize("name", ["plateau", "holdout_perplexity"])
+def test_titles_of_four_schedules_do_not_run_into_each_other(name):
+    schedules = get_args(Schedule)
+    study = make_study(schedules=schedules, widths=("w32", "w80", "w192"), sets=("half", "tenth"))
+    results = make_results(study, fits=False)
+    with style():
+        figure = DRAWERS[name](results, sizes_of(results))
+        figure.draw_without_rendering()
+        titled = [ax for ax in figure.axes if ax.get_title(loc="left")]
+        assert [ax.get_title(loc="left") for ax in titled] == [SCHEDULE_TITLES[s] for s in schedules]
+        boxes = [ax._left_title.get_window_extent() for ax in titled]
+    assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1

@@ -1,10 +1,11 @@
 """Counts and grid against the paper's printed numbers."""
 
 import itertools
+from typing import get_args
 
 import pytest
 
-from plmscale.config import ModelSize
+from plmscale.config import ModelSize, Training
 from plmscale.grid import (
     Cell,
     count_params,
@@ -14,6 +15,7 @@ from plmscale.grid import (
     train_flops,
     train_flops_per_token,
 )
+from plmscale.schedule_settings import Cosine, Schedule, Wsd
 
 # Paper, table 4, and what appendices E and F give for it: N, training FLOPs per token at 1024.
 PAPER = {
@@ -94,3 +96,34 @@ def test_cell_round_trip(paper_study):
         again = Cell.from_json(cell.frozen())
         assert again.frozen() == cell.frozen()
         assert again.path == cell.path
+
+
+def frozen(schedule: str, **training) -> dict:
+    model = size(1, 40)
+    return Cell(model, "s", schedule, 0, Training(**training), 64).frozen()
+
+
+def test_settings_of_another_schedule_are_not_in_a_cell():
+    """Otherwise a new setting of one schedule would train every cell of the others again."""
+    changed = {"cosine": Cosine(floor=0.3), "wsd": Wsd(decay_share=0.5, shape="linear", floor=0.1)}
+    for schedule in ("token_decay", "constant"):
+        assert frozen(schedule, **changed) == frozen(schedule)
+        assert not {"cosine", "wsd"} & set(frozen(schedule)["training"])
+    assert frozen("cosine", wsd=changed["wsd"]) == frozen("cosine")
+    assert frozen("wsd", cosine=changed["cosine"]) == frozen("wsd")
+    assert frozen("cosine", cosine=changed["cosine"]) != frozen("cosine")
+    assert frozen("wsd", wsd=changed["wsd"]) != frozen("wsd")
+
+
+def test_a_cell_from_before_there_were_more_schedules_is_unchanged():
+    """The settings that `token_decay` and `constant` cells have always had, and no more: no study is trained again."""
+    names = {"batch_tokens", "order", "precision", "warmup_tokens", "decay_rate", "decay_tokens", "log_every_steps"}
+    names |= {"masking", "optimizer"}
+    assert set(frozen("constant")["training"]) == set(frozen("token_decay")["training"]) == names
+
+
+@pytest.mark.parametrize("schedule", get_args(Schedule))
+def test_cell_of_each_schedule_round_trip(schedule):
+    cell = Cell(size(1, 40), "s", schedule, 0, Training(cosine=Cosine(floor=0.3), wsd=Wsd(floor=0.2)), 64)
+    again = Cell.from_json(cell.frozen())
+    assert again.frozen() == cell.frozen()

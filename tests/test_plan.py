@@ -3,27 +3,88 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import pytest
 
-from plmscale.config import Hardware
+from plmscale.allocation import allocate
+from plmscale.config import Execution, Hardware
+from plmscale.dispatch import dispatch, stoppable
 from plmscale.errors import InputError
 from plmscale.grid import grid
-from plmscale.plan import Workload, allocate, grid_resources, plan, plan_summary, workloads
+from plmscale.pace import assumed_pace
+from plmscale.plan import Workload, grid_resources, plan, plan_summary, workloads
 from plmscale.progress import line, state
+from plmscale.study import Study
+
+PER_TOKEN = {
+    "5M": 4.668e7,
+    "15M": 1.341e8,
+    "35M": 2.736e8,
+    "50M": 3.925e8,
+    "100M": 7.723e8,
+    "150M": 1.129e9,
+    "300M": 2.141e9,
+    "650M": 4.428e9,
+}
+"""Training FLOPs per token at 1024 positions by the formula of appendix E, worked out by hand for the paper's sizes."""
+
+SEQUENCES = {"uniref50": 64e6, "sampled30": 30e6, "sampled23": 23e6, "sampled20": 20e6}
+"""Sequences of the paper's sets; it takes 325 tokens for each."""
 
 
-def test_the_papers_study_by_hand(paper_study):
-    """FLOPs per token of appendix E (paper, table 4 at 1024) × sequences × 325, on A100s at 19.5 TFLOP/s and 50 %."""
-    per_token = [4.668e7, 1.341e8, 2.736e8, 3.924e8, 7.723e8, 1.129e9, 2.141e9, 4.428e9]
-    sequences = 64e6 + 30e6 + 23e6 + 20e6
-    flops = (sum(per_token) + sum(per_token[:6])) * sequences * 325
-    table = plan(paper_study)
-    assert table["flops_appendix_e"].sum() == pytest.approx(flops, rel=1e-3)
-    total = plan_summary(table, paper_study.config.hardware).iloc[-1]
-    startup = (table["nodes"] * table["devices_per_node"]).sum() * 60 / 3600
-    assert total["device_hours"] == pytest.approx(flops / (19.5e12 * 0.5) / 3600 + startup, rel=1e-3)
+def test_flops_of_the_papers_cells_by_hand(paper_study):
+    """8 sizes × 4 sets with decay, the six smaller ones without: 56 cells, 5.37e20 FLOPs."""
+    table = plan(paper_study).set_index(["model", "subset", "schedule"])
+    for model, per_token in PER_TOKEN.items():
+        for subset, sequences in SEQUENCES.items():
+            expected = per_token * sequences * 325
+            assert table.loc[(model, subset, "token_decay"), "flops_appendix_e"] == pytest.approx(expected, rel=1e-3)
+            assert ((model, subset, "constant") in table.index) == (model not in ("300M", "650M"))
+    assert len(table) == 56
+    # (9.3186e9 + 2.7493e9 FLOPs per token) × 137e6 sequences × 325
+    assert table["flops_appendix_e"].sum() == pytest.approx(5.373e20, rel=1e-3)
     assert set(table["tokens_from"]) == {"estimate"}
+
+
+@pytest.mark.parametrize(("name", "peak", "hours"), [("A100-80GB", 19.5e12, 15308), ("H100", 67e12, 4455)])
+def test_gpu_hours_of_the_papers_study_by_hand(paper_study, name, peak, hours):
+    """5.373e20 FLOPs at half the peak in fp32, nothing lost between devices, is 15,308 hours of an A100."""
+    hardware = paper_study.config.hardware.model_copy(update={"name": name, "doubling_efficiency": 1.0})
+    study = with_hardware(paper_study, hardware)
+    table = plan(study)
+    startup = table["devices"].sum() * 60 / 3600
+    assert 5.373e20 / (peak * 0.5) / 3600 == pytest.approx(hours, rel=1e-3)
+    assert table["device_hours"].sum() - startup == pytest.approx(hours, rel=1e-3)
+    # Energy: TDP of 400 and 700 W, PUE 1.58.
+    watts = {"A100-80GB": 400, "H100": 700}[name]
+    total = plan_summary(table, hardware).iloc[-1]
+    assert total["energy_kwh"] == pytest.approx((hours + startup) * watts / 1000 * 1.58, rel=1e-3)
+    assert total["device_hours"] == pytest.approx(table["device_hours"].sum())
+
+
+def test_devices_that_share_a_cell_lose_speed(paper_study):
+    """Eight devices at 0.95 a doubling: 0.95³ of eight times one device's speed."""
+    cell = next(c for c in grid(paper_study) if c.model.name == "35M")
+    one = assumed_pace(cell, Hardware(peak_flops=1e12, mfu=0.5))
+    assert one.speed(1) == pytest.approx(0.5e12 / 2.736e8, rel=1e-3)
+    assert one.speed(8) == pytest.approx(8 * 0.95**3 * one.speed(1), rel=1e-12)
+
+
+def test_sums_by_size_set_and_schedule_are_those_of_the_study(paper_study):
+    table = plan(paper_study)
+    sums = plan_summary(table, paper_study.config.hardware)
+    for by in ("model", "subset", "schedule", "study"):
+        part = sums.loc[sums["by"] == by]
+        assert part["cells"].sum() == 56
+        assert part["device_hours"].sum() == pytest.approx(table["device_hours"].sum(), rel=1e-12)
+    half = sums.set_index(["by", "name"])["flops_appendix_e"]
+    assert half["model", "650M"] == pytest.approx(4.428e9 * 137e6 * 325, rel=1e-3)
+
+
+def with_hardware(study: Study, hardware: Hardware, **settings) -> Study:
+    """The study on other hardware."""
+    return replace(study, config=study.config.model_copy(update={"hardware": hardware, **settings}))
 
 
 def test_counted_tokens_replace_the_estimate(paper_study):
@@ -36,19 +97,22 @@ def test_counted_tokens_replace_the_estimate(paper_study):
 def test_fewest_devices_within_the_target(paper_study):
     cell = next(c for c in grid(paper_study) if c.model.name == "35M")
     hardware = Hardware(peak_flops=1e12, mfu=0.5, devices_per_node=4, max_nodes=2, target_hours=10, startup_seconds=0)
+    hardware = hardware.model_copy(update={"doubling_efficiency": 1.0})
     for hours, devices, nodes, launcher in [
         (9.9, 1, 1, "python"),
-        (10.1, 2, 1, "torchrun --standalone --nproc-per-node=2"),
-        (39, 4, 1, "torchrun --standalone --nproc-per-node=4"),
-        (41, 8, 2, "srun --nodes=2 --ntasks=8 --kill-on-bad-exit=1 python"),
-        (1000, 8, 2, "srun --nodes=2 --ntasks=8 --kill-on-bad-exit=1 python"),
+        (10.1, 2, 1, f"torchrun --standalone --nproc-per-node=2 {stoppable(120)}"),
+        (39, 4, 1, f"torchrun --standalone --nproc-per-node=4 {stoppable(120)}"),
+        (41, 8, 2, "python"),
+        (1000, 8, 2, "python"),
     ]:
         n_tokens = round(hours * 3600 * 0.5e12 / 2.7361e8)
         found = allocate(cell, n_tokens, hardware=hardware)
-        assert (found.devices, found.nodes, found.launcher) == (devices, nodes, launcher)
+        started = dispatch(nodes, devices_per_node=devices // nodes, hardware=hardware, execution=Execution())
+        assert (found.devices, found.nodes, started["launcher"]) == (devices, nodes, launcher)
+        assert (started["step"], started["step_tasks"]) == (("srun", devices) if nodes > 1 else ("", 1))
         ranks = devices // nodes if nodes > 1 else 1
         expected = f"--gpus-per-node={devices // nodes} --ntasks-per-node={ranks} --signal=USR1@120"
-        assert found.slurm_extra == expected
+        assert started["slurm_extra"] == expected
         assert found.devices * found.grad_accum * found.micro_batch_tokens >= cell.training.batch_tokens
 
 

@@ -103,7 +103,7 @@ def epoch_fit(n_bootstrap: int) -> Fit:
         "schedule": "cosine",
         "seed": 0,
         "status": "done",
-        "unique_tokens": 1,
+        "unique_tokens": 0,
         "batch_tokens": 1,
     }
     runs = points.assign(run=names, model=names, step=1, lr_fraction=0.1, **constants)
@@ -114,13 +114,14 @@ def epoch_fit(n_bootstrap: int) -> Fit:
 
 def test_bootstrap_errors_agree_with_the_published_ones():
     want, fit = targets("epoch_chinchilla"), epoch_fit(400)
-    assert fit.status == "identified", fit.reason
+    # The points determine the law's constants, and do not lie on it: low points are off, as Besiroglu et al. found.
+    assert fit.status == "weakly_identified" and "the law does not fit" in fit.reason, fit.reason
     # 400 resamples know a standard error within 1 / sqrt(800) = 3.5 %, one sigma; two sigma on top of the tolerance.
     for key, tolerance in want["tol_rel_se"].items():
         published_error = want["bootstrap_se_notebook_4000"][key]
         assert fit.details["standard_errors"][key] == pytest.approx(published_error, rel=tolerance + 0.07), key
     low, high = want["a_opt"]["ci95"]
-    assert (fit.estimates["a"].low, fit.estimates["a"].high) == pytest.approx((low, high), abs=0.008)
+    assert fit.details["bootstrap"]["a"] == pytest.approx((low, high), abs=0.008)
 
 
 def valleys(*, alpha: float, beta: float, width: float, offset: float = 1.0) -> dict[str, float]:

@@ -6,17 +6,24 @@ import math
 import os
 import random
 import statistics
+import subprocess
+import sys
 from collections import Counter
-from hashlib import blake2b, sha256
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+import xxhash
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
+from plmscale import store_repeats
 from plmscale.errors import InputError
 from plmscale.fasta import RESIDUES, decode, encode
 from plmscale.store import FILES, Store, build_store
+from plmscale.store_repeats import repeats
+from plmscale.store_writer import LengthCounts
+from plmscale.xxhash import xxh64
 
 EXAMPLE = Path(__file__).parents[1] / "resources" / "example" / "swissprot_20k.fasta.gz"
 
@@ -47,8 +54,7 @@ def test_real_proteins(real):
     assert store.lengths.dtype == np.int64
     assert store.lengths.tolist() == [len(sequence) for _, sequence in records]
     assert store.names(list(range(20_000))) == [name for name, _ in records]
-    keys = [int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") for name, _ in records]
-    assert store.keys.tolist() == keys
+    assert store.keys.tolist() == [xxhash.xxh64_intdigest(name.encode()) for name, _ in records]
 
 
 def test_the_readme_of_the_example_states_what_is_there(real):
@@ -120,14 +126,44 @@ def test_repeated_ids_keep_the_first(tmp_path, seed):
     assert store.stats["n_records_read"] == len(records)
 
 
-def test_two_ids_with_one_key_both_stay(tmp_path, monkeypatch):
-    monkeypatch.setattr("plmscale.store_writer.blake2b", lambda name, digest_size: blake2b(name[:1], digest_size=8))
-    build_store(
-        write(tmp_path / "a.fasta", [("a1", "MK"), ("a2", "ML"), ("b", "MV"), ("a1", "MM")]), tmp_path / "store"
-    )
-    store = Store.open(tmp_path / "store")
-    assert store.names([0, 1, 2]) == ["a1", "a2", "b"]
-    assert [decode(store.sequence(i)) for i in range(store.n_sequences)] == ["MK", "ML", "MV"]
+def test_two_ids_with_one_key_both_stay(tmp_path):
+    np.save(tmp_path / "keys.npy", np.array([7, 7, 2, 7], dtype=np.uint64))
+    (tmp_path / "ids.txt").write_text("a1\na2\nb\na1\n")
+    positions, names = repeats(tmp_path)
+    assert (positions.tolist(), names) == ([3], ["a1"])
+
+
+@pytest.mark.parametrize("at_a_time", [5, 64, 1 << 22])
+def test_repeats_are_found_in_any_number_of_passes(tmp_path, monkeypatch, at_a_time):
+    monkeypatch.setattr(store_repeats, "KEYS_AT_A_TIME", at_a_time)
+    monkeypatch.setattr(store_repeats, "_CHUNK", 17)
+    rng = random.Random(at_a_time)
+    names = [f"r{rng.randrange(400)}" for _ in range(300)]
+    (tmp_path / "ids.txt").write_text("".join(f"{name}\n" for name in names))
+    np.save(tmp_path / "keys.npy", np.array([xxhash.xxh64_intdigest(name.encode()) for name in names], dtype=np.uint64))
+    positions, found = repeats(tmp_path)
+    expected = [i for i, name in enumerate(names) if name in names[:i]]
+    assert positions.tolist() == expected
+    assert found == [names[i] for i in expected]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_order_statistics_of_lengths_are_those_of_numpy(seed):
+    rng = np.random.default_rng(seed)
+    lengths = rng.integers(1, [3, 200, 70_000, 10**6, 10**9][seed], size=rng.integers(1, 60))
+    counts = LengthCounts()
+    for part in np.array_split(lengths, 4):
+        counts.add(part)
+    assert (counts.smallest, counts.largest) == (lengths.min(), lengths.max())
+    assert counts.median() == np.median(lengths)
+
+
+def test_keys_are_xxh64_of_ids_of_any_length():
+    rng = random.Random(0)
+    for n in [*range(70), 1000]:
+        data = rng.randbytes(n)
+        buffer = np.frombuffer(b"##" + data + b"#", dtype=np.uint8)
+        assert int(xxh64(buffer, 2, 2 + n)) == xxhash.xxh64_intdigest(data)
 
 
 def test_files_do_not_depend_on_the_block_size(tmp_path):
@@ -228,3 +264,41 @@ def test_open_refuses_files_that_do_not_belong_together(tmp_path):
     stats.write_text(json.dumps(json.loads(stats.read_text()) | {"format_version": 0}))
     with pytest.raises(InputError, match="stats.json .*format_version is 0"):
         Store.open(tmp_path / "store")
+
+
+MEASURED_BUILD = """
+import sys
+from pathlib import Path
+from plmscale import store_repeats
+from plmscale.store import build_store
+
+store_repeats.KEYS_AT_A_TIME, store_repeats._CHUNK = 1 << 16, 1 << 14
+build_store(sys.argv[1], sys.argv[2])
+status = Path("/proc/self/status").read_text().splitlines()
+print(next(line.split()[1] for line in status if line.startswith("VmHWM")))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak memory is read from /proc")
+def test_memory_does_not_grow_with_the_number_of_sequences(tmp_path):
+    """20 times the sequences: a single int64 kept for each of 1.9 million more would be 15 MB."""
+    peaks = []
+    for n in (100_000, 2_000_000):
+        path = tmp_path / f"{n}.fasta"
+        path.write_bytes(b"".join(b">%d\nMKV\n" % i for i in range(n)))
+        words = [sys.executable, "-c", MEASURED_BUILD, str(path), str(tmp_path / f"store{n}")]
+        peaks.append(int(subprocess.run(words, capture_output=True, text=True, check=True).stdout) / 1024)
+        assert Store.open(tmp_path / f"store{n}").n_sequences == n
+    assert peaks[1] < 300
+    assert peaks[1] - peaks[0] < 12
+
+
+def test_what_a_killed_build_left_is_cleared_away(tmp_path):
+    source = write(tmp_path / "a.fasta", random_records(random.Random(0), 10))
+    left = tmp_path / ".store.partial-1"
+    left.mkdir()
+    (left / "tokens.npy").write_bytes(b"half")
+    with pytest.raises(InputError):
+        Store.open(tmp_path / "store")
+    build_store(source, tmp_path / "store")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.fasta", "store"]

@@ -2,21 +2,27 @@
 
 import gzip
 import json
+import os
 import random
+import re
+import signal
 import subprocess
+import time
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
 from Bio.SeqIO.FastaIO import SimpleFastaParser
+from scipy.stats import chi2_contingency, kstest
 
-from plmscale import mmseqs, subsets
+from plmscale import mmseqs, mmseqs_program, subsets
 from plmscale.errors import InputError
-from plmscale.fasta import RESIDUES
+from plmscale.fasta import RESIDUES, encode
 from plmscale.mmseqs import MmseqsError, MmseqsSettings, SearchSettings
+from plmscale.ranks import lowest, mix, rank
 from plmscale.store import Store, build_store
-from plmscale.subsets import HoldoutSettings, rank
+from plmscale.subsets import HoldoutSettings
 
 EXAMPLE = Path(__file__).parents[1] / "resources" / "example" / "swissprot_20k.fasta.gz"
 
@@ -49,11 +55,16 @@ def real(tmp_path_factory):
 # --- choices by rank
 
 
+def everywhere(store):
+    """Every sequence can be chosen."""
+    return np.ones(store.n_sequences, dtype=np.bool_)
+
+
 def test_ranks_are_splitmix64():
     # The first outputs of the reference generator (prng.di.unimi.it/splitmix64.c) from state 1234567.
     states = np.array([(1234567 + i * 0x9E3779B97F4A7C15) % 2**64 for i in range(3)], dtype=np.uint64)
     expected = [6457827717110365317, 3203168211198807973, 9817491932198370423]
-    assert subsets._mix(states).tolist() == expected
+    assert mix(states).tolist() == expected
 
 
 def test_ranks_depend_on_seed_and_salt(real):
@@ -66,10 +77,9 @@ def test_ranks_depend_on_seed_and_salt(real):
 
 def test_samples_are_uniform(real):
     drawn = np.zeros(real.n_sequences)
-    everything = np.arange(real.n_sequences)
     n_seeds, n = 200, 600
     for seed in range(n_seeds):
-        ids = subsets.sample_subset(real, everything, name="s", n=n, seed=seed).ids
+        ids = subsets.sample_subset(real, everywhere(real), name="s", n=n, seed=seed).ids
         assert ids.size == n
         drawn[ids] += 1
     p = n / real.n_sequences
@@ -79,10 +89,58 @@ def test_samples_are_uniform(real):
 
 
 def test_samples_are_the_lowest_ranks(real):
-    pool = subsets.pool(real, subsets.choose_holdout_candidates(real, n=500, seed=3))
+    candidates = subsets.choose_holdout_candidates(real, n=500, seed=3)
+    pool, available = subsets.pool(real, candidates), subsets.in_pool(real, candidates)
     ranks = rank(real.keys[pool], seed=3, salt=subsets.SAMPLE_SALT).tolist()
     expected = sorted(i for _, i in sorted(zip(ranks, pool.tolist(), strict=True))[:700])
-    assert subsets.sample_subset(real, pool, name="s", n=700, seed=3).ids.tolist() == expected
+    assert subsets.sample_subset(real, available, name="s", n=700, seed=3).ids.tolist() == expected
+
+
+@pytest.mark.parametrize("n", [1, 2, 500, 65_000, 199_999, 200_000])
+def test_the_lowest_of_many_are_those_of_a_sort(n):
+    rng = np.random.default_rng(n)
+    keys = rng.integers(2**64, size=300_000, dtype=np.uint64)
+    ids = np.sort(rng.choice(keys.size, 200_000, replace=False))
+    ranks = rank(keys[ids], seed=5, salt=1)
+    expected = np.sort(ids[np.argsort(ranks)[:n]])
+    among = np.isin(np.arange(keys.size), ids)
+    assert np.array_equal(lowest(keys, among, n=n, seed=5, salt=1), expected)
+
+
+def test_of_two_with_one_key_the_first_is_taken():
+    keys = np.repeat(np.arange(1000, dtype=np.uint64), 2)
+    everything = np.ones(keys.size, dtype=np.bool_)
+    for n in range(1, 40):
+        order = np.argsort(rank(keys, seed=5), kind="stable")
+        assert lowest(keys, everything, n=n, seed=5).tolist() == sorted(order[:n].tolist())
+
+
+def bins_of(values, *, n_bins):
+    """Number of the quantile of each value."""
+    return np.searchsorted(np.unique(np.quantile(values, np.linspace(0, 1, n_bins + 1)[1:-1])), values)
+
+
+def test_samples_have_the_lengths_and_the_composition_of_the_source(real):
+    """Pearson's test of sample against rest: over seeds, its p-values are uniform if the sample is fair.
+
+    Residues of one protein are alike, so composition is compared by proteins: by their share of each common amino acid.
+    """
+    everything = np.arange(real.n_sequences)
+    features = [real.lengths] + [
+        np.array([(real.sequence(i) == token).mean() for i in everything]) for token in encode("LAGVSE").tolist()
+    ]
+    binned = [bins_of(feature, n_bins=10) for feature in features]
+    chosen = [subsets.sample_subset(real, everywhere(real), name="s", n=1000, seed=seed).ids for seed in range(150)]
+    for bins in binned:
+        p_values = []
+        for ids in chosen:
+            inside = np.bincount(bins[ids], minlength=bins.max() + 1)
+            table = np.stack([inside, np.bincount(bins) - inside])
+            p_values.append(chi2_contingency(table).pvalue)
+        assert kstest(p_values, "uniform").pvalue > 1e-4
+    longest = np.argsort(real.lengths)[-1000:]  # the test sees an unfair sample
+    unfair = np.bincount(binned[0][longest], minlength=binned[0].max() + 1)
+    assert chi2_contingency(np.stack([unfair, np.bincount(binned[0]) - unfair])).pvalue < 1e-100
 
 
 def test_samples_are_nested_and_disjoint_from_the_holdout(real):
@@ -91,7 +149,7 @@ def test_samples_are_nested_and_disjoint_from_the_holdout(real):
     assert sorted([*candidates, *pool]) == list(range(real.n_sequences))
     larger = set(pool.tolist())
     for n in (2500, 1200, 1199, 1):
-        selection = subsets.sample_subset(real, pool, name="s", n=n, seed=0)
+        selection = subsets.sample_subset(real, subsets.in_pool(real, candidates), name="s", n=n, seed=0)
         ids = set(selection.ids.tolist())
         assert len(ids) == n
         assert ids <= larger
@@ -107,15 +165,14 @@ def test_choices_do_not_depend_on_the_order_of_the_file(real, tmp_path):
     chosen = []
     for store in (real, shuffled):
         candidates = subsets.choose_holdout_candidates(store, n=300, seed=7)
-        pool = subsets.pool(store, candidates)
-        sample = subsets.sample_subset(store, pool, name="s", n=1000, seed=7).ids
+        sample = subsets.sample_subset(store, subsets.in_pool(store, candidates), name="s", n=1000, seed=7).ids
         chosen.append((sorted(store.names(candidates)), sorted(store.names(sample))))
     assert chosen[0] == chosen[1]
 
 
 def test_more_than_there_are(real):
     with pytest.raises(InputError, match="subset sampled40: 11 sequences asked for, but 10 are available"):
-        subsets.sample_subset(real, np.arange(10), name="sampled40", n=11, seed=0)
+        subsets.sample_subset(real, np.arange(real.n_sequences) < 10, name="sampled40", n=11, seed=0)
     with pytest.raises(InputError, match="holdout: 3000 candidates asked for, but the source has 3000"):
         subsets.choose_holdout_candidates(real, n=3000, seed=0)
 
@@ -204,9 +261,9 @@ def test_find_mmseqs(monkeypatch, tmp_path):
     on_path.unlink()
     on_path.write_text("#!/bin/sh\nexit 132\n")  # what a shell makes of SIGILL: a build for another CPU
     on_path.chmod(0o755)
-    if mmseqs._in_wheel() is not None:
-        assert mmseqs.find_mmseqs() == mmseqs._in_wheel()
-    monkeypatch.setattr(mmseqs, "find_spec", lambda _: None)
+    if mmseqs_program._in_wheel() is not None:
+        assert mmseqs.find_mmseqs() == mmseqs_program._in_wheel()
+    monkeypatch.setattr(mmseqs_program, "find_spec", lambda _: None)
     with pytest.raises(InputError, match=r"ends with status 132.*Install it"):
         mmseqs.find_mmseqs()
     on_path.unlink()
@@ -265,6 +322,7 @@ def test_low_identity_takes_the_highest_sensitivity_and_warns(tmp_path, monkeypa
     commands = []
     monkeypatch.setattr(mmseqs, "run", lambda args, log=None: commands.append([str(arg) for arg in args]))
     monkeypatch.setattr(mmseqs.np, "loadtxt", lambda *_, **__: np.zeros((1, 2), dtype=np.int64))
+    (tmp_path / "a").write_text(">1\nMK\n")
     for identity, settings, expected in (
         (0.2, MmseqsSettings(), "7.5"),
         (0.2, MmseqsSettings(sensitivity=4.0), "4"),
@@ -277,6 +335,90 @@ def test_low_identity_takes_the_highest_sensitivity_and_warns(tmp_path, monkeypa
         command = commands[1]
         assert (command[command.index("-s") + 1] if "-s" in command else None) == expected
         assert ("prefilter misses" in caplog.text) == (identity < 0.3)
+
+
+def killed_after(step, *, command="cluster"):
+    """A replacement of `mmseqs.run` that kills a command and its children when the result of a step is there."""
+
+    def run(args, log=None):
+        if args[0] != command:
+            return mmseqs_program.run(args, log=log)
+        process = subprocess.Popen([mmseqs.find_mmseqs(), *args], stdout=subprocess.DEVNULL, start_new_session=True)
+        while not list(args[list(map(str, args)).index(str(args[1].parent / "tmp"))].rglob(step)):
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise MmseqsError("killed")
+
+    return run
+
+
+def test_a_killed_clustering_goes_on_where_it_was(real, tmp_path, monkeypatch):
+    settings = MmseqsSettings(sensitivity=1.0, kmer_length=5)
+    pool = np.arange(0, 3000, 3)
+
+    def clustered(folder):
+        log = tmp_path / f"{folder}.log"
+        log.unlink(missing_ok=True)
+        selection = subsets.cluster_subset(
+            real, pool, min_identity=0.3, settings=settings, workdir=tmp_path / folder, log=log
+        )
+        return selection, len(re.findall(r"^\S*prefilter ", log.read_text(), re.MULTILINE))
+
+    undisturbed, n_prefilters = clustered("undisturbed")
+    with monkeypatch.context() as patched:
+        patched.setattr(mmseqs, "run", killed_after("pref_step0.dbtype"))
+        with pytest.raises(MmseqsError, match="killed"):
+            clustered("killed")
+    assert list((tmp_path / "killed").glob("mmseqs-*/tmp"))
+    resumed, n_prefilters_left = clustered("killed")
+    assert resumed.ids.tolist() == undisturbed.ids.tolist()
+    assert (n_prefilters, n_prefilters_left) == (1, 0)
+    assert list((tmp_path / "killed").iterdir()) == []
+
+
+def test_a_killed_search_goes_on_where_it_was(real, tmp_path, monkeypatch):
+    pool, candidates = np.arange(0, 3000, 3), np.arange(1, 600, 3)
+    log = tmp_path / "log"
+
+    def searched(folder):
+        log.unlink(missing_ok=True)
+        settings = subsets.HoldoutSettings(search=SearchSettings(sensitivity=1.0))
+        found = subsets.holdout(real, candidates, pool, settings=settings, workdir=tmp_path / folder, log=log)
+        return found, len(re.findall(r"^\S*prefilter ", log.read_text(), re.MULTILINE))
+
+    undisturbed, n_prefilters = searched("undisturbed")
+    with monkeypatch.context() as patched:
+        patched.setattr(mmseqs, "run", killed_after("pref_0.dbtype", command="search"))
+        with pytest.raises(MmseqsError, match="killed"):
+            searched("killed")
+    assert list((tmp_path / "killed").glob("mmseqs-*/tmp"))
+    resumed, n_prefilters_left = searched("killed")
+    assert resumed.ids.tolist() == undisturbed.ids.tolist()
+    assert resumed.provenance == undisturbed.provenance
+    assert 0 < resumed.provenance["n_removed"] < candidates.size
+    assert (n_prefilters, n_prefilters_left) == (1, 0)
+    assert list((tmp_path / "killed").iterdir()) == []
+
+
+def test_what_is_left_of_another_clustering_is_not_used(real, tmp_path, monkeypatch):
+    def fail(args, log=None):
+        if args[0] == "createtsv":
+            raise MmseqsError("no space left")
+        mmseqs_program.run(args, log=log)
+
+    def clustered(min_identity, pool, workdir):
+        settings = MmseqsSettings(method="linclust")
+        return subsets.cluster_subset(real, pool, min_identity=min_identity, settings=settings, workdir=workdir).ids
+
+    with monkeypatch.context() as patched:
+        patched.setattr(mmseqs, "run", fail)
+        with pytest.raises(MmseqsError, match="no space"):
+            clustered(0.9, np.arange(500), tmp_path / "used")
+    for min_identity, pool in ((0.4, np.arange(500)), (0.9, np.arange(400))):
+        expected = clustered(min_identity, pool, tmp_path / "fresh")
+        assert clustered(min_identity, pool, tmp_path / "used").tolist() == expected.tolist()
 
 
 @pytest.mark.parametrize("n_positions", [80, 400, 999, 1000, 3000])

@@ -3,7 +3,6 @@
 import json
 import math
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -16,6 +15,9 @@ import pytest
 
 from conftest import ROOT
 from plmscale.config import Training
+from plmscale.evaluate import evaluate, parse
+from plmscale.file_formats import RECORD_MEANINGS, RUNS_MEANINGS
+from plmscale.runs import collect
 from plmscale.schedules import lr_fraction
 from plmscale.store import Store, build_store
 from plmscale.subsets import write_ids
@@ -102,9 +104,12 @@ def test_the_run_learns_and_its_record_is_whole(undisturbed, data):
     assert record["n_tokens"] == lengths.sum()
     assert record["squared_lengths"] == (lengths**2).sum()
     assert record["holdout"]["perplexity"] == pytest.approx(math.exp(record["holdout"]["loss"]))
+    assert record["holdout"]["n_sequences"] == 60
+    assert record["holdout"]["loss_low"] < record["holdout"]["loss"] < record["holdout"]["loss_high"]
     assert record["versions"]["torch"]
     assert 0 < record["seconds"] < record["wall_seconds"]
-    expected = [lr_fraction("token_decay", n, training=Training(**TRAINING)) for n in metrics["n_tokens"]]
+    budget, settings = record["n_tokens"], Training(**TRAINING)
+    expected = [lr_fraction("token_decay", n, training=settings, budget=budget) for n in metrics["n_tokens"]]
     assert metrics["lr_fraction"].tolist() == expected
     assert list((out / "tensorboard").glob("events.*"))
     assert not (out / "checkpoints").exists()
@@ -122,6 +127,14 @@ def test_weights_load_into_fair_esm(undisturbed):
     missing, unexpected = theirs.load_state_dict(weights, strict=False)
     assert not unexpected
     assert all(k.startswith("contact_head.") or k == "lm_head.weight" for k in missing)
+
+
+def test_the_holdout_scored_by_itself_gives_what_the_record_says(undisturbed, data, tmp_path):
+    store, ids = Store.open(data / "store"), np.load(data / "holdout.npy")
+    store.write_fasta(ids, tmp_path / "holdout.fasta")
+    words = ["--model", str(undisturbed[2]), "--fasta", str(tmp_path / "holdout.fasta"), "--max-length", "64"]
+    result = evaluate(parse([*words, "--batch-tokens", "1000", "--device", "cpu"]))
+    assert result["masked"] == undisturbed[1]["holdout"]
 
 
 def test_the_same_command_gives_the_same_numbers(undisturbed, data, tmp_path):
@@ -150,31 +163,6 @@ def test_engine_ranks_and_accumulation_do_not_change_the_run(undisturbed, data, 
     assert record["holdout"]["loss"] == pytest.approx(undisturbed[1]["holdout"]["loss"], rel=2e-4)
 
 
-def test_killed_at_random_instants_it_ends_with_the_same_metrics(undisturbed, data, tmp_path):
-    rng = random.Random(0)
-    kills = 0
-    words = command(data, tmp_path, checkpoint_tokens=3000)
-    for _ in range(30):
-        process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-        growing = tmp_path / "metrics.jsonl"
-        before = growing.stat().st_mtime if growing.exists() else 0.0
-        while process.poll() is None and not (growing.exists() and growing.stat().st_mtime > before):
-            time.sleep(0.005)  # until this attempt has begun to train
-        time.sleep(rng.uniform(0.0, 0.25))
-        process.send_signal(signal.SIGKILL)
-        if process.wait() == 0:
-            break
-        kills += 1
-        if kills == 4:
-            assert subprocess.run(words, env=environment(), capture_output=True).returncode == 0
-            break
-    assert kills >= 2
-    record = json.loads((tmp_path / "run.json").read_text())
-    assert record["resumed_at_steps"], "no attempt was taken up from a checkpoint"
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "metrics.parquet"), undisturbed[0], check_exact=True)
-    assert record["holdout"] == undisturbed[1]["holdout"]
-
-
 def test_asked_to_stop_it_writes_a_checkpoint_and_goes_on_from_there(undisturbed, data, tmp_path):
     words = command(data, tmp_path)
     process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
@@ -198,20 +186,8 @@ def test_divergence_is_a_result_and_the_job_succeeds(data, tmp_path):
     assert metrics["step"].is_monotonic_increasing
 
 
-def test_another_number_of_ranks_is_refused(data, tmp_path):
-    words = command(data, tmp_path, checkpoint_tokens=3000, engine="torch")
-    process = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment())
-    while not list(tmp_path.glob("checkpoints/step*/progress.json")):
-        assert process.poll() is None
-        time.sleep(0.005)
-    process.kill()
-    process.wait()
-    state = max(tmp_path.glob("checkpoints/step*/progress.json"), key=lambda p: p.stat().st_mtime)
-    state.write_text(json.dumps(json.loads(state.read_text()) | {"world": 7}))
-    for other in tmp_path.glob("checkpoints/step*"):
-        if other != state.parent:
-            (other / "progress.json").unlink()
-    refused = subprocess.run(words, capture_output=True, text=True, env=environment())
-    assert refused.returncode != 0
-    assert "7 ranks" in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_the_reference_of_files_has_every_key_of_the_record_and_column_of_the_runs(undisturbed):
+    _, record, out = undisturbed
+    assert list(RECORD_MEANINGS) == list(record)
+    frame = collect([out / "run.json"], [out / "metrics.parquet"], convention="appendix_e")
+    assert list(RUNS_MEANINGS) == list(frame)

@@ -20,6 +20,8 @@ import pytest
 import yaml
 
 from conftest import ROOT
+from plmscale.catalog import FITS, TABLES, figure_names
+from plmscale.dispatch import stoppable
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 
@@ -45,7 +47,7 @@ CONFIG = {
     "execution": {"engine": "torch", "checkpoint_tokens": 3000},
     "analysis": {"n_bootstrap": 20, "budgets": [1e9, 1e10]},
 }
-KEPT_BY_GIT = {"src", "workflow", "config", "profiles", "envs", "Snakefile"}
+KEPT_BY_GIT = ("src", "workflow", "config", "profiles", "envs", "Snakefile")
 
 
 def prepare(folder: Path, **changes) -> Path:
@@ -109,7 +111,6 @@ def changed(study) -> Path:
 
 
 def test_every_product_is_there(study):
-    from plmscale.catalog import FITS, TABLES, figure_names
 
     results = study / "results"
     for name in TABLES:
@@ -119,6 +120,7 @@ def test_every_product_is_there(study):
     for name in FITS:
         assert set(json.loads((results / f"fits/{name}.json").read_text())["schedules"]) == {"token_decay", "constant"}
     assert (results / "summary.txt").read_text()
+    assert (results / "report.html").read_text().endswith("</html>")
 
 
 def test_guarantee_1_second_run_does_nothing(study):
@@ -128,14 +130,14 @@ def test_guarantee_1_second_run_does_nothing(study):
 def test_guarantee_1_new_model_trains_its_own_cells(changed):
     (changed / "models.tsv").write_text(MODELS + "L\t2\t32\t128\t2\t4e-3\ttoken_decay,constant\n")
     jobs = planned(changed)
-    assert jobs["train"] == jobs["cell"] == 2
+    assert jobs["train"] == jobs["freeze"] == 2
     assert not {"store", "subset", "holdout"} & set(jobs)
 
 
 def test_guarantee_1_new_subset_trains_its_own_cells(changed):
     (changed / "subsets.tsv").write_text(SUBSETS + "s200\tsample\t\t\t200\tyes\n")
     jobs = planned(changed)
-    assert jobs["train"] == jobs["cell"] == 4
+    assert jobs["train"] == jobs["freeze"] == 4
     assert jobs["subset"] == 1
     assert not {"store", "holdout"} & set(jobs)
 
@@ -158,13 +160,15 @@ def test_guarantee_1_removed_rows_train_nothing(changed):
     [
         {"hardware": {"mfu": 0.1, "name": "another", "peak_flops": 1e12, "target_hours": 0.001, "devices_per_node": 8}},
         {"execution": {"engine": "deepspeed", "checkpoint_tokens": 777, "threads": 2, "zero_stage": 1}},
+        {"execution": {"monitors": ["csv", "wandb"], "wandb_project": "a b'; exit 1", "progress_seconds": 0.5}},
         {"analysis": {"n_bootstrap": 30, "flops": "6nd"}},
+        {"training": {"cosine": {"floor": 0.5}, "wsd": {"shape": "linear"}, "stop": {"tolerance": 0.5}}},
     ],
-    ids=["hardware", "execution", "analysis"],
+    ids=["hardware", "execution", "monitors", "analysis", "other-schedules"],
 )
 def test_guarantee_2_what_cannot_change_a_result_never_retrains(changed, changes):
     configure(changed, **changes)
-    assert not {"train", "cell", "store", "subset", "holdout"} & set(planned(changed))
+    assert not {"train", "freeze", "store", "subset", "holdout"} & set(planned(changed))
 
 
 def test_guarantee_2_another_learning_rate_retrains_its_model_alone(changed):
@@ -188,6 +192,7 @@ def test_guarantee_2_no_grid_wide_file_is_an_input_of_training(study):
 
 def test_guarantee_3_editing_the_package_retrains_nothing_but_refits(study, tmp_path):
     root = tmp_path / "edited"
+    root.mkdir()
     for name in KEPT_BY_GIT:
         source = ROOT / name
         shutil.copytree(source, root / name) if source.is_dir() else shutil.copy2(source, root / name)
@@ -195,8 +200,8 @@ def test_guarantee_3_editing_the_package_retrains_nothing_but_refits(study, tmp_
         with (root / f"src/plmscale/{module}.py").open("a") as file:
             file.write("\n# edited\n")
     jobs = planned(study, root=root)
-    assert not {"train", "cell", "store", "subset", "holdout"} & set(jobs)
-    assert jobs["fit"] == 5
+    assert not {"train", "freeze", "store", "subset", "holdout"} & set(jobs)
+    assert jobs["fit"] == len(FITS)
 
 
 def test_guarantee_3_mixed_versions_are_warned_of(study):
@@ -230,16 +235,21 @@ def test_guarantee_6_the_papers_study_is_the_same_rules(tmp_path):
     assert done.returncode == 0, done.stderr
     cells = pd.read_csv(tmp_path / "results/plan/cells.tsv", sep="\t")
     assert len(cells) == 56
-    sums = pd.read_csv(tmp_path / "results/plan/summary.tsv", sep="\t").set_index("schedule")
+    sums = pd.read_csv(tmp_path / "results/plan/summary.tsv", sep="\t").set_index("by")
     assert sums.loc["study", "device_hours"] == pytest.approx(cells["device_hours"].sum())
 
 
 def test_the_slurm_profile_launches_one_process_per_device_of_the_plan(tmp_path):
     """One device, one node, several nodes; no SLURM and no data are needed to see it."""
     cells = {
-        "5M/sampled20/constant": "python -m plmscale.train",
-        "15M/uniref50/token_decay": "torchrun --standalone --nproc-per-node=4 -m plmscale.train",
-        "650M/uniref50/token_decay": "srun --nodes=4 --ntasks=32 --kill-on-bad-exit=1 python -m plmscale.train",
+        "5M/sampled20/constant": (1, 1, 8, "python"),
+        "15M/uniref50/token_decay": (1, 1, 32, f"torchrun --standalone --nproc-per-node=4 {stoppable(120)}"),
+        "650M/uniref50/token_decay": (4, 32, 8, "python"),
+    }
+    cells = {
+        cell: f"step=srun; ${{step:+$step --nodes={nodes} --ntasks={tasks} --cpus-per-task={cores} "
+        f"--kill-on-bad-exit=1}} {launcher} -m plmscale.train"
+        for cell, (nodes, tasks, cores, launcher) in cells.items()
     }
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     targets = [f"results/runs/{cell}/seed0/run.json" for cell in cells]
@@ -262,21 +272,31 @@ def server(tmp_path):
         http.shutdown()
 
 
-def test_a_source_by_url_is_downloaded_and_its_checksum_checked(tmp_path, server):
+def test_a_source_by_url_is_downloaded_verified_and_recorded(tmp_path, server):
     served, url = server
     folder = prepare(tmp_path / "study")
     raw = (folder / "proteins.fasta.gz").read_bytes()
     (served / "proteins.fasta.gz").write_bytes(raw)
-    configure(folder, source=f"{url}/proteins.fasta.gz", source_md5="0" * 32)
+    (served / "RELEASE.metalink").write_text(
+        '<metalink version="3.0" xmlns="http://www.metalinker.org/"><version>2024_02</version><files>'
+        f'<file name="proteins.fasta.gz"><size>{len(raw)}</size><verification>'
+        f'<hash type="md5">{hashlib.md5(raw).hexdigest()}</hash></verification></file></files></metalink>'
+    )
+    here = {"source": f"{url}/proteins.fasta.gz", "source_metalink": f"{url}/RELEASE.metalink"}
+    configure(folder, **here, source_release="2024_03")
     refused = subprocess.run(command(folder, "--until", "store"), capture_output=True, text=True, env=environment())
     assert refused.returncode != 0
-    assert "did NOT match" in refused.stdout + refused.stderr
+    assert "is of release 2024_02, but source_release is '2024_03'" in refused.stdout + refused.stderr
     downloaded = folder / "resources/download/proteins.fasta.gz"
     assert not downloaded.exists()
-    configure(folder, source=f"{url}/proteins.fasta.gz", source_md5=hashlib.md5(raw).hexdigest())
+    configure(folder, **here, source_release="2024_02")
     snakemake(folder, "--until", "store")
     assert downloaded.read_bytes() == raw
-    assert json.loads((folder / "results/store/stats.json").read_text())["n_sequences"] == 700
+    stats = json.loads((folder / "results/store/stats.json").read_text())
+    assert stats["n_sequences"] == 700
+    known = {"release": "2024_02", "bytes": len(raw), "verified_by": "metalink", "url": here["source"]}
+    assert stats["retrieval"].items() >= known.items()
+    assert stats["retrieval"]["sha256"] == stats["source_sha256"]
 
 
 def test_guarantee_7_a_diverged_cell_is_shown_and_the_study_ends_well(study):
@@ -322,6 +342,24 @@ def test_one_cell_again_touches_nothing_else(tmp_path, study):
     assert written == {"S/all/constant/seed0"}
     again = pd.read_parquet(folder / "results/runs/S/all/constant/seed0/metrics.parquet")
     pd.testing.assert_frame_equal(again, metrics, check_exact=True)
+
+
+def test_one_cell_by_name_is_told_of_removed_and_trained_again(tmp_path, study):
+    folder = tmp_path / "copy"
+    shutil.copytree(study, folder, copy_function=shutil.copy2)
+    named = ("--config", "cell=S/all/constant/seed0")
+    assert "Nothing to be done" in snakemake(folder, "--dry-run", "cell", *named)
+    assert "3 done, 1 diverged" in snakemake(folder, "status")
+    snakemake(folder, "remove", *named)
+    assert not (folder / "results/runs/S/all/constant").exists() or not list(
+        (folder / "results/runs/S/all/constant").rglob("*.json")
+    )
+    assert "3 done" not in snakemake(folder, "status")
+    assert planned(folder, "cell", *named)["train"] == 1
+    words = command(folder, "--dry-run", "cell", "--config", "cell=S/all/const/seed0")
+    refused = subprocess.run(words, capture_output=True, text=True, env=environment())
+    assert refused.returncode != 0
+    assert "is no cell of this study. The nearest are S/all/constant/seed0" in refused.stdout + refused.stderr
 
 
 def test_killed_in_the_middle_of_training_it_finishes_with_the_same_metrics(tmp_path, study):

@@ -2,49 +2,26 @@
 
 from typing import NamedTuple
 
-FITS = ("envelope", "isoflop", "kaplan", "chinchilla", "plateau")
-"""Fit methods, in the order of the paper."""
+FITS = ("envelope", "isoflop", "kaplan", "chinchilla", "plateau", "repeated")
+"""Fit methods, in the order of the paper; `repeated` has something to say where tokens were seen again."""
 
-FIT_MODULES = (
-    "analysis",
-    "budgets",
-    "chinchilla",
-    "curves",
-    "envelope",
-    "fits",
-    "gauss_newton",
-    "isoflop",
-    "kaplan",
-    "laws",
-    "parametric",
-    "plateau",
-    "plateau_fits",
-    "points",
-    "scaling",
-    "uncertainty",
+OWN_TABLES = (
+    "law_parameters",
+    "optimal_sizes",
+    "runs",
+    "sensitivity",
+    "flops_to_reach",
+    "learning_rates",
+    "repeated_data",
 )
-"""Modules that a fit depends on: an edit of one of them refits."""
+"""Tables of imported runs."""
 
-SHOWN = ("config", "curves", "files", "fits", "formats", "grid", "outcomes", "plan", "results", "study")
-"""What everything that shows a study depends on."""
+IF_ANY = ("learning_rates", "repeated_data", "set_worth")
+"""Tables and figures of something that not every study does: shown in its report where they hold anything."""
 
-TABLE_MODULES = (*SHOWN, "catalog", "law_tables", "table_formats", "table_html", "tables")
-FIGURE_MODULES = (
-    *SHOWN,
-    "budgets",
-    "catalog",
-    "chinchilla",
-    "figure_style",
-    "figures",
-    "gauss_newton",
-    "law_figures",
-    "laws",
-    "parametric",
-    "points",
-    "uncertainty",
-)
-SUMMARY_MODULES = (*SHOWN, "law_tables", "runs", "summary", "table_formats")
-"""Modules that tables, figures and summary depend on: an edit of one of them makes them anew."""
+
+COMPARISON_TABLES = ("exponents", "differences", "optimal_sizes", "matched_losses", "matched_runs", "costs")
+"""Tables of a comparison."""
 
 
 class Product(NamedTuple):
@@ -69,15 +46,29 @@ TABLES = {
     "runs": Product("Runs: final loss and holdout perplexity"),
     "plan": Product("Compute plan"),
     "planned_vs_actual": Product("Planned versus actual cost"),
+    "sensitivity": Product("Sensitivity of the exponents to choices"),
+    "learning_rates": Product("Learning rates: optima of sweeps, the rule over sizes, and what being off costs"),
+    "repeated_data": Product("Repeated data: what so many passes over one set are worth"),
+    "set_worth": Product("Sets of equal count: what the tokens of one are worth in those of another"),
+    "published_models": Product("Published models: tokens per parameter, and verdicts under this study's law"),
 }
 
 FIGURES = {
     "loss_vs_flops_token_decay": Product("Figure 1. Loss against FLOPs, learning rate decaying with tokens"),
     "loss_vs_flops_constant": Product("Figure 2. Loss against FLOPs, constant learning rate"),
+    "loss_vs_flops_cosine": Product("Loss against FLOPs, cosine to the end of each run"),
+    "loss_vs_flops_wsd": Product("Loss against FLOPs, warm-up, stable learning rate, decay"),
     "plateau": Product("Figure 3. FLOPs to reach the plateau against model size"),
     "compute_optimal": Product("Compute-optimal size and tokens against FLOPs"),
+    "isoflop": Product("IsoFLOP profiles: loss against size at equal compute"),
+    "contours": Product("Loss by the parametric law over compute and size, and the efficient frontier"),
+    "residuals": Product("What the parametric laws leave unexplained"),
     "parametric_fit": Product("Final losses against the parametric laws"),
     "holdout_perplexity": Product("Holdout perplexity against training FLOPs"),
+    "sensitivity": Product("Sensitivity of the exponent a to choices"),
+    "learning_rates": Product("Learning rates: loss of sweeps, and the best rate against size"),
+    "repeated_data": Product("Repeated data: worth of passes over one set, and losses against passes"),
+    "published_models": Product("Published models: tokens per parameter against size"),
 }
 
 

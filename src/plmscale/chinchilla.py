@@ -6,14 +6,14 @@ LSE(log E, log A - alpha log N, log B - beta log D). It has local minima, so one
 Gauss-Newton steps with Huber weights the optimum.
 """
 
-from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .gauss_newton import minimise
-from .laws import huber, huber_weights
+from .gauss_newton import SMALLEST_GAIN, minimise
+from .laws import huber_weights
+from .nonnegative import nonnegative
 
 Array = NDArray[np.float64]
 
@@ -22,8 +22,19 @@ Array = NDArray[np.float64]
 EXPONENT_RANGE = (1e-3, 3.0)
 # A term whose logarithm is this far below the loss is zero.
 LOG_ZERO = -30.0
+LOG_HUGE = 600.0
+"""A term beyond this logarithm is as far from any loss as floats can tell; three of them have a finite sum."""
+BOUNDS = (
+    np.array([LOG_ZERO] * 3 + [EXPONENT_RANGE[0]] * 2),
+    np.array([-LOG_ZERO] * 3 + [EXPONENT_RANGE[1]] * 2),
+)
 GRID_SIZE = 41
+GRID_RANGE = (0.01, 1.5)
 N_STARTS = 8
+# Resamples: a coarser grid, and steps that end where the promised gain is far below what a resample can matter.
+RESAMPLE_GRID = 21
+RESAMPLE_GAIN = 1e-9
+RESAMPLE_BLOCK = 50
 
 
 class ChinchillaLaw(NamedTuple):
@@ -94,40 +105,102 @@ def chinchilla_law(n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *,
     ChinchillaLaw
     """
     problem = Problem.of(n_params, n_tokens, loss, delta=delta)
-    weights = np.ones((1, problem.x.size))
-    starts = grid_starts(problem, weights[0], size=GRID_SIZE, n_starts=N_STARTS)
-    theta, objective = polish(problem, starts, np.repeat(weights, len(starts), axis=0))
-    best = int(np.argmin(objective))
-    return problem.law(theta[best], objective[best])
+    ones = np.ones((1, problem.x.size))
+    best, objective = np.zeros(5), np.inf
+    robust = ones
+    # Least squares first, then with the Huber weights of its optimum, so that outliers do not choose the basin.
+    for _ in range(2):
+        starts = grid_starts(problem, robust, size=GRID_SIZE, n_starts=N_STARTS)[0]
+        theta, reached = polish(problem, starts, np.repeat(ones, len(starts), axis=0))
+        if reached.min() < objective:
+            best, objective = theta[np.argmin(reached)], float(reached.min())
+        robust = huber_weights(residuals(problem, best), delta=delta)[None]
+    return problem.law(best, objective)
+
+
+def resampled_laws(
+    problem: Problem, law: ChinchillaLaw, weights: Array, *, smallest_gain: float = RESAMPLE_GAIN
+) -> tuple[Array, Array]:
+    """Global optimum of each resample: the basin is searched again, not only followed from the optimum of all points.
+
+    Parameters
+    ----------
+    law : ChinchillaLaw
+        Optimum of the points with equal weights.
+    weights : array, shape (k, n)
+        How often each point occurs in each resample.
+    smallest_gain : float
+        As in `plmscale.gauss_newton.minimise`.
+
+    Returns
+    -------
+    theta, objective : arrays of shape (k, 5) and (k,)
+        In the coordinates of `Problem`.
+    """
+    warm = problem.theta(law)
+    robust = weights * huber_weights(residuals(problem, warm), delta=problem.delta)
+    blocks = [robust[i : i + RESAMPLE_BLOCK] for i in range(0, len(robust), RESAMPLE_BLOCK)]
+    other = np.concatenate([grid_starts(problem, one, size=RESAMPLE_GRID, n_starts=1)[:, 0] for one in blocks])
+    theta, objective = polish(
+        problem, np.repeat(warm[None], len(weights), axis=0), weights, smallest_gain=smallest_gain
+    )
+    # The grid's best cell is a start of its own where it is not a neighbour of the cell that the warm start leads to.
+    spacing = np.log(GRID_RANGE[1] / GRID_RANGE[0]) / (RESAMPLE_GRID - 1)
+    away = np.abs(np.log(np.maximum(other[:, 3:], 1e-9) / np.maximum(theta[:, 3:], 1e-9))).max(axis=1) > 2 * spacing
+    if away.any():
+        again, reached = polish(problem, other[away], weights[away], smallest_gain=smallest_gain)
+        better = reached < objective[away]
+        rows = np.flatnonzero(away)[better]
+        theta[rows], objective[rows] = again[better], reached[better]
+    return theta, objective
 
 
 def grid_starts(problem: Problem, weights: Array, *, size: int, n_starts: int) -> Array:
-    """Best E, A, B >= 0 at each (alpha, beta) of a grid, the best `n_starts` of these local minima: shape (k, 5)."""
-    axis = np.geomspace(0.01, 1.5, size)
-    alpha, beta = (grid.ravel() for grid in np.meshgrid(axis, axis, indexing="ij"))
-    columns = np.stack(
-        [
-            np.ones((alpha.size, problem.x.size)),
-            *(np.exp(-exponent[:, None] * log) for exponent, log in ((alpha, problem.x), (beta, problem.y))),
-        ]
-    )
-    loss = np.exp(problem.log_loss)
-    columns = columns / loss
-    robust = np.broadcast_to(weights, columns.shape[1:])
-    terms = np.zeros((3, alpha.size))
-    objective = np.full(alpha.size, np.inf)
-    # Least squares first, then three rounds of Huber weights, so that outliers do not choose the basin.
-    for _ in range(4):
-        terms = _nonnegative(columns, robust)
-        residual = -np.log(np.maximum(np.einsum("kgn,kg->gn", columns, terms), 1e-12))
-        objective = huber(residual, delta=problem.delta) @ weights
-        robust = weights * huber_weights(residual, delta=problem.delta)
-    order = _local_minima(objective.reshape(size, size))[:n_starts]
-    logs = np.log(np.maximum(terms[:, order], np.exp(LOG_ZERO / 3)))
-    return np.column_stack([*logs, alpha[order], beta[order]])
+    """Best E, A, B >= 0 by least squares at each (alpha, beta) of a grid; the best `n_starts` of its local minima.
+
+    Relative errors of the loss take the place of errors of its logarithm: then the law is linear in E, A and B, and the
+    sums over points that its normal equations need are products of a function of alpha and one of beta.
+
+    Parameters
+    ----------
+    weights : array, shape (k, n)
+        Weight of each point in each of k problems.
+
+    Returns
+    -------
+    array, shape (k, n_starts, 5)
+        Coordinates of `Problem`, the best first; where a grid has fewer local minima, the best is repeated.
+    """
+    axis = np.geomspace(*GRID_RANGE, size)
+    inverse = np.exp(-problem.log_loss)
+    by_size, by_tokens = (np.exp(-axis[:, None] * log) * inverse for log in (problem.x, problem.y))
+    cells = (len(weights), size, size)
+    normal = np.empty((3, 3, *cells))
+    target = np.empty((3, *cells))
+    alpha_side, beta_side = (slice(None), slice(None), None), (slice(None), None, slice(None))
+    normal[0, 0] = (weights @ inverse**2)[:, None, None]
+    normal[0, 1] = (weights @ (by_size * inverse).T)[alpha_side]
+    normal[0, 2] = (weights @ (by_tokens * inverse).T)[beta_side]
+    normal[1, 1] = (weights @ (by_size**2).T)[alpha_side]
+    normal[2, 2] = (weights @ (by_tokens**2).T)[beta_side]
+    normal[1, 2] = np.matmul(by_size * weights[:, None], by_tokens.T)
+    target[0] = (weights @ inverse)[:, None, None]
+    target[1] = (weights @ by_size.T)[alpha_side]
+    target[2] = (weights @ by_tokens.T)[beta_side]
+    terms, gain = nonnegative(normal, target)
+    starts = np.empty((len(weights), n_starts, 5))
+    for k in range(len(weights)):
+        order = _local_minima(-gain[k])[:n_starts] if n_starts > 1 else np.array([np.argmax(gain[k])])
+        order = np.concatenate([order, np.repeat(order[:1], n_starts - len(order))])
+        rows, columns = np.unravel_index(order, (size, size))
+        logs = np.log(np.maximum(terms[:, k, rows, columns], np.exp(LOG_ZERO / 3)))
+        starts[k] = np.column_stack([*logs, axis[rows], axis[columns]])
+    return starts
 
 
-def polish(problem: Problem, theta: Array, weights: Array) -> tuple[Array, Array]:
+def polish(
+    problem: Problem, theta: Array, weights: Array, *, smallest_gain: float = SMALLEST_GAIN
+) -> tuple[Array, Array]:
     """Local optima from many starts at once.
 
     Parameters
@@ -138,58 +211,43 @@ def polish(problem: Problem, theta: Array, weights: Array) -> tuple[Array, Array
         Starts: log E, log A, log B (centred), alpha, beta.
     weights : array, shape (k, n)
         Weight of each point for each start (multiplicities of a bootstrap).
+    smallest_gain : float
+        As in `plmscale.gauss_newton.minimise`.
 
     Returns
     -------
     theta, objective : arrays of shape (k, 5) and (k,)
     """
-    low = np.array([LOG_ZERO] * 3 + [EXPONENT_RANGE[0]] * 2)
-    high = np.array([np.inf] * 3 + [EXPONENT_RANGE[1]] * 2)
-    return minimise(lambda t: _model(problem, t), theta, weights=weights, delta=problem.delta, bounds=(low, high))
-
-
-def jacobian_condition(problem: Problem, theta: Array) -> float:
-    """Condition number of the Jacobian of log loss with its columns scaled to unit length."""
-    _, jacobian = _model(problem, theta[None])
-    columns = jacobian[0]
-    return float(np.linalg.cond(columns / np.maximum(np.linalg.norm(columns, axis=0), 1e-300)))
+    return minimise(
+        lambda t, rows: predict(problem, t),
+        theta,
+        weights=weights,
+        delta=problem.delta,
+        bounds=BOUNDS,
+        smallest_gain=smallest_gain,
+    )
 
 
 def residuals(problem: Problem, theta: Array) -> Array:
     """Log loss observed minus log loss of the law, shape (n,)."""
-    return _model(problem, theta[None])[0][0]
+    return predict(problem, theta[None])[0][0]
 
 
-def _model(problem: Problem, theta: Array) -> tuple[Array, Array]:
-    """Residuals (k, n) and the Jacobian of the predicted log loss (k, n, 5)."""
+def predict(problem: Problem, theta: Array) -> tuple[Array, Array]:
+    """Residuals (k, n) and the Jacobian of the predicted log loss (k, 5, n)."""
     e, a, b, alpha, beta = (column[:, None] for column in theta.T)
-    terms = np.exp(np.stack([e + 0 * problem.x, a - alpha * problem.x, b - beta * problem.y]))
-    total = terms.sum(axis=0)
-    shares = terms / total
-    jacobian = np.stack([*shares, -shares[1] * problem.x, -shares[2] * problem.y], axis=-1)
+    jacobian = np.empty((len(theta), 5, problem.x.size))
+    size, tokens = jacobian[:, 1], jacobian[:, 2]
+    # Steps of the optimiser may leave the range of floats: they end at a loss from which it turns back.
+    np.exp(np.minimum(a - alpha * problem.x, LOG_HUGE), out=size)
+    np.exp(np.minimum(b - beta * problem.y, LOG_HUGE), out=tokens)
+    floor = np.exp(np.minimum(e, LOG_HUGE))
+    total = size + tokens + floor
+    jacobian[:, 0] = floor / total
+    jacobian[:, 1:3] /= total[:, None]
+    jacobian[:, 3] = -size * problem.x
+    jacobian[:, 4] = -tokens * problem.y
     return problem.log_loss - np.log(total), jacobian
-
-
-def _nonnegative(columns: Array, weights: Array) -> Array:
-    """Weighted least squares of 1 on three columns with coefficients >= 0, per grid cell: shape (3, cells).
-
-    The optimum is the unconstrained one of some subset of the columns: the best feasible of all seven is it.
-    """
-    weighted = columns * weights
-    normal = np.einsum("ign,jgn->gij", weighted, columns)
-    target = weighted.sum(axis=2).T
-    best, gain = np.zeros_like(target), np.zeros(len(target))
-    for subset in (s for k in (1, 2, 3) for s in combinations(range(3), k)):
-        block = normal[:, subset][:, :, subset]
-        ridge = 1e-12 * np.trace(block, axis1=1, axis2=2)[:, None, None] * np.eye(len(subset))
-        solution = np.linalg.solve(block + ridge, target[:, subset, None])[..., 0]
-        explained = np.sum(solution * target[:, subset], axis=1)
-        take = np.all(solution >= 0, axis=1) & (explained > gain)
-        gain = np.where(take, explained, gain)
-        full = np.zeros_like(target)
-        full[:, subset] = solution
-        best = np.where(take[:, None], full, best)
-    return best.T
 
 
 def _local_minima(values: Array) -> NDArray[np.intp]:

@@ -4,12 +4,10 @@
 (`python -m plmscale.config_docs`); a test fails when they drift.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 from urllib.parse import urlparse
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
     NonNegativeInt,
@@ -18,65 +16,11 @@ from pydantic import (
     model_validator,
 )
 
-Schedule = Literal["token_decay", "constant"]
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Settings(BaseModel):
-    """A block of settings: frozen, and closed, so that a misspelt key is an error instead of a silent default."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Clustering(Settings):
-    """How MMseqs2 makes the identity subsets."""
-
-    method: Literal["cluster", "linclust"] = Field(
-        default="cluster",
-        description="`cluster`: MMseqs2's sensitive cascade; `linclust`: linear time, merges fewer remote pairs.",
-    )
-    coverage: Fraction = Field(
-        default=0.8, description="Smallest aligned share of a sequence; which one, `cov_mode` says."
-    )
-    cov_mode: Literal[0, 1, 2] = Field(
-        default=1,
-        description="Coverage of 0 both sequences, 1 the member (ESM's pipelines), 2 the seed (the paper, literally).",
-    )
-    cluster_mode: Literal[0, 1, 2] = Field(
-        default=2,
-        description="0 greedy set cover, 1 connected component, 2 longest sequence first (as ESM's pipelines).",
-    )
-    sensitivity: PositiveFloat | None = Field(
-        default=None,
-        description="MMseqs2 `-s` of `cluster`; null: MMseqs2's choice, and 7.5 below 30 % identity.",
-    )
-    kmer_length: PositiveInt | None = Field(
-        default=None, description="k-mer length of `cluster`; null leaves it to MMseqs2."
-    )
-    kmer_per_seq: PositiveInt | None = Field(
-        default=100, description="k-mers per sequence of `linclust` (ESM used 100)."
-    )
-    memory_limit: str | None = Field(
-        default=None,
-        pattern=r"^\d+[KMGT]?$",
-        description="MMseqs2 `--split-memory-limit`, for example `64G`; null: all there is.",
-    )
-
-
-class Holdout(Settings):
-    """The sequences that no model trains on."""
-
-    n_sequences: PositiveInt = Field(
-        default=8000, description="Candidates drawn before any subset and excluded from all."
-    )
-    max_identity: Fraction = Field(
-        default=0.5, description="A candidate closer than this to any training sequence leaves the holdout."
-    )
-    coverage: Fraction = Field(default=0.8, description="Aligned share that makes an identity count.")
-    cov_mode: Literal[0, 1, 2] = Field(
-        default=0, description="Coverage of 0 both sequences, 1 the training one, 2 the candidate."
-    )
-    sensitivity: PositiveFloat = Field(default=4.0, description="MMseqs2 `-s` of the check.")
+from .advice_settings import AdviceSettings
+from .data_settings import Clustering, Holdout
+from .hardware_settings import Hardware
+from .schedule_settings import Cosine, Schedule, Stop, Wsd
+from .settings import Fraction, Settings
 
 
 class Masking(Settings):
@@ -113,6 +57,18 @@ class Optimizer(Settings):
     gradient_clipping: NonNegativeFloat = Field(default=0.0, description="Largest gradient norm; 0 is no clipping.")
 
 
+class Health(Settings):
+    """When a run is in trouble: its loss, averaged over a row of metrics, against the smallest such average so far."""
+
+    divergence_nats: PositiveFloat = Field(
+        default=1.0, description="A loss this far above its minimum ends the run as `diverged` …"
+    )
+    divergence_rows: PositiveInt = Field(default=10, description="… once it has been so for this many rows in a row.")
+    spike_nats: PositiveFloat = Field(
+        default=0.3, description="A loss this far above its minimum is recorded as a spike; the run goes on."
+    )
+
+
 class Training(Settings):
     """Everything about training that can change a result; the size, its learning rate and the set come from the tables."""
 
@@ -131,36 +87,15 @@ class Training(Settings):
         default=0.999, gt=0, le=1, description="`token_decay`: lr = lr0 · decay_rate^(tokens / decay_tokens)."
     )
     decay_tokens: PositiveInt = Field(default=1_000_000, description="`token_decay`: see `decay_rate`.")
+    cosine: Cosine = Field(default=Cosine(), description="The schedule `cosine`.")
+    wsd: Wsd = Field(default=Wsd(), description="The schedule `wsd`.")
+    stop: Stop = Field(default=Stop(), description="Stop at the plateau.")
     log_every_steps: PositiveInt = Field(
         default=10, description="Optimizer steps averaged in one row of metrics.parquet."
     )
     masking: Masking = Field(default=Masking(), description="BERT masking.")
     optimizer: Optimizer = Field(default=Optimizer(), description="Adam.")
-
-
-class Hardware(Settings):
-    """What cells are planned on. None of it can change a result, so none of it retrains a cell."""
-
-    device: Literal["gpu", "cpu"] = Field(default="gpu", description="Kind of device that a rank uses.")
-    name: str = Field(default="A100-80GB", description="Name of the device, for the plan's tables.")
-    peak_flops: PositiveFloat = Field(
-        default=19.5e12,
-        description="Peak FLOP/s of one device at `training.precision` (A100: fp32 19.5e12, TF32 156e12, bf16 312e12).",
-    )
-    mfu: float = Field(
-        default=0.5, gt=0, lt=1, description="Share of the peak that training reaches: an assumption until measured."
-    )
-    memory_gib: PositiveFloat = Field(default=80.0, description="Memory of one device in GiB.")
-    devices_per_node: PositiveInt = Field(default=8, description="Devices in a node.")
-    max_nodes: PositiveInt = Field(default=4, description="Largest number of nodes for one cell.")
-    target_hours: PositiveFloat = Field(
-        default=24.0, description="A cell gets the fewest devices that finish within this time."
-    )
-    walltime_margin: float = Field(default=1.25, ge=1, description="Walltime asked for ÷ walltime planned.")
-    startup_seconds: NonNegativeFloat = Field(default=60.0, description="Time before the first step of a job.")
-    price_per_device_hour: NonNegativeFloat | None = Field(
-        default=None, description="Money per device-hour; null leaves cost out."
-    )
+    health: Health = Field(default=Health(), description="Divergence and spikes.")
 
 
 class Execution(Settings):
@@ -171,8 +106,30 @@ class Execution(Settings):
     )
     zero_stage: Literal[0, 1, 2] = Field(default=2, description="DeepSpeed ZeRO stage.")
     checkpoint_tokens: PositiveInt = Field(default=100_000_000, description="Tokens between two checkpoints of a cell.")
+    branch: bool = Field(
+        default=True,
+        description="Cells of the schedule `wsd` that differ in their budget alone (sets of kind `passes` and the set that "
+        "they are of) share one trunk at a constant rate, from which each branches off where its decay begins: the same "
+        "result for less. false: each is trained from its start.",
+    )
     keep_checkpoints: bool = Field(default=False, description="Keep the last checkpoint of a finished cell.")
+    max_attempts: PositiveInt = Field(
+        default=5, description="A cell is refused after so many attempts in a row without a new checkpoint."
+    )
     threads: PositiveInt = Field(default=1, description="CPU threads of one training rank.")
+    compile: bool = Field(
+        default=False,
+        description="Let torch compile the blocks: a minute or two at the start of a job. Meant for GPUs; no gain on CPUs.",
+    )
+    monitors: list[Literal["tensorboard", "csv", "wandb"]] = Field(
+        default=["tensorboard"], description="Boards that draw a run while it trains; `wandb` has to be installed."
+    )
+    wandb_project: str = Field(
+        default="plmscale",
+        pattern=r"^[^/\\#?%:\n]{1,128}$",
+        description="Project of Weights & Biases; the rest is set by its environment variables (`WANDB_MODE=offline`).",
+    )
+    progress_seconds: PositiveFloat = Field(default=30.0, description="Seconds between two progress lines in a log.")
 
 
 class Analysis(Settings):
@@ -192,6 +149,31 @@ class Analysis(Settings):
     )
 
 
+class OwnRuns(Settings):
+    """How `runs` are read: what their file does not say."""
+
+    format: str | None = Field(
+        default=None, description="Format (`python -m plmscale.fit --help` lists them); null finds it from the path."
+    )
+    flops: Literal["given", "6nd"] = Field(
+        default="given", description="`given`: FLOPs of the file, 6·N·D where it has none; `6nd`: 6·N·D always."
+    )
+    loss_column: str | None = Field(
+        default=None, description="Column or metric that is the loss, where several may be."
+    )
+    describe: str | None = Field(default=None, description="Table that says what an export lacks: run, n_params, ….")
+    target_loss: PositiveFloat = Field(default=2.455, description="Loss (nats) whose cost is told by size.")
+
+
+class Comparison(Settings):
+    """How `compare` is done."""
+
+    names: list[str] = Field(default=[], description="A name for each folder; none: the ends of their paths.")
+    by: list[Literal["study", "schedule", "set"]] = Field(
+        default=[], description="What is compared; none: studies, or the schedules and sets of one folder."
+    )
+
+
 class Config(Settings):
     """A study."""
 
@@ -200,11 +182,24 @@ class Config(Settings):
         min_length=1,
         description="FASTA of the proteins: a path, or an http(s)/ftp URL to download.",
     )
+    source_metalink: str | None = Field(
+        default="https://ftp.uniprot.org/pub/databases/uniprot/current_release/uniref/uniref50/RELEASE.metalink",
+        pattern=r"^(https?|ftp)://",
+        description="Metalink that publishes size and MD5 of a downloaded source; null: there is none.",
+    )
+    source_release: str | None = Field(
+        default=None,
+        pattern=r"^\d{4}_\d{2}$",
+        description="Release that the metalink has to name, for example `2024_02`; null: any, and it is recorded.",
+    )
     source_md5: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{32}$", description="Published MD5 of a downloaded source."
     )
     models: str = Field(default="config/models.tsv", description="Table of model sizes, one row a size.")
     subsets: str = Field(default="config/subsets.tsv", description="Table of training sets, one row a set.")
+    published_models: str = Field(
+        default="config/published_plms.tsv", description="Table of published models to compare the law with."
+    )
     seeds: list[NonNegativeInt] = Field(
         default=[0], min_length=1, description="Training seeds; each is a run of every cell."
     )
@@ -214,12 +209,27 @@ class Config(Settings):
         ge=8,
         description="Longest input in positions, START and END included; longer proteins give a random window.",
     )
+    budget_gpu_hours: PositiveFloat | None = Field(
+        default=None,
+        description="Device-hours that training may cost by the plan: cells beyond are left out (`snakemake plan` says "
+        "which, and what that does to the fits); null: all cells are trained.",
+    )
     clustering: Clustering = Field(default=Clustering(), description="MMseqs2 identity subsets.")
     holdout: Holdout = Field(default=Holdout(), description="The sequences that no model trains on.")
     training: Training = Field(default=Training(), description="What can change a result.")
     hardware: Hardware = Field(default=Hardware(), description="What cells are planned on.")
     execution: Execution = Field(default=Execution(), description="How cells are run.")
     analysis: Analysis = Field(default=Analysis(), description="Curves, fits and tables.")
+    runs: str | None = Field(
+        default=None, description="Runs that somebody trained, a table or a folder: `snakemake fits` analyses them."
+    )
+    own_runs: OwnRuns = Field(default=OwnRuns(), description="How `runs` are read.")
+    compare: list[str] = Field(
+        default=[],
+        description="Folders of results, of studies or of `snakemake fits`: `snakemake compare` compares them.",
+    )
+    comparison: Comparison = Field(default=Comparison(), description="How `compare` is done.")
+    advice: AdviceSettings = Field(default=AdviceSettings(), description="What `snakemake advise` is asked.")
 
     @property
     def source_is_url(self) -> bool:
@@ -248,14 +258,29 @@ class Subset(Settings):
     """One row of subsets.tsv: a set of sequences of the store, the holdout candidates left out."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the set; part of file names.")
-    kind: Literal["all", "cluster", "sample"] = Field(
-        description="`all` sequences, MMseqs2 `cluster` representatives, or a uniform `sample`."
+    kind: Literal["all", "cluster", "sample", "passes"] = Field(
+        description="`all` sequences, MMseqs2 `cluster` representatives, a uniform `sample`; or `passes` over another set."
     )
     min_identity: float | None = Field(
         default=None, ge=0, le=1, description="`cluster`: identity threshold as a fraction."
     )
     same_size_as: str | None = Field(default=None, description="`sample`: name of the set whose size it has.")
+    of: str | None = Field(default=None, description="`passes`: name of the set whose sequences are trained on.")
+    epochs: float | None = Field(
+        default=None,
+        gt=0,
+        le=10_000,
+        description="`passes`: how often; 0.25 is the first quarter of the first pass, 4 are four, each in another order.",
+    )
     n_sequences: PositiveInt = Field(
-        description="Exact for a `sample` without `same_size_as`; else the plan's estimate until the set exists."
+        default=1,
+        description="Exact for a `sample` without `same_size_as`; else the plan's estimate until the set exists. "
+        "Empty for `passes`, required otherwise.",
     )
     train: bool = Field(description="yes: models are trained on it; no: it is only counted (table 3).")
+
+    @model_validator(mode="after")
+    def _sizes(self) -> "Subset":
+        if self.kind != "passes" and "n_sequences" not in self.model_fields_set:
+            raise ValueError("n_sequences: is missing")
+        return self

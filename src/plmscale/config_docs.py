@@ -10,7 +10,9 @@ from typing import Any, get_args, get_origin
 import yaml
 
 from .config import Config, ModelSize, Settings, Subset
+from .devices import DEVICE_TYPES, UTILISATION
 from .files import atomic
+from .published_settings import PublishedModel
 
 INTRODUCTION = """# Configuration
 
@@ -31,6 +33,22 @@ Tab-separated; an empty cell is the default; lines that begin with `#` are comme
 only, a removed row trains nothing.
 """
 
+TABLE_ROWS: dict[str, type[Settings]] = {
+    "`models.tsv`": ModelSize,
+    "`subsets.tsv`": Subset,
+    "`published_plms.tsv`": PublishedModel,
+}
+
+
+DEVICES = f"""## Known devices
+
+What `hardware.name` fills in where `hardware` leaves it null. Peaks (TFLOP/s, dense), memory and draw are those of the
+data sheets. The utilisation is an assumption ({UTILISATION["fp32"]} of the peak in fp32, {UTILISATION["tf32"]} in TF32,
+{UTILISATION["bf16"]} in bf16) until `snakemake calibrate` has measured.
+
+| `hardware.name` | fp32 | TF32 | bf16 | GiB | W | source |
+|---|---|---|---|---|---|---|"""
+
 
 def schema() -> str:
     """The JSON schema of the configuration, as YAML."""
@@ -41,9 +59,18 @@ def schema() -> str:
 def readme() -> str:
     """The reference of every setting, as Markdown."""
     parts = [INTRODUCTION, "## Settings\n", _header(), *_rows(Config, ""), TABLES]
-    for title, row in (("`models.tsv`", ModelSize), ("`subsets.tsv`", Subset)):
+    for title, row in TABLE_ROWS.items():
         parts += [f"### {title}\n", _header("column"), *_rows(row, ""), ""]
+    parts += [DEVICES, *_device_rows()]
     return "\n".join(parts).rstrip() + "\n"
+
+
+def _device_rows() -> list[str]:
+    return [
+        f"| `{name}` | {d.fp32:g} | {d.tf32:g} | {'–' if d.bf16 is None else f'{d.bf16:g}'} | {d.memory_gib:g} | "
+        f"{d.watts:g} | {d.source} |"
+        for name, d in DEVICE_TYPES.items()
+    ]
 
 
 def _header(first: str = "key") -> str:

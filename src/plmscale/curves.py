@@ -6,15 +6,19 @@ evaluated. Each run is therefore smoothed, log loss over log FLOPs, and read off
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import make_smoothing_spline
+from scipy.interpolate import CubicSpline
 
 from .errors import InputError
+from .interpolation import interpolate, log_spaced, spline_root
+from .selection import rate_reasons, repeated_reasons
+from .smoothing import smooth_values
 
 Array = NDArray[np.float64]
 
@@ -22,15 +26,12 @@ COLUMNS = ("run", "model", "subset", "schedule", "seed", "status", "n_params", "
 SERIES = ("step", "n_tokens", "flops", "loss", "lr_fraction")
 USABLE_STATUS = "done"
 
-# More than this many rows are averaged in bins of equal width in log FLOPs: the cost of cross-validation does not grow
-# with the number of rows, and 400 points resolve any bend that the noise leaves visible.
+# More rows than this are averaged in bins of equal width in log FLOPs: the cost of smoothing does not grow with the
+# number of rows, and 400 points resolve any bend that the noise leaves visible.
 MAX_BINS = 400
-# make_smoothing_spline needs five points; shorter curves are joined by straight lines in log-log.
+# Three points are a parabola, which is not smoothed; with fewer than two more there is no telling noise from shape, and
+# shorter curves are joined by straight lines in log-log.
 MIN_SPLINE_POINTS = 5
-# scipy searches the smoothing level between 0 and the number of points, on a linear scale. With abscissae in [0, 1] the
-# best level is far below the resolution of that search and the curve comes out over-smoothed (root mean square error
-# 0.0036 instead of 0.00005 on 100,000 rows with 0.005 noise); on [0, 30] the search finds it from 60 to 100,000 rows.
-ABSCISSA_WIDTH = 30.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,7 +50,10 @@ class Curve:
     lr_fraction_end : float
         Learning rate at the last evaluation as a share of the largest.
     noise : float
-        Standard deviation of the evaluations around the smooth curve, nats. NaN where fewer than five points.
+        Standard deviation of the evaluations around the smooth curve, corrected for its degrees of freedom, nats. NaN
+        where fewer than five points.
+    learning_rate : float
+        Largest learning rate; NaN where it is not known.
     flops, n_tokens, loss, raw_loss : arrays of shape (k,), k <= 400
         Positions are evaluations of the run, the first and the last included; FLOPs increase strictly.
     """
@@ -70,28 +74,51 @@ class Curve:
     n_tokens: Array
     loss: Array
     raw_loss: Array
+    learning_rate: float = float("nan")
 
     def loss_at(self, flops: ArrayLike) -> Array:
-        """Smoothed loss (nats) at `flops`; NaN outside the run."""
-        return _interpolate(np.asarray(flops, dtype=float), self.flops, self.loss)
+        """Smoothed loss (nats) at `flops`; NaN outside the run. A cubic spline through the points in log-log."""
+        at = np.asarray(flops, dtype=float)
+        if self.flops.size < MIN_SPLINE_POINTS:
+            return interpolate(at, self.flops, self.loss)
+        inside = (at >= self.flops[0]) & (at <= self.flops[-1])
+        return np.where(inside, np.exp(self._spline(np.log(np.where(inside, at, self.flops[0])))), np.nan)
+
+    @cached_property
+    def _spline(self) -> CubicSpline:
+        """Log loss over log FLOPs; a curve is read off many times."""
+        return CubicSpline(np.log(self.flops), np.log(self.loss))
 
     def tokens_at(self, flops: ArrayLike) -> Array:
         """Tokens seen when `flops` had been spent; NaN outside the run."""
-        return _interpolate(np.asarray(flops, dtype=float), self.flops, self.n_tokens)
+        return interpolate(np.asarray(flops, dtype=float), self.flops, self.n_tokens)
 
     def flops_to_reach(self, loss: float) -> float | None:
         """FLOPs at which the smoothed loss first falls to `loss`; None if the run never reaches it.
 
         A run that is at or below `loss` from its first evaluation reached it at a moment that was not seen: None too.
         """
-        below = np.flatnonzero(self.loss <= loss)
-        if below.size == 0 or below[0] == 0:
-            return None
-        after = int(below[0])
-        high, low = np.log(self.loss[after - 1 : after + 1])
-        share = (high - np.log(loss)) / (high - low)
-        first, last = np.log(self.flops[after - 1 : after + 1])
-        return float(np.exp(first + share * (last - first)))
+        found = float(self.log_flops_to_reach(np.array([loss]))[0])
+        return float(np.exp(found)) if np.isfinite(found) else None
+
+    def log_flops_to_reach(self, losses: Array) -> Array:
+        """Log of `flops_to_reach` for losses of any shape; NaN instead of None."""
+        wanted = np.log(losses)
+        if self.flops.size < 2:
+            return np.full(wanted.shape, np.nan)
+        log_loss, log_flops = np.log(self.loss), np.log(self.flops)
+        # The lowest loss so far falls: the first place at or below the wanted loss.
+        lowest = np.minimum.accumulate(log_loss)
+        after = np.searchsorted(-lowest, -wanted, side="left")
+        known = (after > 0) & (after < lowest.size)
+        after = np.clip(after, 1, lowest.size - 1)
+        fall = log_loss[after - 1] - log_loss[after]
+        share = np.where(fall > 0, (log_loss[after - 1] - wanted) / np.where(fall > 0, fall, 1.0), 0.0)
+        low, high = log_flops[after - 1], log_flops[after]
+        at = low + share * (high - low)
+        if self.flops.size >= MIN_SPLINE_POINTS:
+            at = spline_root(self._spline, wanted, at, low=low, high=high)
+        return np.where(known, at, np.nan)
 
 
 def smooth(runs: pd.DataFrame, *, level: float | None = None) -> list[Curve]:
@@ -100,11 +127,11 @@ def smooth(runs: pd.DataFrame, *, level: float | None = None) -> list[Curve]:
     Parameters
     ----------
     runs : DataFrame
-        One row per (run, evaluation), with the columns `COLUMNS` and `SERIES`. Evaluations at zero FLOPs give the
-        initial loss; evaluations whose loss is not a positive number are left out.
+        One row per (run, evaluation), with the columns `COLUMNS` and `SERIES`; `learning_rate` may be absent.
+        Evaluations at zero FLOPs give the initial loss; evaluations whose loss is not a positive number are left out.
     level : float, optional
-        Smoothing level of `scipy.interpolate.make_smoothing_spline`; by default generalised cross-validation
-        (Woltring 1986) chooses it per run.
+        Smoothing level of `plmscale.smoothing.smooth_values`; by default restricted maximum likelihood chooses it per
+        run.
 
     Returns
     -------
@@ -145,7 +172,7 @@ def from_frame(frame: pd.DataFrame) -> list[Curve]:
     InputError
         If a column is missing.
     """
-    missing = [field.name for field in fields(Curve) if field.name not in frame.columns]
+    missing = [field.name for field in fields(Curve) if field.name not in frame.columns and field.default is MISSING]
     if missing:
         raise InputError(f"the frame of curves lacks the columns {missing}; write it with plmscale.curves.to_frame.")
     curves = []
@@ -154,7 +181,7 @@ def from_frame(frame: pd.DataFrame) -> list[Curve]:
         known = rows["flops"].notna().to_numpy()
         values: dict[str, Any] = {name: rows[name].to_numpy(dtype=float)[known] for name in _ARRAYS}
         for one in fields(Curve):
-            if one.name not in _ARRAYS:
+            if one.name not in _ARRAYS and one.name in first:
                 kind = one.type if callable(one.type) else str
                 values[one.name] = kind(first[one.name])
         curves.append(Curve(**values))
@@ -175,7 +202,7 @@ def _smooth_run(run: str, rows: pd.DataFrame, *, level: float | None) -> Curve:
     flops, first = np.unique(flops, return_index=True)
     n_tokens, raw = n_tokens[first], raw[first]
     smoothed, noise = _fit_spline(np.log(flops), np.log(raw), level=level)
-    keep = _log_spaced(flops)
+    keep = log_spaced(flops, n=MAX_BINS)
     return Curve(
         run=run,
         **_identity(run, rows),
@@ -186,7 +213,18 @@ def _smooth_run(run: str, rows: pd.DataFrame, *, level: float | None) -> Curve:
         n_tokens=n_tokens[keep],
         loss=np.exp(smoothed[keep]),
         raw_loss=raw[keep],
+        learning_rate=_largest_rate(rows),
     )
+
+
+def _largest_rate(rows: pd.DataFrame) -> float:
+    """The rate before any warm-up or decay: what it is at a point over its share there, else the largest seen."""
+    if "learning_rate" not in rows:
+        return float("nan")
+    rate, share = (rows[name].to_numpy(dtype=float) for name in ("learning_rate", "lr_fraction"))
+    whole = np.where((share > 0) & np.isfinite(share), rate / np.where(share > 0, share, 1.0), rate)
+    known = whole[np.isfinite(whole) & (whole > 0)]
+    return float(np.median(known) if np.isfinite(share).all() else known.max()) if known.size else float("nan")
 
 
 def _identity(run: str, rows: pd.DataFrame) -> dict[str, Any]:
@@ -214,39 +252,32 @@ def _fit_spline(log_flops: Array, log_loss: Array, *, level: float | None) -> tu
         x, y = np.bincount(inverse, position) / count, np.bincount(inverse, log_loss) / count
     if x.size < MIN_SPLINE_POINTS:
         return log_loss, float("nan")
-    spline = make_smoothing_spline(x * ABSCISSA_WIDTH, y, w=count / count.mean(), lam=level)
-    smoothed = spline(position * ABSCISSA_WIDTH)
-    return smoothed, float(np.std(np.exp(log_loss) - np.exp(smoothed)))
+    found = smooth_values(x, y, weights=count, level=level)
+    smoothed = found.values if bins is None else CubicSpline(x, found.values)(position)
+    squares = np.sum((np.exp(log_loss) - np.exp(smoothed)) ** 2)
+    return smoothed, float(np.sqrt(squares / max(log_loss.size - found.n_free, 1.0)))
 
 
-def _log_spaced(flops: Array) -> NDArray[np.intp]:
-    """Indices of at most MAX_BINS evaluations, evenly spaced in log FLOPs, first and last included."""
-    if flops.size <= MAX_BINS:
-        return np.arange(flops.size)
-    wanted = np.geomspace(flops[0], flops[-1], MAX_BINS)
-    found = np.searchsorted(flops, wanted * (1 - 1e-12)).clip(0, flops.size - 1)
-    return np.unique(np.concatenate([[0], found, [flops.size - 1]]))
+def usable(curves: Sequence[Curve], *, repeated: bool = False) -> tuple[list[Curve], list[dict[str, str]]]:
+    """Curves that may enter a fit, by size and then name, and the others with the reason.
 
-
-def _interpolate(at: Array, flops: Array, values: Array) -> Array:
-    """Straight lines in log-log between the points; NaN outside."""
-    if flops.size == 0:
-        return np.full(at.shape, np.nan)
-    inside = (at >= flops[0]) & (at <= flops[-1])
-    logs = np.interp(np.log(np.where(inside, at, flops[0])), np.log(flops), np.log(values))
-    return np.where(inside, np.exp(logs), np.nan)
-
-
-def usable(curves: Sequence[Curve]) -> tuple[list[Curve], list[dict[str, str]]]:
-    """Curves that may enter a fit, by size and then name, and the others with the reason."""
+    With `repeated` those too that saw their tokens more than once, which no law of size and tokens has room for.
+    Of runs that differ in their learning rate alone, those of the best rate.
+    """
     kept, excluded = [], []
+    again = {} if repeated else repeated_reasons(curves)
     for curve in curves:
         if curve.status != USABLE_STATUS:
             excluded.append({"run": curve.run, "reason": f"the run's status is {curve.status!r}"})
         elif curve.flops.size == 0:
             excluded.append({"run": curve.run, "reason": "no evaluation with a positive, finite loss"})
+        elif curve.run in again:
+            excluded.append({"run": curve.run, "reason": again[curve.run]})
         else:
             kept.append(curve)
+    beside = rate_reasons(kept)
+    excluded += [{"run": curve.run, "reason": beside[curve.run]} for curve in kept if curve.run in beside]
+    kept = [curve for curve in kept if curve.run not in beside]
     return sorted(kept, key=lambda curve: (curve.n_params, curve.run)), excluded
 
 

@@ -1,9 +1,10 @@
 """The sets of a study, made from its store as the configuration says."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from .subsets import (
     cluster_subset,
     describe,
     holdout,
+    in_pool,
     pool,
     read_subset,
     sample_subset,
@@ -39,6 +41,8 @@ class Files:
         To be written.
     log : Path
         MMseqs2's own output is added to it.
+    scratch : Path
+        Folder for MMseqs2's files; each set has one of its own in it, which goes when the set is made.
     """
 
     store: Path
@@ -46,6 +50,12 @@ class Files:
     ids: Path
     counts: Path
     log: Path
+    scratch: Path
+
+    @classmethod
+    def named(cls, *, store: Sequence[str], **paths: str | Path) -> "Files":
+        """The files of a job by their names; the store by any of its files."""
+        return cls(Path(store[0]).parent, **{name: Path(path) for name, path in paths.items()})
 
 
 def make_subset(
@@ -56,7 +66,6 @@ def make_subset(
     same_size_as: Sequence[Path],
     max_length: int,
     seed: int,
-    threads: int,
 ) -> None:
     """Choose the sequences of a training set and write ids and counts.
 
@@ -65,10 +74,10 @@ def make_subset(
     files : Files
     subset : Subset
     clustering : Clustering or None
-        For kind `cluster`.
+        For kind `cluster`; `scratch` is taken from `files`.
     same_size_as : sequence of Path
         Counts of the set whose size a sample takes, if it takes one.
-    max_length, seed, threads : int
+    max_length, seed : int
 
     Raises
     ------
@@ -76,33 +85,43 @@ def make_subset(
         If the set cannot be had from the store; the message names set and numbers.
     """
     store = Store.open(files.store)
-    available = pool(store, read_subset(files.candidates, store=store))
-    if not available.size:
+    available = in_pool(store, read_subset(files.candidates, store=store))
+    if not available.any():
         raise InputError(
             f"subset {subset.name}: all {store.n_sequences} sequences are holdout candidates, none is left. "
             "Lower holdout.n_sequences."
         )
     if subset.kind == "all":
-        chosen = Selection(available, {})
+        chosen = Selection(np.flatnonzero(available), {})
     elif subset.kind == "sample":
         n = read_json(same_size_as[0])["n_sequences"] if same_size_as else subset.n_sequences
         chosen = sample_subset(store, available, name=subset.name, n=n, seed=seed)
     else:
         assert clustering is not None and subset.min_identity is not None  # noqa: S101  (checked with the table)
-        settings = MmseqsSettings(**clustering.model_dump(), threads=threads)
-        with TemporaryDirectory(dir=files.ids.parent, prefix=f".{subset.name}-") as work:
+        with _workdir(files, subset.name) as work:
             chosen = cluster_subset(
                 store,
-                available,
+                np.flatnonzero(available),
                 min_identity=subset.min_identity,
-                settings=settings,
-                workdir=Path(work),
+                settings=MmseqsSettings(**clustering.model_dump(exclude={"scratch"})),
+                workdir=work,
                 log=files.log,
             )
     _write(files, store, chosen, subset=subset, max_length=max_length)
 
 
-def make_holdout(files: Files, *, settings: Holdout, max_length: int, threads: int) -> None:
+@contextmanager
+def _workdir(files: Files, name: str) -> Iterator[Path]:
+    """A folder for MMseqs2; it stays if the block fails, so that the next attempt goes on there."""
+    work = files.scratch / name
+    work.mkdir(parents=True, exist_ok=True)
+    yield work
+    shutil.rmtree(work)
+
+
+def make_holdout(
+    files: Files, *, settings: Holdout, max_length: int, threads: int, memory_limit: str | None = None
+) -> None:
     """Keep the candidates that are far from everything else, and write ids and counts.
 
     Raises
@@ -113,15 +132,19 @@ def make_holdout(files: Files, *, settings: Holdout, max_length: int, threads: i
     store = Store.open(files.store)
     candidates = read_subset(files.candidates, store=store)
     search = SearchSettings(
-        sensitivity=settings.sensitivity, coverage=settings.coverage, cov_mode=settings.cov_mode, threads=threads
+        sensitivity=settings.sensitivity,
+        coverage=settings.coverage,
+        cov_mode=settings.cov_mode,
+        threads=threads,
+        memory_limit=memory_limit,
     )
-    with TemporaryDirectory(dir=files.ids.parent, prefix=".holdout-") as work:
+    with _workdir(files, "holdout") as work:
         kept = holdout(
             store,
             candidates,
             pool(store, candidates),
             settings=HoldoutSettings(settings.max_identity, search),
-            workdir=Path(work),
+            workdir=work,
             log=files.log,
         )
     row = Subset(

@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from .batches import MicroBatch
 from .config import Optimizer
+from .deepspeed_checkpoints import failures_at_the_end, load_from_another_world
 
 
 @dataclass(frozen=True)
@@ -64,9 +65,9 @@ def joined_ranks() -> Iterator[Ranks]:
 def summed_loss(model: nn.Module, micro: MicroBatch, device: torch.device) -> Tensor:
     """Sum of the cross-entropy in nats over the positions to be predicted."""
     tokens = torch.from_numpy(micro.tokens).to(device, non_blocking=True).long()
-    select = torch.from_numpy(micro.select).to(device, non_blocking=True)
     targets = torch.from_numpy(micro.targets).to(device, non_blocking=True).long()
-    return functional.cross_entropy(model(tokens, select).float(), targets, reduction="sum")
+    logits = model(tokens, torch.from_numpy(micro.select), lengths=torch.from_numpy(micro.lengths))
+    return functional.cross_entropy(logits.float(), targets, reduction="sum")
 
 
 def make_optimizer(model: nn.Module, settings: Optimizer, learning_rate: float) -> torch.optim.Optimizer:
@@ -94,8 +95,8 @@ class Engine(Protocol):
         """Write the state of model and optimizer into an empty folder."""
         ...
 
-    def load(self, folder: Path) -> None:
-        """Take up the state that `save` wrote."""
+    def load(self, folder: Path, *, world: int) -> None:
+        """Take up the state that `save` wrote in a run of `world` ranks."""
         ...
 
 
@@ -140,7 +141,7 @@ class TorchEngine:
                 {"model": self.module.state_dict(), "optimizer": self._optimizer.state_dict()}, folder / "state.pt"
             )
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path, *, world: int) -> None:
         """See `Engine.load`."""
         state = torch.load(folder / "state.pt", map_location=self._ranks.device, weights_only=True)
         self.module.load_state_dict(state["model"])
@@ -171,6 +172,7 @@ class DeepSpeedEngine:
         self._optimizer = optimizer
         self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings.deepspeed())
         self.module = self._engine.module
+        self._shared_out = settings.zero_stage > 0
 
     def step(self, micros: list[MicroBatch], *, n_predicted: int, learning_rate: float) -> float:
         """See `Engine.step`."""
@@ -188,11 +190,15 @@ class DeepSpeedEngine:
 
     def save(self, folder: Path) -> None:
         """See `Engine.save`."""
-        self._engine.save_checkpoint(str(folder.parent), tag=folder.name, save_latest=False)
+        with failures_at_the_end(self._engine):
+            self._engine.save_checkpoint(str(folder.parent), tag=folder.name, save_latest=False)
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path, *, world: int) -> None:
         """See `Engine.load`."""
-        self._engine.load_checkpoint(str(folder.parent), tag=folder.name)
+        if self._shared_out and world != self._ranks.world:
+            load_from_another_world(self._engine, folder)
+        else:
+            self._engine.load_checkpoint(str(folder.parent), tag=folder.name)
 
 
 @dataclass(frozen=True)

@@ -2,89 +2,82 @@
 
 At each of many FLOPs the run with the lowest smoothed loss gives the optimal size and its tokens. An optimum at the
 smallest or the largest size seen there is censored: a size beyond it was not tried, or its run had ended or not begun.
-Such points are left out of the headline fit; the fit over all points, as published, stands beside it.
+The headline fit goes through the FLOPs at which one size takes over from the next; the fit over all points, as
+published, stands beside it.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import f as f_distribution
 
 from .budgets import no_sizes, optimal_sizes
-from .curves import Curve, median_noise, usable
+from .curves import Curve, usable
+from .envelope_grid import REASONS, Array, Grid, Optima, by_size, find_optima, log_costs, read_off, thinned
 from .fits import Estimate, Fit, FitSettings, withheld
-from .laws import PowerLaw, constrained_exponent, power_law
+from .hand_overs import REASONS as REASONS_OF_HAND_OVERS
+from .hand_overs import HandOvers, find, line
+from .laws import constrained_exponent
+from .run_noise import RunNoise, run_noise
 from .uncertainty import (
+    INTERVAL,
     MIN_SIZES,
     NOISE_SIGMAS,
     Verdict,
+    about,
     curve_warnings,
     estimate,
     exponent_verdict,
     failed_share,
-    resamples,
+    lack_of_fit,
+    noise_warnings,
 )
-
-Array = NDArray[np.float64]
 
 KEYS = ("a", "b", "n_prefactor", "d_prefactor", "a_plus_b", "a_constrained", "b_constrained")
 ALL_POINTS_KEYS = ("a_all_points", "b_all_points", "a_plus_b_all_points")
 
-REASONS = (
-    "used",
-    "no run was evaluated at these FLOPs",
-    "only one size was evaluated at these FLOPs",
-    "optimum at the smallest size evaluated at these FLOPs",
-    "optimum at the largest size evaluated at these FLOPs",
-    "no smaller size is worse by more than the noise",
-    "no larger size is worse by more than the noise",
-)
-
-
-class Grid(NamedTuple):
-    """Every run read off at the same FLOPs; runs sorted by size. Losses and tokens have shape (runs, points)."""
-
-    flops: Array
-    sizes: Array
-    losses: Array
-    tokens: Array
-    noise: float
-
-
-class Optima(NamedTuple):
-    """Per point: the best run, and the index into `REASONS` that says whether the point counts."""
-
-    best: NDArray[np.intp]
-    reason: NDArray[np.intp]
-    n_runs: NDArray[np.intp]
-    n_sizes: NDArray[np.intp]
+# Replicates read the curves off at fewer points, and are made so many at a time, to stay in the cache.
+REPLICATE_POINTS = 150
+REPLICATE_BLOCK = 20
 
 
 def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSettings) -> Fit:
     """Fit N_opt and D_opt as power laws of C to the envelope. Signature of `plmscale.fits.FitFunction`.
 
     Estimates: a and b (exponents of size and tokens), their prefactors at one FLOP, a_plus_b, the pair under a + b = 1,
-    and the published procedure over all points (`*_all_points`). Intervals: bootstrap over runs.
+    and the published procedure, least squares over all points (`*_all_points`). The headline goes through the
+    hand-overs (`plmscale.hand_overs`), `details["hand_overs"]`, each used or with its reason. Intervals: every run
+    drawn again with the noise between runs (`plmscale.run_noise`), the whole procedure repeated.
     """
     kept, excluded = usable(curves)
     if not kept:
         return _empty(excluded, settings=settings)
     grid = read_off(kept, n_points=settings.n_envelope)
-    everyone = np.arange(len(kept))
-    optima = find_optima(grid, everyone)
-    values = _laws(grid, optima, everyone)
-    draws = [np.unique(draw) for draw in resamples(len(kept), n=settings.n_bootstrap, rng=rng)]
-    table = np.array([_laws(grid, find_optima(grid, draw), draw) for draw in draws])
-    estimates = {key: estimate(values[i], table[:, i]) for i, key in enumerate((*KEYS, *ALL_POINTS_KEYS))}
-    verdict = _verdict(grid, optima, estimates, failed=failed_share(table[:, 0]))
+    optima = find_optima(grid, np.arange(len(kept)))
+    noise = run_noise(kept)
+    found = hand_overs(grid, noise=noise)
+    used = found.reason == 0
+    values = _laws(grid, found.log_flops, used=used)
+    table, lines = _replicates(grid, used=used, noise=noise, rng=rng, n=settings.n_bootstrap)
+    # Replicates tell by how much the numbers move, not where they are: their runs lost their own noise before.
+    table = about(table, np.array(values), positive=(2, 3))
+    stretch = _stretch(grid, found, lines, noise=noise)
+    estimates = {
+        key: estimate(values[i], table[:, i], n_free=noise.n_free, stretch=stretch)
+        for i, key in enumerate((*KEYS, *ALL_POINTS_KEYS))
+    }
+    verdict = _verdict(found, estimates, failed=failed_share(table[:, 0]))
     points, left_out = _points(grid, optima, kept)
     details = {
-        "warnings": curve_warnings(kept),
+        "warnings": [*curve_warnings(kept), *noise_warnings(noise)],
         "noise": grid.noise,
+        "run_noise": noise.to_json(),
+        "lack_of_fit": stretch,
         "n_points": len(points),
         "n_points_all": int(np.sum(optima.reason != 1)),
-        "n_interior_sizes": _n_sizes(grid, optima),
+        "hand_overs": _hand_over_rows(grid, found),
         "failed_resamples": failed_share(table[:, 0]),
         "optimal_sizes": _sizes(values, table, curves=kept, settings=settings) if verdict.has_numbers else [],
     }
@@ -94,80 +87,122 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     return result if verdict.has_numbers else withheld(result, keep=ALL_POINTS_KEYS)
 
 
-def read_off(curves: Sequence[Curve], *, n_points: int) -> Grid:
-    """Losses and tokens of every run at `n_points` log-spaced FLOPs over the range covered by any; NaN outside runs."""
-    ordered = sorted(curves, key=lambda curve: (curve.n_params, curve.run))
-    low = min(float(curve.flops[0]) for curve in ordered)
-    high = max(float(curve.flops[-1]) for curve in ordered)
-    flops = np.geomspace(low, high, n_points)
-    flops[0], flops[-1] = low, high
-    return Grid(
-        flops=flops,
-        sizes=np.array([curve.n_params for curve in ordered], dtype=float),
-        losses=np.array([curve.loss_at(flops) for curve in ordered]),
-        tokens=np.array([curve.tokens_at(flops) for curve in ordered]),
-        noise=median_noise(ordered),
-    )
+def hand_overs(grid: Grid, *, noise: RunNoise) -> HandOvers:
+    """Hand-overs between the neighbouring sizes of a grid."""
+    typical = float(np.nanmedian(grid.losses))
+    limit = NOISE_SIGMAS * max(noise.sd, grid.noise / typical)
+    return find(by_size(grid, np.log(grid.losses)), np.log(grid.flops), noise=limit)
 
 
-def find_optima(grid: Grid, runs: NDArray[np.intp]) -> Optima:
-    """The best of `runs` (sorted indices into the grid's runs) at each point, and whether the point counts."""
-    losses = np.where(np.isnan(grid.losses[runs]), np.inf, grid.losses[runs])
-    points = np.arange(losses.shape[1])
-    _, starts = np.unique(grid.sizes[runs], return_index=True)
-    by_size = np.minimum.reduceat(losses, starts, axis=0)
-    seen = np.isfinite(by_size)
-    n_sizes = seen.sum(axis=0)
-    best_size = np.argmin(by_size, axis=0)
-    index = np.arange(len(starts))[:, None]
-    excess = np.where(seen, by_size, -np.inf) - by_size[best_size, points]
-    clear = excess > NOISE_SIGMAS * grid.noise
-    conditions = (
-        n_sizes == 0,
-        n_sizes == 1,
-        best_size == np.argmax(seen, axis=0),
-        best_size == len(starts) - 1 - np.argmax(seen[::-1], axis=0),
-        ~np.any(clear & (index < best_size), axis=0),
-        ~np.any(clear & (index > best_size), axis=0),
-    )
-    reason = np.select(conditions, range(1, len(REASONS)), default=0)
-    return Optima(runs[np.argmin(losses, axis=0)], reason, np.isfinite(losses).sum(axis=0), n_sizes)
-
-
-def _laws(grid: Grid, optima: Optima, runs: NDArray[np.intp]) -> list[float]:
+def _laws(grid: Grid, found: Array, *, used: NDArray[np.bool_]) -> list[float]:
     """Values of KEYS and ALL_POINTS_KEYS; NaN where too few sizes carry the fit."""
-    size, tokens = _size_and_token_laws(grid, optima, counted=optima.reason == 0)
-    enough = _n_sizes(grid, optima) >= MIN_SIZES
-    a, b = (size.exponent, tokens.exponent) if enough else (np.nan, np.nan)
+    headline = _headline(grid, found, used=used)
+    everywhere = staircase(grid, by_size(grid, np.log(grid.losses)))
+    return [float(value) for value in (*headline, *everywhere)]
+
+
+def _headline(grid: Grid, found: Array, *, used: NDArray[np.bool_]) -> list[Array]:
+    kept = np.where(used, found, np.nan)
+    enough = np.isfinite(kept).sum(axis=-1) >= MIN_SIZES
+    law = line(
+        np.where(enough[..., None], kept, np.nan), log_sizes=np.log(np.unique(grid.sizes)), log_costs=log_costs(grid)
+    )
+    a, b = law.exponents
+    prefactors = [np.exp(np.clip(log, -745.0, 700.0)) for log in law.log_prefactors]
     constrained = constrained_exponent(a, b)
-    prefactors = (size.prefactor, tokens.prefactor) if enough else (np.nan, np.nan)
-    all_size, all_tokens = _size_and_token_laws(grid, optima, counted=optima.reason != 1)
-    several = len(np.unique(grid.sizes[runs])) > 1
-    all_a, all_b = (all_size.exponent, all_tokens.exponent) if several else (np.nan, np.nan)
-    return [a, b, *prefactors, a + b, constrained, 1 - constrained, all_a, all_b, all_a + all_b]
+    return [a, b, *prefactors, a + b, constrained, 1 - constrained]
 
 
-def _size_and_token_laws(grid: Grid, optima: Optima, *, counted: NDArray[np.bool_]) -> tuple[PowerLaw, PowerLaw]:
-    if not counted.any():
-        nothing = PowerLaw(float("nan"), float("nan"))
-        return nothing, nothing
-    best, flops = optima.best[counted], grid.flops[counted]
-    return power_law(flops, grid.sizes[best]), power_law(flops, grid.tokens[best, np.flatnonzero(counted)])
+def staircase(grid: Grid, log_losses: Array, *, counted: NDArray[np.bool_] | None = None) -> tuple[Array, Array, Array]:
+    """a, b and a + b by least squares through the envelope itself, log_losses of shape (..., sizes, points)."""
+    log_flops, sizes = np.log(grid.flops), np.log(np.unique(grid.sizes))
+    best = np.argmin(log_losses, axis=-2)
+    kept = np.isfinite(log_losses).any(axis=-2) if counted is None else counted
+    several = len(sizes) > 1
+    n = np.maximum(kept.sum(axis=-1, keepdims=True), 1)
+    x = np.where(kept, log_flops - np.sum(kept * log_flops, axis=-1, keepdims=True) / n, 0.0)
+    spread = np.where(several & (np.sum(x**2, axis=-1) > 0), np.sum(x**2, axis=-1), np.nan)
+    a = np.sum(x * sizes[best], axis=-1) / spread
+    b = np.sum(x * (log_flops - log_costs(grid)[best]), axis=-1) / spread
+    return a, b, a + b
 
 
-def _n_sizes(grid: Grid, optima: Optima) -> int:
-    return len(np.unique(grid.sizes[optima.best[optima.reason == 0]]))
+def _replicates(
+    grid: Grid, *, used: NDArray[np.bool_], noise: RunNoise, rng: np.random.Generator, n: int
+) -> tuple[Array, Array]:
+    """Values of `_laws` (n, keys) and log FLOPs of the hand-overs (n, sizes - 1) with every run drawn again."""
+    coarse = thinned(grid, n_points=REPLICATE_POINTS)
+    log_losses, log_flops = np.log(coarse.losses), np.log(coarse.flops)
+    log_losses = log_losses - own_offsets(coarse, noise=noise)[:, None]
+    rows, lines = [], []
+    for start in range(0, n, REPLICATE_BLOCK):
+        shift = noise.sd * rng.standard_normal((min(REPLICATE_BLOCK, n - start), len(coarse.sizes), 1))
+        lowest = by_size(coarse, log_losses + shift)
+        found = find(lowest, log_flops, noise=-np.inf).log_flops
+        rows.append(np.stack([*_headline(coarse, found, used=used), *staircase(coarse, lowest)], axis=1))
+        lines.append(found)
+    return np.concatenate(rows), np.concatenate(lines)
 
 
-def _verdict(grid: Grid, optima: Optima, estimates: dict[str, Estimate], *, failed: float) -> Verdict:
-    n_sizes = _n_sizes(grid, optima)
-    if n_sizes < MIN_SIZES:
-        counts = [(int(np.sum(optima.reason == i)), text) for i, text in enumerate(REASONS) if i > 0]
-        most = max(counts)
+def _stretch(grid: Grid, found: HandOvers, drawn: Array, *, noise: RunNoise) -> float:
+    """Lack of fit of the hand-overs that are used."""
+    used = found.reason == 0
+
+    def about_line(log_flops: Array) -> Array:
+        log_sizes = np.log(np.unique(grid.sizes))
+        law = line(log_flops, log_sizes=log_sizes, log_costs=log_costs(grid))
+        return log_flops - law.start[..., None] - law.slope[..., None] * (log_sizes[1:] + log_sizes[:-1]) / 2
+
+    residual = about_line(np.where(used, found.log_flops, np.nan))
+    moved = about_line(np.where(used, drawn, np.nan)) - residual
+    return lack_of_fit(residual[used], moved[:, used], n_fitted=2, n_free=noise.n_free)
+
+
+def own_offsets(grid: Grid, *, noise: RunNoise) -> Array:
+    """Offset of each run's log loss from the mean of the runs of its size, shape (runs,); zeros where it is no noise.
+
+    The lowest of several noisy runs is lower than their mean. A replicate that adds new noise to theirs would scatter
+    by both; it has to take its place. Where runs of one size differ by more than noise (a schedule stretched to each
+    run's length, say), nothing is taken away.
+    """
+    log_losses = np.log(grid.losses)
+    offsets, n_free = np.zeros(len(grid.sizes)), 0
+    for size in np.unique(grid.sizes):
+        own = np.flatnonzero(grid.sizes == size)
+        several = np.isfinite(log_losses[own]).sum(axis=0) > 1
+        if not several.any():
+            continue
+        mean = np.nanmean(log_losses[own][:, several], axis=0)
+        excess = log_losses[own][:, several] - mean
+        shared = np.isfinite(excess).any(axis=1)
+        offsets[own[shared]] = np.nanmean(excess[shared], axis=1)
+        n_free += int(shared.sum()) - 1
+    if n_free < 1:
+        return offsets
+    ratio = float(np.sum(offsets**2)) / n_free / max(noise.sd, 1e-12) ** 2
+    return offsets if ratio <= f_distribution.ppf(INTERVAL, n_free, noise.n_free) else np.zeros_like(offsets)
+
+
+def _hand_over_rows(grid: Grid, found: HandOvers) -> list[dict[str, Any]]:
+    sizes, costs = np.unique(grid.sizes), log_costs(grid)
+    rows = []
+    for i, (log_flops, reason) in enumerate(zip(found.log_flops, found.reason, strict=True)):
+        flops = float(np.exp(log_flops))
+        row = {"smaller": sizes[i], "larger": sizes[i + 1], "n_params": float(np.sqrt(sizes[i] * sizes[i + 1]))}
+        row |= {"flops": flops, "n_tokens": flops / float(np.exp((costs[i] + costs[i + 1]) / 2))}
+        rows.append(row | {"reason": REASONS_OF_HAND_OVERS[reason] if reason else ""})
+    return rows
+
+
+def _verdict(found: HandOvers, estimates: dict[str, Estimate], *, failed: float) -> Verdict:
+    n_used = int(np.sum(found.reason == 0))
+    if n_used < MIN_SIZES:
+        texts = [REASONS_OF_HAND_OVERS[reason] for reason in found.reason if reason]
+        most = f"; most often: {max(set(texts), key=texts.count)}" if texts else ""
         return Verdict(
             "not_identified",
-            f"{n_sizes} of the {len(np.unique(grid.sizes))} sizes are an interior optimum, the law needs {MIN_SIZES}; "
-            f"of {len(grid.flops)} points {most[0]} are left out because: {most[1]}.",
+            f"{n_used} of {len(found.reason)} pairs of neighbouring sizes hand over to each other on the envelope, the "
+            f"law needs {MIN_SIZES}{most}.",
         )
     return exponent_verdict("a", estimates, failed=failed)
 

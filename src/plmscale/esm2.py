@@ -1,17 +1,17 @@
 """The ESM-2 encoder (Lin et al. 2023), with the module names of facebookresearch/esm.
 
 Weights are interchangeable with `esm.model.esm2.ESM2` of fair-esm 2.0.0, whose contact head this encoder leaves out.
-Differences are in how the same function is computed: one product for queries, keys and values, fused attention without
-a stored s × s matrix, and a language-model head that is evaluated only where it is needed.
+Differences are in how the same function is computed: sequences packed without padding, one product for queries, keys
+and values, fused attention without a stored s × s matrix, and a last block and language-model head that are evaluated
+only where they are needed.
 """
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from .alphabet import MASK, PAD
-from .config import ModelSize
-from .grid import VOCABULARY_SIZE
+from .architecture import OURS, EncoderShape, Vocabulary
+from .attention import Layout, Rotation, attend, interleaved
 
 TRAINED_MASK_RATIO = 0.15 * 0.8
 """Share of positions that are MASK in training: token dropout rescales embeddings by it (fair-esm, esm2.py)."""
@@ -21,7 +21,7 @@ INITIAL_SD = 0.02
 
 
 class RotaryEmbedding(nn.Module):
-    """Rotary position embedding (Su et al. 2021) of queries and keys."""
+    """Frequencies of the rotary position embedding (Su et al. 2021), under the name that fair-esm gives them."""
 
     inv_freq: Tensor
 
@@ -29,53 +29,35 @@ class RotaryEmbedding(nn.Module):
         super().__init__()
         self.register_buffer("inv_freq", 1.0 / (10000 ** (torch.arange(0, dim, 2).float() / dim)))
 
-    def tables(self, length: int) -> tuple[Tensor, Tensor]:
-        """Cosine and sine, each of shape (length, dim)."""
-        angles = torch.outer(
-            torch.arange(length, device=self.inv_freq.device, dtype=self.inv_freq.dtype), self.inv_freq
-        )
-        angles = torch.cat((angles, angles), dim=-1)
-        return angles.cos(), angles.sin()
-
-
-def rotate(x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
-    """Turn `x` (..., length, dim) by its position."""
-    cos, sin = tables
-    first, second = x.chunk(2, dim=-1)
-    return x * cos + torch.cat((-second, first), dim=-1) * sin
-
 
 class MultiheadAttention(nn.Module):
     """Self-attention with rotary embeddings."""
 
     def __init__(self, d_model: int, n_heads: int) -> None:
         super().__init__()
-        self.n_heads = n_heads
+        self.n_heads, self.head_dim = n_heads, d_model // n_heads
         self.k_proj, self.v_proj, self.q_proj, self.out_proj = (nn.Linear(d_model, d_model) for _ in range(4))
-        self.rot_emb = RotaryEmbedding(d_model // n_heads)
+        self.rot_emb = RotaryEmbedding(self.head_dim)
 
-    def forward(
-        self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None, select: Tensor | None = None
-    ) -> Tensor:
-        """Attention over `x` (batch, length, d_model); `attend` (batch, 1, 1, length) is True where there is a token.
+    def project(self, x: Tensor, select: Tensor | None) -> tuple[Tensor | None, Tensor]:
+        """Queries, keys and values of packed `x` (n_tokens, d_model), as `attend` takes them."""
+        queries = (interleaved(self.q_proj.weight, self.n_heads), interleaved(self.q_proj.bias, self.n_heads))
+        keys = (interleaved(self.k_proj.weight, self.n_heads), interleaved(self.k_proj.bias, self.n_heads))
+        values = (self.v_proj.weight, self.v_proj.bias)
+        if select is None:
+            return None, self._project(x, queries, keys, values)
+        return self._project(x[select], queries)[:, 0], self._project(x, keys, values)
 
-        With `select` (k,), flat positions, only these rows are projected out: shape (k, d_model).
-        """
-        batch, length, d_model = x.shape
-        weight = torch.cat((self.q_proj.weight, self.k_proj.weight, self.v_proj.weight))
-        bias = torch.cat((self.q_proj.bias, self.k_proj.bias, self.v_proj.bias))
-        qkv = functional.linear(x, weight, bias).view(batch, length, 3, self.n_heads, d_model // self.n_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4)
-        q, k = rotate(q, tables), rotate(k, tables)
-        mixed = functional.scaled_dot_product_attention(q, k, v, attn_mask=attend)
-        mixed = mixed.transpose(1, 2).reshape(batch, length, d_model)
-        return self.out_proj(mixed if select is None else mixed.flatten(0, 1)[select])
+    def _project(self, x: Tensor, *parts: tuple[Tensor, Tensor]) -> Tensor:
+        """Several projections as one product: (n, len(parts), n_heads, head_dim)."""
+        weights, biases = (torch.cat(p) for p in zip(*parts, strict=True))
+        return functional.linear(x, weights, biases).view(x.shape[0], len(parts), self.n_heads, self.head_dim)
 
 
 class TransformerLayer(nn.Module):
     """Pre-norm transformer block."""
 
-    def __init__(self, size: ModelSize) -> None:
+    def __init__(self, size: EncoderShape) -> None:
         super().__init__()
         self.self_attn = MultiheadAttention(size.d_model, size.n_heads)
         self.self_attn_layer_norm = nn.LayerNorm(size.d_model)
@@ -83,17 +65,28 @@ class TransformerLayer(nn.Module):
         self.fc2 = nn.Linear(size.d_ffn, size.d_model)
         self.final_layer_norm = nn.LayerNorm(size.d_model)
 
-    def forward(
-        self, x: Tensor, tables: tuple[Tensor, Tensor], attend: Tensor | None, select: Tensor | None = None
-    ) -> Tensor:
-        """The block on `x` (batch, length, d_model); with `select` (k,) its rows at these flat positions, exactly.
+    def forward(self, x: Tensor, rotation: Rotation, layout: Layout, *, select: Tensor | None = None) -> Tensor:
+        """The block on packed `x` (n_tokens, d_model), or its rows at `select`, which is `layout.select`, exactly.
 
-        Every row attends to all others, but nothing after the attention mixes rows: in the last block, where only the
-        rows to be predicted matter, the output projection and the feed-forward net need not see the rest.
+        Every row attends to all others, but nothing else mixes rows: in the last block, where only the rows to be
+        predicted matter, queries, output projection and feed-forward net need not see the rest.
         """
-        mixed = self.self_attn(self.self_attn_layer_norm(x), tables, attend, select)
-        x = (x if select is None else x.flatten(0, 1)[select]) + mixed
+        mixed = attend(*self.before(x, select), rotation, layout)
+        return self.after(x if select is None else x[select], mixed)
+
+    def before(self, x: Tensor, select: Tensor | None) -> tuple[Tensor | None, Tensor]:
+        """What comes before the attention."""
+        return self.self_attn.project(self.self_attn_layer_norm(x), select)
+
+    def after(self, x: Tensor, mixed: Tensor) -> Tensor:
+        """What comes after the attention."""
+        x = x + self.self_attn.out_proj(mixed)
         return x + self.fc2(functional.gelu(self.fc1(self.final_layer_norm(x))))
+
+    def compile_parts(self) -> None:
+        """Let torch compile what is before and after the attention, for any number of tokens."""
+        self.before = torch.compile(self.before, dynamic=True)
+        self.after = torch.compile(self.after, dynamic=True)
 
 
 class RobertaLMHead(nn.Module):
@@ -104,7 +97,7 @@ class RobertaLMHead(nn.Module):
         self.dense = nn.Linear(d_model, d_model)
         self.layer_norm = nn.LayerNorm(d_model)
         self.weight = weight
-        self.bias = nn.Parameter(torch.zeros(VOCABULARY_SIZE))
+        self.bias = nn.Parameter(torch.zeros(len(weight)))
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (..., vocabulary) of `x` (..., d_model)."""
@@ -112,18 +105,22 @@ class RobertaLMHead(nn.Module):
 
 
 class ESM2(nn.Module):
-    """ESM-2 with the 29-token alphabet.
+    """ESM-2, by default with the 29-token alphabet.
 
     Parameters
     ----------
-    size : ModelSize
+    size : EncoderShape
+        For example a `ModelSize`.
     seed : int or None
         Seed of the initial weights: normal with standard deviation 0.02, biases 0. None leaves torch's own.
+    vocabulary : Vocabulary
+        Tokens; `ESM1B` for published checkpoints.
     """
 
-    def __init__(self, size: ModelSize, *, seed: int | None) -> None:
+    def __init__(self, size: EncoderShape, *, seed: int | None, vocabulary: Vocabulary = OURS) -> None:
         super().__init__()
-        self.embed_tokens = nn.Embedding(VOCABULARY_SIZE, size.d_model, padding_idx=PAD)
+        self._pad, self._mask = vocabulary.pad, vocabulary.mask
+        self.embed_tokens = nn.Embedding(len(vocabulary), size.d_model, padding_idx=self._pad)
         self.layers = nn.ModuleList(TransformerLayer(size) for _ in range(size.n_layers))
         self.emb_layer_norm_after = nn.LayerNorm(size.d_model)
         self.lm_head = RobertaLMHead(size.d_model, self.embed_tokens.weight)
@@ -138,45 +135,62 @@ class ESM2(nn.Module):
                     module.weight.normal_(std=INITIAL_SD, generator=generator)
                     module.bias.zero_()
             self.embed_tokens.weight.normal_(std=INITIAL_SD, generator=generator)
-            self.embed_tokens.weight[PAD] = 0
+            self.embed_tokens.weight[self._pad] = 0
 
-    def forward(self, tokens: Tensor, select: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, select: Tensor | None = None, *, lengths: Tensor | None = None) -> Tensor:
         """Logits.
 
         Parameters
         ----------
-        tokens : Tensor of int, shape (batch, length)
-            Token ids, padded with PAD.
+        tokens : Tensor of int, shape (n_tokens,) or (batch, length)
+            Token ids of sequences one after the other, or, without `lengths`, one a row with PAD behind it.
         select : Tensor of int, shape (k,), optional
-            Flat positions (row · length + column) at which logits are wanted.
+            Ascending flat positions in `tokens` at which logits are wanted; not those of PAD.
+        lengths : Tensor of int64 on the CPU, shape (n_sequences,), optional
+            Positions of each packed sequence, START and END included.
 
         Returns
         -------
         Tensor
-            Shape (batch, length, vocabulary), or (k, vocabulary) with `select`.
+            Shape (k, vocabulary) with `select`, else that of `tokens` and the vocabulary; 0 at PAD.
         """
-        present = tokens != PAD
-        x = self._embed(tokens, present)
-        attend = None if bool(present.all()) else present[:, None, None, :]
-        cos, sin = self._rotary.tables(tokens.shape[1])
-        tables = (cos.to(x.dtype), sin.to(x.dtype))
+        if lengths is not None:
+            return self._packed(tokens, select, lengths)
+        present = tokens != self._pad
+        if select is not None:
+            select = present.flatten().cumsum(0)[select] - 1
+        logits = self._packed(tokens[present], select, present.sum(-1).cpu())
+        if select is not None:
+            return logits
+        return logits.new_zeros(*tokens.shape, logits.shape[-1]).masked_scatter(present[..., None], logits)
+
+    def _packed(self, tokens: Tensor, select: Tensor | None, lengths: Tensor) -> Tensor:
+        layout = Layout.of(lengths, select, device=tokens.device)
+        x = self._embed(tokens, lengths.to(tokens.device))
+        rotation = Rotation.at(layout.positions, self._inv_freq, longest=int(lengths.max()))
         last = len(self.layers) - 1
         for i, layer in enumerate(self.layers):
-            x = layer(x, tables, attend, select if i == last else None)
+            x = layer(x, rotation, layout, select=layout.select if i == last else None)
         return self.lm_head(self.emb_layer_norm_after(x))
 
-    @property
-    def _rotary(self) -> RotaryEmbedding:
-        """The rotary embedding; it is the same in every layer."""
-        layer = self.layers[0]
-        assert isinstance(layer, TransformerLayer)
-        return layer.self_attn.rot_emb
+    def compile_blocks(self) -> None:
+        """Let torch compile the blocks; the attention between them is a fused kernel already."""
+        for layer in self._blocks:
+            layer.compile_parts()
 
-    def _embed(self, tokens: Tensor, present: Tensor) -> Tensor:
+    @property
+    def _blocks(self) -> list[TransformerLayer]:
+        return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
+
+    @property
+    def _inv_freq(self) -> Tensor:
+        """Rotary frequencies; they are the same in every layer."""
+        return self._blocks[0].self_attn.rot_emb.inv_freq
+
+    def _embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Embeddings with token dropout: MASK is the zero vector and the rest is rescaled to make up for it."""
-        masked = tokens == MASK
-        observed = masked.sum(-1) / present.sum(-1)
+        masked = tokens == self._mask
+        observed = functional.pad(masked.cumsum(0), (1, 0))[functional.pad(lengths.cumsum(0), (1, 0))].diff() / lengths
         scale = (1 - TRAINED_MASK_RATIO) / (1 - observed)
-        keep = (present & ~masked) * scale[:, None]
-        embedded = self.embed_tokens(tokens)
-        return embedded * keep[..., None].to(embedded.dtype)
+        keep = ~masked * scale.repeat_interleave(lengths, output_size=tokens.numel())
+        return self.embed_tokens(tokens) * keep[:, None]

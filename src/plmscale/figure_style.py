@@ -1,7 +1,8 @@
 """One look for all figures: colours, lines, legends, and files that come out the same every time."""
 
+import math
 import textwrap
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import matplotlib as mpl
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
-from matplotlib.axis import Axis
+from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import BoundaryNorm, ListedColormap
@@ -25,12 +26,9 @@ from matplotlib.ticker import (
 )
 from matplotlib.transforms import offset_copy
 
+from .figure_page import PAGES, page, printed_on
 from .files import atomic
 from .formats import short
-
-WIDTH = 7.0
-"""Width of a figure of two panels in inches: a page's text. One panel takes `NARROW`."""
-NARROW = 5.5
 
 FONT_SIZE = 8.0
 """Smallest text in points, at the size at which the figure is printed."""
@@ -40,6 +38,9 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
 CHARACTERS_PER_INCH = 16.5
 """Characters of `FONT_SIZE` that fit into an inch of running text, a few capitals among them."""
+
+HANDLE = 7
+"""Characters that a handle in a legend and the spaces around it take."""
 
 LABEL_HEIGHT = 32.0
 """Points that ticks and label of a horizontal axis take below it."""
@@ -52,7 +53,18 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LEFT_OUT = "0.6"
 """Grey of what is shown but not fitted."""
 
-SCHEDULE_TITLES = {"token_decay": "Learning rate decaying with tokens", "constant": "Constant learning rate"}
+SCHEDULE_TITLES = {
+    "token_decay": "Learning rate decaying with tokens",
+    "constant": "Constant learning rate",
+    "cosine": "Cosine to the end of each run",
+    "wsd": "Warm-up, stable, decay",
+}
+
+
+def schedule_title(schedule: str) -> str:
+    """Title of the panels of a schedule; groups of imported runs are their own titles."""
+    return SCHEDULE_TITLES.get(schedule, schedule)
+
 
 FORMATS = ("svg", "pdf", "png")
 
@@ -99,10 +111,37 @@ def style() -> Iterator[None]:
 
 def panels(rows: int, columns: int, *, height: float, sharey: bool = False) -> tuple[Figure, list[list[Axes]]]:
     """An empty figure and its panels; `height` in inches is that of the whole figure."""
-    figure = Figure(figsize=(NARROW if columns == 1 else WIDTH, height), layout="constrained")
+    where = page()
+    if where.stacked:
+        figure = Figure(figsize=(where.one, height * columns * where.shorter), layout="constrained")
+        grid = figure.subplots(rows * columns, 1, squeeze=False, sharey=sharey).reshape(rows, columns)
+    else:
+        figure = Figure(figsize=(where.one if columns == 1 else where.several, height), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharey="row" if sharey else False)
     FigureCanvasAgg(figure)
-    grid = figure.subplots(rows, columns, squeeze=False, sharey="row" if sharey else False)
     return figure, [list(row) for row in grid]
+
+
+def leftmost(row: Sequence[Axes]) -> Sequence[Axes]:
+    """Panels of a row that have nothing to their left: they name the vertical axis."""
+    return row if page().stacked else row[:1]
+
+
+def write_on_pages(draw: Callable[[], Figure], folder: Path, *, name: str) -> None:
+    """Draw a figure for each page and write it (`save`), into `folder` and its folder `column`."""
+    for where in PAGES:
+        with printed_on(where), style():
+            save(draw(), folder / where.folder, name=name)
+
+
+def schedule_panels(n: int, *, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """A panel per schedule, at most two side by side, so that titles fit; `height` in inches is that of a row."""
+    rows = math.ceil(n / 2)
+    figure, grid = panels(rows, min(n, 2), height=height * rows, sharey=sharey)
+    found = [ax for row in grid for ax in row]
+    for spare in found[n:]:
+        spare.remove()
+    return figure, found[:n]
 
 
 def save(figure: Figure, folder: Path, *, name: str) -> None:
@@ -113,6 +152,10 @@ def save(figure: Figure, folder: Path, *, name: str) -> None:
     for suffix in FORMATS:
         with atomic(folder / f"{name}.{suffix}") as partial:
             figure.savefig(partial, metadata=_METADATA[suffix])
+
+
+MOST_SIZE_LABELS = 18
+"""Labels that fit side by side along the bar of sizes of the lowest figure."""
 
 
 class SizeScale:
@@ -138,8 +181,11 @@ class SizeScale:
         """A bar with one labelled field per size beside the panels."""
         k = len(self.sizes)
         mappable = ScalarMappable(BoundaryNorm(np.arange(k + 1), k), ListedColormap(self.colours))
-        bar = figure.colorbar(mappable, ax=list(axes), ticks=np.arange(k) + 0.5, fraction=0.05, aspect=22, pad=0.02)
-        bar.set_ticklabels([short(size) for size in self.sizes])
+        # Labels of many sizes would overlap: every second, third, ... one, the largest among them.
+        every = -(-k // MOST_SIZE_LABELS)
+        shown = np.arange(k)[::-1][::every][::-1]
+        bar = figure.colorbar(mappable, ax=list(axes), ticks=shown + 0.5, fraction=0.05, aspect=22, pad=0.02)
+        bar.set_ticklabels([short(self.sizes[i]) for i in shown])
         bar.ax.tick_params(length=0, which="both")
         bar.set_label("N (parameters)")
         bar.outline.set_visible(False)  # type: ignore[operator]
@@ -173,7 +219,7 @@ def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
     """A legend in rows above the panels, where it hides nothing; entries run along the rows."""
     if not handles:
         return
-    lengths = [len(str(handle.get_label())) + 6 for handle in handles]  # 6: the handle and the spaces around it
+    lengths = [len(str(handle.get_label())) + HANDLE for handle in handles]
     room = figure.get_figwidth() * CHARACTERS_PER_INCH
     columns = max(k for k in range(1, len(lengths) + 1) if k == 1 or _legend_width(lengths, k) <= room)
     # matplotlib fills columns first; a reader reads rows.
@@ -184,6 +230,9 @@ def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
 def legend_below(ax: Axes, handles: Sequence[Line2D], *, columns: int = 1, title: str | None = None) -> None:
     """A legend under the horizontal axis and its label, at the same distance whatever the height of the panel."""
     under = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-LABEL_HEIGHT, units="points")
+    room, columns = page().one * CHARACTERS_PER_INCH, min(columns, max(len(handles), 1))
+    while columns > 1 and _legend_width([len(str(handle.get_label())) + HANDLE for handle in handles], columns) > room:
+        columns -= 1
     place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": under}
     ax.legend(handles=list(handles), ncols=columns, title=title, alignment="left", borderaxespad=0, **place)
 
@@ -195,6 +244,8 @@ def _legend_width(lengths: Sequence[int], columns: int) -> int:
 EVERY_DIGIT = tuple(float(digit) for digit in range(1, 10))
 LABELLED = ((2.0, (1.0,)), (0.7, (1.0, 2.0, 5.0)), (0.25, (1.0, 2.0, 3.0, 5.0, 7.0)), (0.0, EVERY_DIGIT))
 """Leading digits that are labelled on an axis of at least so many decades: as many as fit side by side."""
+IN_COLUMN = ((1.7, (1.0,)), (1.1, (1.0, 3.0)), *LABELLED[1:])
+"""The same for powers of ten along the bottom of a narrow figure."""
 
 
 def log_ticks(axis: Axis, *, prefixes: bool = False) -> None:
@@ -204,7 +255,8 @@ def log_ticks(axis: Axis, *, prefixes: bool = False) -> None:
     """
     low, high = axis.get_view_interval()
     decades = np.log10(high / low)
-    subs = next(digits for least, digits in LABELLED if decades >= least)
+    narrow = page().stacked and isinstance(axis, XAxis) and not prefixes
+    subs = next(digits for least, digits in (IN_COLUMN if narrow else LABELLED) if decades >= least)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_minor_locator(LogLocator(subs="auto" if decades >= 2 else EVERY_DIGIT))
     axis.set_minor_formatter(NullFormatter())

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -10,36 +11,49 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from .analysed import LawResults
 from .catalog import figure_names
 from .curves import Curve
 from .figure_style import (
     OKABE_ITO,
-    SCHEDULE_TITLES,
     SetMarks,
     SizeScale,
     empty,
     footnote,
+    leftmost,
     legend_above,
     legend_below,
     line_entry,
     log_ticks,
     panels,
-    save,
+    schedule_panels,
+    schedule_title,
     sentence,
-    style,
+    write_on_pages,
 )
 from .fits import Fit
 from .formats import NO_FIT, STATUS_WORDS, number, verdict, with_interval
-from .grid import count_params
+from .isoflop_figure import isoflop_profiles
 from .law_figures import compute_optimal, parametric_fit
 from .outcomes import outcomes
+from .published_figure import of_study as published_models
+from .rate_figure import rates_figure
+from .repeated_figure import repeated_figure
 from .results import Results
+from .sensitivity_report import forest_drawer
+from .surface_figures import contours, residuals
 
 HEADROOM = 0.4
 """What a loss axis shows above the unigram entropy, as a share of the way from there down to the lowest loss."""
 
 ROOM_FOR_SENTENCE = 0.4
 """Share of a panel's height that a sentence at its top takes."""
+
+FEWEST_POINTS = 10
+"""Points that an envelope needs to be a line."""
+
+LARGEST_GAP = 0.02
+"""Budgets without a run that a line of the envelope leads across, as a share of the range of log FLOPs."""
 
 UNIGRAM: dict[str, Any] = {"color": "0.3", "lw": 0.9, "ls": (0, (4, 3))}
 NOT_FITTED: dict[str, Any] = {"color": "black", "lw": 1.0, "ls": (0, (1, 1.5))}
@@ -49,30 +63,31 @@ NOT_FITTED: dict[str, Any] = {"color": "black", "lw": 1.0, "ls": (0, (1, 1.5))}
 def write_figures(results: Results, folder: Path) -> None:
     """Write every figure that the study's schedules call for (`plmscale.catalog.figure_names`) as .svg, .pdf and .png.
 
+    Each is there twice: as wide as a page, and in `column/` as wide as a column of a journal.
+
     Parameters
     ----------
     results : Results
     folder : Path
         Made if absent. Each file is written atomically; the same results give the same bytes.
     """
-    sizes = SizeScale(count_params(model) for model in results.study.models)
+    sizes, drawers = SizeScale(results.sizes), DRAWERS | {"sensitivity": forest_drawer(results)}
     for name in figure_names(set(results.schedules)):
-        draw = DRAWERS.get(name) or partial(loss_vs_flops, schedule=name.removeprefix("loss_vs_flops_"))
-        with style():
-            save(draw(results, sizes), folder, name=name)
+        draw = drawers.get(name) or partial(loss_vs_flops, schedule=name.removeprefix("loss_vs_flops_"))
+        write_on_pages(partial(draw, results, sizes), folder, name=name)
 
 
-def set_marks(results: Results) -> SetMarks:
+def set_marks(results: LawResults) -> SetMarks:
     """Markers of the sets that models are trained on."""
-    return SetMarks([subset.name for subset in results.study.subsets if subset.train])
+    return SetMarks(results.sets)
 
 
-def loss_vs_flops(results: Results, sizes: SizeScale, *, schedule: str) -> Figure:
-    """Figures 1 and 2: smoothed loss of every run against training FLOPs, and the envelope of the lowest loss."""
+def loss_vs_flops(results: LawResults, sizes: SizeScale, *, schedule: str) -> Figure:
+    """A schedule (figures 1 and 2: the paper's): smoothed loss of its runs against FLOPs, and the envelope."""
     figure, ((ax,),) = panels(1, 1, height=4.4)
     curves = [c for c in results.curves if c.schedule == schedule and c.flops.size]
     fit = results.fits.get("envelope", {}).get(schedule, NO_FIT)
-    ax.set_title(SCHEDULE_TITLES[schedule])
+    ax.set_title(schedule_title(schedule))
     if not curves:
         empty(ax, "No run of this schedule has an evaluation.")
         return figure
@@ -84,12 +99,15 @@ def loss_vs_flops(results: Results, sizes: SizeScale, *, schedule: str) -> Figur
         end = (curve.flops[-1:], curve.loss[-1:])
         ax.plot(*end, marks[curve.subset], color=colour, ms=4.5, mec="white", mew=0.5, zorder=6)
     lines = _draw_envelope(ax, fit)
-    notes = _loss_axis(ax, curves, entropy=results.stats["unigram_entropy"])
-    unigram = f"unigram entropy, {results.stats['unigram_entropy']:.3f} nats"
+    entropy = results.unigram_entropy
+    notes = _loss_axis(ax, curves, entropy=entropy)
     sizes.legend(figure, [ax])
-    legend_above(figure, marks.handles())
-    legend_below(ax, [*lines, line_entry(label=unigram, **UNIGRAM)], columns=2)
-    ends = "Markers: ends of runs, by training set."
+    several = len(results.sets) > 1
+    legend_above(figure, marks.handles() if several else [])
+    if entropy is not None:
+        lines.append(line_entry(label=f"unigram entropy, {entropy:.3f} nats", **UNIGRAM))
+    legend_below(ax, lines, columns=2)
+    ends = f"Markers: ends of runs{', by training set' * several}."
     footnote(figure, [f"Envelope, {_exponents(fit) or verdict(fit)}", " ".join([ends, *notes])])
     return figure
 
@@ -99,8 +117,9 @@ def _draw_envelope(ax: Axes, fit: Fit) -> list[Line2D]:
     used = [(row["flops"], row["loss"], True) for row in fit.points]
     left_out = [(row["flops"], row["loss"], False) for row in fit.excluded if row.get("loss") is not None]
     rows = sorted(used + left_out)
-    if not rows:
+    if len(rows) < FEWEST_POINTS:  # runs with one evaluation each: a budget here and there, and no line
         return []
+    rows = _with_gaps(rows)
     flops, loss, counted = (np.array(column) for column in zip(*rows, strict=True))
     # Dotted, so that the runs that it follows stay visible.
     ax.plot(flops, np.where(counted, np.nan, loss), zorder=5, **NOT_FITTED)
@@ -113,6 +132,17 @@ def _draw_envelope(ax: Axes, fit: Fit) -> list[Line2D]:
     return handles
 
 
+def _with_gaps(rows: list[tuple[float, float, bool]]) -> list[tuple[float, float, bool]]:
+    """The points of the envelope with a missing one where budgets in between have none: no line leads across."""
+    widest = (rows[-1][0] / rows[0][0]) ** LARGEST_GAP
+    drawn = rows[:1]
+    for before, row in pairwise(rows):
+        if row[0] / before[0] > widest:
+            drawn.append((before[0], float("nan"), before[2]))
+        drawn.append(row)
+    return drawn
+
+
 def _exponents(fit: Fit) -> str:
     """Status and exponents, with the caveat where there is one; empty without numbers."""
     found = {key: fit.estimates[key] for key in ("a", "b") if key in fit.estimates}
@@ -123,12 +153,13 @@ def _exponents(fit: Fit) -> str:
     return f"{STATUS_WORDS[fit.status]}: {law}.{caveat}"
 
 
-def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float) -> list[str]:
+def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float | None) -> list[str]:
     """Limits that show where models differ, and the unigram entropy as a line. Returns what a reader must be told."""
     lowest = min(float(np.nanmin(curve.loss)) for curve in curves)
-    bottom = min(lowest, entropy)
-    drop = max(entropy - lowest, max(float(curve.loss[-1]) for curve in curves) - bottom, 0.02)
-    top = max(entropy, bottom + drop) + HEADROOM * drop
+    guess = lowest if entropy is None else entropy
+    bottom = min(lowest, guess)
+    drop = max(guess - lowest, max(float(curve.loss[-1]) for curve in curves) - bottom, 0.02)
+    top = max(guess, bottom + drop) + HEADROOM * drop
     visible = [curve.flops[curve.loss <= top] for curve in curves]
     shown = np.concatenate([flops for flops in visible if flops.size])
     ax.set_ylim(bottom - 0.06 * drop, top)
@@ -136,24 +167,25 @@ def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float) -> list[str
         ax.set_xlim(shown.min() / 1.15, shown.max() * 1.15)
     ax.set_xscale("log")
     log_ticks(ax.xaxis)
-    ax.axhline(entropy, zorder=2, **UNIGRAM)
+    if entropy is not None:
+        ax.axhline(entropy, zorder=2, **UNIGRAM)
     ax.set_xlabel("C (training FLOPs)")
-    ax.set_ylabel("Loss (nats per masked token)")
+    ax.set_ylabel("Loss (nats per token)" if entropy is None else "Loss (nats per masked token)")
     start = max(curve.initial_loss for curve in curves)
     if start <= top:
         return []
     return [f"The axis is cut: runs start at up to {number(start)} nats, above {top:.2f} nothing is shown."]
 
 
-def plateau(results: Results, sizes: SizeScale) -> Figure:
+def plateau(results: LawResults, sizes: SizeScale) -> Figure:
     """Figure 3: FLOPs to reach levels of the plateau against size, one panel per schedule."""
     del sizes  # size is the horizontal axis here
     schedules = results.schedules
-    figure, (row,) = panels(1, len(schedules), height=4.0)
+    figure, axes = schedule_panels(len(schedules), height=4.0)
     drawn, caveats = False, []
-    for ax, schedule in zip(row, schedules, strict=True):
+    for ax, schedule in zip(axes, schedules, strict=True):
         fit = results.fits.get("plateau", {}).get(schedule, NO_FIT)
-        ax.set_title(SCHEDULE_TITLES[schedule])
+        ax.set_title(schedule_title(schedule))
         drawn = _plateau_panel(ax, fit) or drawn
         if fit.status == "weakly_identified":
             caveats.append(f"{schedule}, {verdict(fit)}")
@@ -212,11 +244,11 @@ def _line(line: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 def holdout_perplexity(results: Results, sizes: SizeScale) -> Figure:
     """Perplexity of every finished run on the holdout, against its training FLOPs."""
     table, marks = outcomes(results), set_marks(results)
-    figure, (row,) = panels(1, len(results.schedules), height=3.8, sharey=True)
+    figure, axes = schedule_panels(len(results.schedules), height=3.8, sharey=True)
     unigram = float(np.exp(results.stats["unigram_entropy"]))
     any_run = False
-    for ax, schedule in zip(row, results.schedules, strict=True):
-        ax.set_title(SCHEDULE_TITLES[schedule])
+    for ax, schedule in zip(axes, results.schedules, strict=True):
+        ax.set_title(schedule_title(schedule))
         rows = table.loc[(table["schedule"] == schedule) & table["holdout_perplexity"].notna()]
         if rows.empty:
             ax.set_xticks([])
@@ -231,13 +263,15 @@ def holdout_perplexity(results: Results, sizes: SizeScale) -> Figure:
                 ax.plot(x, y, marks[one["subset"]], color=colour, ms=5.5, mec="white", mew=0.5)
         ax.set_xscale("log")
         log_ticks(ax.xaxis)
-    for ax in row:
+    for ax in axes:
         ax.axhline(unigram, **UNIGRAM)
         ax.set_xlabel("C (training FLOPs)")
         ax.margins(y=0.12)
-    row[0].set_ylabel("Holdout perplexity")
+    for row in (axes[i : i + 2] for i in range(0, len(axes), 2)):
+        for ax in leftmost(row):
+            ax.set_ylabel("Holdout perplexity")
     if any_run:
-        sizes.legend(figure, row)
+        sizes.legend(figure, axes)
     line = line_entry(label=f"unigram perplexity, {unigram:.2f}", **UNIGRAM)
     legend_above(figure, [*(marks.handles() if any_run else []), line])
     return figure
@@ -246,7 +280,13 @@ def holdout_perplexity(results: Results, sizes: SizeScale) -> Figure:
 DRAWERS: dict[str, Callable[[Results, SizeScale], Figure]] = {
     "plateau": plateau,
     "compute_optimal": compute_optimal,
+    "isoflop": isoflop_profiles,
+    "contours": contours,
+    "residuals": residuals,
     "parametric_fit": parametric_fit,
     "holdout_perplexity": holdout_perplexity,
+    "learning_rates": rates_figure,
+    "repeated_data": repeated_figure,
+    "published_models": published_models,
 }
 """The figures of `plmscale.catalog.FIGURES` besides the one per schedule."""

@@ -22,6 +22,7 @@ FIT_TITLES = {
     "chinchilla": "Chinchilla",
     "kaplan": "Kaplan",
     "plateau": "Plateau",
+    "repeated": "Repeated data",
 }
 """Fit methods as a reader knows them."""
 

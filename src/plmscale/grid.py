@@ -7,9 +7,10 @@ twice (input and head), and the backward pass costs twice the forward pass.
 
 from dataclasses import dataclass
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
-from .config import ModelSize, Training
+from .config import Health, ModelSize, Training
+from .schedule_settings import Schedule
 from .study import Study
 
 VOCABULARY_SIZE = 29
@@ -21,10 +22,16 @@ RESIDUES_PER_SEQUENCE = 325
 BACKWARD_PER_FORWARD = 2
 """FLOPs of the backward pass relative to the forward pass (appendix E)."""
 
+SCHEDULE_BLOCKS = frozenset(get_args(Schedule)) & frozenset(Training.model_fields)
+"""Blocks of `training` that are named after a schedule and concern it alone."""
+
 
 @dataclass(frozen=True)
 class Cell:
-    """One training run: a size, a set, a schedule and a seed, with everything that its result may depend on."""
+    """One training run: a size, a set, a schedule and a seed, with everything that its result may depend on.
+
+    Where the set is one of kind `passes`, `of` is the set that it makes `epochs` passes over.
+    """
 
     model: ModelSize
     subset: str
@@ -32,6 +39,13 @@ class Cell:
     seed: int
     training: Training
     max_length: int
+    of: str | None = None
+    epochs: float = 1.0
+
+    @property
+    def data(self) -> str:
+        """The set whose sequences are trained on: `subset`, or the one that it makes passes over."""
+        return self.of or self.subset
 
     @property
     def path(self) -> str:
@@ -39,14 +53,25 @@ class Cell:
         return f"{self.model.name}/{self.subset}/{self.schedule}/seed{self.seed}"
 
     def frozen(self) -> dict[str, Any]:
-        """The cell as plain JSON types: what `cell.json` holds. `schedules` is left out: it selects cells."""
+        """The cell as plain JSON types: what `cell.json` holds, a change of which trains the cell again.
+
+        Left out is what cannot change its result: `schedules`, which selects cells, the settings of schedules that the
+        cell does not follow, those of a stop that is off, and the rules of health while they are the default's: they
+        came later than the first studies, whose finished runs they would not have judged otherwise.
+        """
+        other = {name for name in SCHEDULE_BLOCKS if name != self.schedule}
+        if self.training.stop.patience_tokens is None:
+            other.add("stop")
+        if self.training.health == Health():
+            other.add("health")
         return {
             "model": self.model.model_dump(mode="json", exclude={"schedules"}),
             "subset": self.subset,
+            **({"of": self.of, "epochs": self.epochs} if self.of else {}),
             "schedule": self.schedule,
             "seed": self.seed,
             "max_length": self.max_length,
-            "training": self.training.model_dump(mode="json"),
+            "training": self.training.model_dump(mode="json", exclude=other),
         }
 
     @classmethod
@@ -54,17 +79,21 @@ class Cell:
         """The cell of a `cell.json`."""
         model = ModelSize.model_validate(frozen["model"] | {"schedules": [frozen["schedule"]]})
         rest = {k: frozen[k] for k in ("subset", "schedule", "seed", "max_length")}
+        rest |= {k: frozen[k] for k in ("of", "epochs") if k in frozen}
         return cls(model=model, training=Training.model_validate(frozen["training"]), **rest)
 
 
 def grid(study: Study) -> list[Cell]:
-    """All cells of a study: every size × set to train on × schedule of the size × seed."""
-    trained = [s.name for s in study.subsets if s.train]
-    return [
-        Cell(model, subset, schedule, seed, study.config.training, study.config.max_length)
+    """The cells of a study: every size × set to train on × schedule of the size × seed, less those left out."""
+    trained = [s for s in study.subsets if s.train]
+    training, max_length = study.config.training, study.config.max_length
+    cells = [
+        Cell(model, s.name, schedule, seed, training, max_length, of=s.of, epochs=s.epochs or 1.0)
         for model in study.models
-        for subset, schedule, seed in product(trained, model.schedules, study.config.seeds)
+        for s, schedule, seed in product(trained, model.schedules, study.config.seeds)
     ]
+    left_out = set(study.left_out)
+    return [cell for cell in cells if cell.path not in left_out]
 
 
 def parameter_terms(model: ModelSize) -> dict[str, int]:

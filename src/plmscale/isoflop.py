@@ -13,9 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from .budgets import no_sizes, optimal_sizes
 from .curves import Curve, usable
-from .envelope import Grid, read_off
+from .envelope_grid import Grid, read_off
 from .fits import Estimate, Fit, FitSettings, withheld
-from .laws import constrained_exponent, power_law
+from .laws import constrained_exponent
+from .parabola import log_parabola
+from .run_noise import RunNoise, run_noise
 from .uncertainty import (
     NOISE_SIGMAS,
     Verdict,
@@ -23,7 +25,7 @@ from .uncertainty import (
     estimate,
     exponent_verdict,
     failed_share,
-    resamples,
+    noise_warnings,
 )
 
 Array = NDArray[np.float64]
@@ -36,6 +38,7 @@ MIN_BUDGETS = 3
 # Sizes on either side of the best one that the parabola of a fit goes through. Valleys are lop-sided: with all of a
 # 64-fold range of sizes the exponent of a known law (0.538) came out as 0.497, its interval excluding the truth.
 WINDOW = 2
+REPLICATE_BLOCK = 50
 
 
 class Valley(NamedTuple):
@@ -67,50 +70,47 @@ def parabola_vertex(n_params: ArrayLike, loss: ArrayLike, *, noise: float = 0.0)
     >>> round(parabola_vertex([1e6, 2e6, 4e6, 8e6], [2.4, 2.1, 2.0, 2.1]).n_params / 1e6, 2)
     4.13
     """
-    x, y = np.log(np.asarray(n_params, dtype=float)), np.asarray(loss, dtype=float)
+    sizes, y = np.asarray(n_params, dtype=float), np.asarray(loss, dtype=float)
+    x = np.log(sizes)
     if (n_sizes := len(np.unique(x))) < MIN_SIZES_PER_BUDGET:
         return Valley(np.nan, np.nan, np.nan, f"{n_sizes} sizes at this budget, a valley needs {MIN_SIZES_PER_BUDGET}")
-    centre = float(x.mean())
-    curvature, slope, level = np.linalg.lstsq(np.vander(x - centre, 3), y, rcond=None)[0]
-    if curvature <= 0:
-        return Valley(np.nan, np.nan, float(curvature), "loss has no minimum in size")
-    offset = -slope / (2 * curvature)
-    floor = float(level + slope * offset / 2)
-    rims = [curvature * (end - centre - offset) ** 2 for end in (x.min(), x.max())]
-    reason, vertex = "", float(np.exp(np.clip(offset + centre, -700, 700)))
-    if offset + centre <= x.min():
+    found = log_parabola(sizes, y)
+    if found.curvature <= 0:
+        return Valley(np.nan, np.nan, found.curvature, "loss has no minimum in size")
+    floor = found.floor
+    rims = [found.curvature * (end - found.vertex) ** 2 for end in (x.min(), x.max())]
+    reason, vertex = "", float(np.exp(np.clip(found.vertex, -700, 700)))
+    if found.vertex <= x.min():
         reason = "vertex at or below the smallest size"
-    elif offset + centre >= x.max():
+    elif found.vertex >= x.max():
         reason = "vertex at or above the largest size"
     elif min(rims) <= NOISE_SIGMAS * noise:
         reason = "a rim of the valley is not above its floor by more than the noise"
     if reason.startswith("vertex"):
         vertex = floor = float("nan")
-    return Valley(vertex, floor, float(curvature), reason)
+    return Valley(vertex, floor, found.curvature, reason)
 
 
 def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSettings) -> Fit:
     """Fit N_opt and D_opt as power laws of C to the IsoFLOP valleys. Signature of `plmscale.fits.FitFunction`.
 
     Estimates as in the envelope, without the fit over all points. `details["profiles"]` holds every budget with the
-    runs read off there and its vertex. Intervals: bootstrap over runs.
+    runs read off there and its vertex. Intervals: every run drawn again with the noise between runs
+    (`plmscale.run_noise`), the whole procedure repeated.
     """
     kept, excluded = usable(curves)
     if not kept:
         return _not_possible("failed", "there is no usable run.", excluded, settings=settings)
-    grid = read_off(kept, n_points=settings.n_envelope)
-    n_seen = np.array([len(np.unique(grid.sizes[seen])) for seen in np.isfinite(grid.losses).T])
-    common = np.flatnonzero(n_seen >= MIN_SIZES_PER_BUDGET)
-    if common.size < settings.n_isoflop:
-        reason = f"no range of FLOPs in which {MIN_SIZES_PER_BUDGET} sizes were evaluated (at most {n_seen.max()})."
+    budgets, most = at_budgets(kept, settings=settings)
+    if budgets is None:
+        reason = f"no range of FLOPs in which {MIN_SIZES_PER_BUDGET} sizes were evaluated (at most {most})."
         return _not_possible("not_identified", reason, excluded, settings=settings)
-    chosen = common[np.unique(np.linspace(0, common.size - 1, settings.n_isoflop).round().astype(int))]
-    budgets = Grid(grid.flops[chosen], grid.sizes, grid.losses[:, chosen], grid.tokens[:, chosen], grid.noise)
-    profiles = _profiles(budgets, np.arange(len(kept)))
-    draws = resamples(len(kept), n=settings.n_bootstrap, rng=rng)
-    table = np.array([_laws(_profiles(budgets, draw)) for draw in draws])
+    profiles = profiles_of(budgets, np.arange(len(kept)))
+    noise = run_noise(kept)
+    counted = np.array([not profile["reason"] for profile in profiles])
     values = _laws(profiles)
-    estimates = {key: estimate(values[i], table[:, i]) for i, key in enumerate(KEYS)}
+    table = _replicates(budgets, counted=counted, noise=noise, rng=rng, n=settings.n_bootstrap)
+    estimates = {key: estimate(values[i], table[:, i], n_free=noise.n_free) for i, key in enumerate(KEYS)}
     verdict = _verdict(profiles, estimates, failed=failed_share(table[:, 0]))
 
     def sizes_at(flops: float) -> tuple[float, Array]:
@@ -118,8 +118,9 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
 
     sizes = optimal_sizes(sizes_at, curves=kept, settings=settings) if verdict.has_numbers else no_sizes(settings)
     details = {
-        "warnings": curve_warnings(kept),
-        "noise": grid.noise,
+        "warnings": [*curve_warnings(kept), *noise_warnings(noise)],
+        "noise": budgets.noise,
+        "run_noise": noise.to_json(),
         "failed_resamples": failed_share(table[:, 0]),
         "profiles": [profile | {"runs": _runs(budgets, i, kept)} for i, profile in enumerate(profiles)],
         "optimal_sizes": sizes,
@@ -130,7 +131,22 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     return result if verdict.has_numbers else withheld(result)
 
 
-def _profiles(grid: Grid, runs: NDArray[np.intp]) -> list[dict[str, Any]]:
+def at_budgets(curves: Sequence[Curve], *, settings: FitSettings) -> tuple[Grid | None, int]:
+    """Every run read off at `settings.n_isoflop` budgets at which enough sizes were evaluated, None without such.
+
+    Beside it the most sizes seen at any FLOPs.
+    """
+    grid = read_off(curves, n_points=settings.n_envelope)
+    n_seen = np.array([len(np.unique(grid.sizes[seen])) for seen in np.isfinite(grid.losses).T])
+    common = np.flatnonzero(n_seen >= MIN_SIZES_PER_BUDGET)
+    if common.size < settings.n_isoflop:
+        return None, int(n_seen.max())
+    chosen = common[np.unique(np.linspace(0, common.size - 1, settings.n_isoflop).round().astype(int))]
+    budgets = Grid(grid.flops[chosen], grid.sizes, grid.losses[:, chosen], grid.tokens[:, chosen], grid.noise)
+    return budgets, int(n_seen.max())
+
+
+def profiles_of(grid: Grid, runs: NDArray[np.intp]) -> list[dict[str, Any]]:
     """Per budget the vertex through the given runs, with the tokens that the budget buys at that size."""
     rows = []
     for i, flops in enumerate(grid.flops):
@@ -159,15 +175,71 @@ def _window(sizes: Array, losses: Array) -> NDArray[np.bool_]:
 
 def _laws(profiles: Sequence[dict[str, Any]]) -> list[float]:
     """Values of KEYS; NaN where too few budgets have a vertex."""
-    good = [profile for profile in profiles if not profile["reason"]]
-    if len(good) < MIN_BUDGETS:
-        return [float("nan")] * len(KEYS)
-    flops = [profile["flops"] for profile in good]
-    size = power_law(flops, [profile["n_params"] for profile in good])
-    tokens = power_law(flops, [profile["n_tokens"] for profile in good])
-    a, b = size.exponent, tokens.exponent
+    flops, sizes, tokens = (
+        np.array([np.nan if row["reason"] else row[key] for row in profiles], dtype=float)
+        for key in ("flops", "n_params", "n_tokens")
+    )
+    return [float(value) for value in _power_laws(np.log(flops), np.log(sizes), np.log(tokens))]
+
+
+def _power_laws(log_flops: Array, log_sizes: Array, log_tokens: Array) -> list[Array]:
+    """Values of KEYS through vertices of shape (..., budgets), NaN where left out; NaN with fewer than MIN_BUDGETS."""
+    counted = np.isfinite(log_flops) & np.isfinite(log_sizes)
+    n = counted.sum(axis=-1)
+    n = np.where(n >= MIN_BUDGETS, n, np.nan)
+    x = np.where(counted, log_flops, 0.0)
+    mean_x = x.sum(axis=-1) / n
+    dx = np.where(counted, x - mean_x[..., None], 0.0)
+    exponents, logs = [], []
+    for values in (log_sizes, log_tokens):
+        y = np.where(counted, values, 0.0)
+        with np.errstate(invalid="ignore"):
+            exponents.append(np.sum(dx * y, axis=-1) / np.sum(dx**2, axis=-1))
+        logs.append(y.sum(axis=-1) / n - exponents[-1] * mean_x)
+    a, b = exponents
     constrained = constrained_exponent(a, b)
-    return [a, b, size.prefactor, tokens.prefactor, a + b, constrained, 1 - constrained]
+    return [a, b, *(np.exp(np.clip(log, -745.0, 700.0)) for log in logs), a + b, constrained, 1 - constrained]
+
+
+def _replicates(grid: Grid, *, counted: NDArray[np.bool_], noise: RunNoise, rng: np.random.Generator, n: int) -> Array:
+    """Values of KEYS (n, keys) with every run drawn again: the parabolas of all replicates and budgets at once."""
+    seen = np.isfinite(grid.losses).T
+    x = np.log(grid.sizes) - np.log(grid.sizes).mean()
+    sizes, member = np.unique(grid.sizes, return_inverse=True)
+    of_size = (member[:, None] == np.arange(len(sizes))).astype(float)
+    per_size = seen @ of_size
+    cost = np.log(grid.flops) - np.log(grid.tokens)
+    at_size = np.array([np.nanmean(cost[member == i]) for i in range(len(sizes))])
+    powers = np.stack([x**k for k in range(5)])
+    rows = []
+    for start in range(0, n, REPLICATE_BLOCK):
+        shift = np.exp(noise.sd * rng.standard_normal((min(REPLICATE_BLOCK, n - start), 1, len(x))))
+        loss = np.where(seen, grid.losses.T, 0.0) * shift
+        with np.errstate(invalid="ignore", divide="ignore"):
+            means = np.where(per_size > 0, loss @ of_size / per_size, np.inf)
+        rank = np.cumsum(per_size > 0, axis=-1) - 1
+        best = np.take_along_axis(np.broadcast_to(rank, means.shape), means.argmin(axis=-1)[..., None], axis=-1)
+        near = seen & (np.abs(rank[:, member] - best) <= WINDOW)
+        vertex = _vertices(near.astype(float), loss, powers)
+        inside = np.where(near, x, np.inf).min(axis=-1), np.where(near, x, -np.inf).max(axis=-1)
+        vertex = np.where((vertex > inside[0]) & (vertex < inside[1]) & counted, vertex, np.nan)
+        log_size = vertex + np.log(grid.sizes).mean()
+        log_cost = np.interp(log_size, np.log(sizes), at_size)
+        log_flops = np.log(grid.flops)
+        rows.append(
+            np.stack(_power_laws(np.broadcast_to(log_flops, vertex.shape), log_size, log_flops - log_cost), axis=1)
+        )
+    return np.concatenate(rows)
+
+
+def _vertices(weights: Array, loss: Array, powers: Array) -> Array:
+    """Abscissa of the vertex of weighted parabolas, (k, budgets, runs) to (k, budgets); NaN without a minimum."""
+    moments = weights @ powers.T
+    normal = np.stack([moments[..., i : i + 3] for i in range(3)], axis=-2)
+    right = (weights * loss) @ powers[:3].T
+    solved = np.linalg.solve(normal + 1e-12 * np.eye(3), right[..., None])[..., 0]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(solved[..., 2] > 0, -solved[..., 1] / (2 * solved[..., 2]), np.nan)
 
 
 def _verdict(profiles: Sequence[dict[str, Any]], estimates: dict[str, Estimate], *, failed: float) -> Verdict:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike, NDArray
 
+from .analysed import LawResults
 from .budgets import TokenCost
 from .chinchilla import ChinchillaLaw
 from .curves import usable
@@ -16,7 +17,6 @@ from .figure_style import (
     LEFT_OUT,
     MARKERS,
     OKABE_ITO,
-    SCHEDULE_TITLES,
     SizeScale,
     empty,
     footnote,
@@ -26,11 +26,11 @@ from .figure_style import (
     log_ticks,
     marker_entry,
     panels,
+    schedule_title,
 )
 from .fits import Estimate, Fit
 from .formats import FIT_TITLES, NO_FIT, STATUS_WORDS, verdict, with_interval
 from .parametric import cheapest_size
-from .results import Results
 
 Array = NDArray[np.float64]
 
@@ -57,7 +57,7 @@ SIDES = (
 )
 
 
-def compute_optimal(results: Results, sizes: SizeScale) -> Figure:
+def compute_optimal(results: LawResults, sizes: SizeScale) -> Figure:
     """Optimal size (left) and tokens (right) against training FLOPs by three methods, a row per schedule."""
     del sizes  # size is the vertical axis here
     schedules = results.schedules
@@ -67,7 +67,7 @@ def compute_optimal(results: Results, sizes: SizeScale) -> Figure:
         fits = {name: results.fits.get(name, {}).get(schedule, NO_FIT) for name in METHODS}
         cost = TokenCost(usable([curve for curve in results.curves if curve.schedule == schedule])[0])
         for ax, side in zip(row, SIDES, strict=True):
-            ax.set_title(SCHEDULE_TITLES[schedule])
+            ax.set_title(schedule_title(schedule))
             _optimal_panel(ax, fits, side=side, cost=cost)
         reasons += [
             f"{schedule}, {FIT_TITLES[name]}, {verdict(fit)}"
@@ -79,7 +79,7 @@ def compute_optimal(results: Results, sizes: SizeScale) -> Figure:
     return figure
 
 
-def _point_entries(results: Results) -> list[Line2D]:
+def _point_entries(results: LawResults) -> list[Line2D]:
     """Legend of the kinds of points that there are."""
     envelopes, isoflops = (list(results.fits.get(name, {}).values()) for name in ("envelope", "isoflop"))
     entries = []
@@ -204,7 +204,7 @@ def predicted(name: str, fit: Fit, *, optimum: bool) -> tuple[Array, Array, Arra
     return None if constants is None else (n_params, loss, kaplan_loss(n_params, n_tokens, constants=constants))
 
 
-def parametric_fit(results: Results, sizes: SizeScale) -> Figure:
+def parametric_fit(results: LawResults, sizes: SizeScale) -> Figure:
     """Final losses against those of Kaplan's and Chinchilla's laws; hollow where a law is not identified."""
     figure, (row,) = panels(1, 2, height=3.5)
     notes, any_run, statuses = [], False, set()
@@ -246,7 +246,7 @@ def _parametric_panel(ax: Axes, name: str, fits: dict[str, Fit], sizes: SizeScal
     pad = 0.05 * max(max(ends) - min(ends), 0.02)
     limits = (min(ends) - pad, max(ends) + pad)
     ax.plot(limits, limits, color="0.3", lw=0.9, ls=(0, (4, 3)), zorder=2)
-    ax.set(xlim=limits, ylim=limits, xlabel="Final loss (nats per masked token)", ylabel="Loss by the law (nats)")
+    ax.set(xlim=limits, ylim=limits, xlabel="Final loss (nats)", ylabel="Loss by the law (nats)")
     ax.set_box_aspect(1)
     if all(fit.status in ("not_identified", "failed") for fit in fits.values()):
         ax.set_title(f"{FIT_TITLES[name]}, not identified")

@@ -4,9 +4,9 @@ from typing import Any
 
 import pandas as pd
 
+from .analysed import LawResults
 from .fits import Estimate, Fit
 from .formats import FIT_TITLES, NO_FIT, STATUS_WORDS
-from .results import Results
 from .table_formats import Column, Table
 
 PAPER_PARAMETERS: dict[tuple[str, str], float] = {
@@ -42,6 +42,11 @@ SYMBOLS = {
     "E": "E (nats)",
     "plateau_loss": "plateau loss (nats)",
     "initial_loss": "initial loss (nats)",
+    "r_d": "R_D* (repeats)",
+    "r_n": "R_N* (excess sizes)",
+    "penalty": "P of P·√R·N/U (nats)",
+    "held_out_largest_budget": "error on the largest budget, left out (share)",
+    "held_out_largest_size": "error on the largest size, left out (share)",
 }
 """Parameters for a reader, where the key is not enough."""
 
@@ -68,13 +73,20 @@ def symbol(parameter: str) -> str:
     return SYMBOLS.get(parameter, parameter)
 
 
-def fits_of(results: Results, schedule: str) -> dict[str, Fit]:
-    """Every fit method of the study on one schedule, in the order of the paper; `NO_FIT` where a schedule has none."""
-    return {name: results.fits[name].get(schedule, NO_FIT) for name in FIT_TITLES if name in results.fits}
+def fits_of(results: LawResults, schedule: str) -> dict[str, Fit]:
+    """Every fit method of the study on one schedule, in the order of the paper; `NO_FIT` where a schedule has none.
+
+    A law of something that no run did (`details["applies"]` is false) is left out.
+    """
+    found = {name: results.fits[name].get(schedule, NO_FIT) for name in FIT_TITLES if name in results.fits}
+    return {name: fit for name, fit in found.items() if fit.details.get("applies", True)}
 
 
-def law_parameters(results: Results) -> Table:
-    """Table 1: one row per schedule, fit and parameter. A law that is not identified has no numbers, but a reason."""
+def law_parameters(results: LawResults) -> Table:
+    """Table 1: one row per schedule, fit and parameter, and the errors of each fit on what it was not shown.
+
+    A law that is not identified has no numbers, but a reason.
+    """
     rows, notes = [], []
     for schedule in results.schedules:
         for name, fit in fits_of(results, schedule).items():
@@ -84,7 +96,7 @@ def law_parameters(results: Results) -> Table:
                 {"schedule": schedule, "fit": name}
                 | _parameter(key, one)
                 | {"status": fit.status, "reason": fit.reason, "paper": PAPER_PARAMETERS.get((name, key))}
-                for key, one in (fit.estimates or {"": Estimate(None)}).items()
+                for key, one in {**(fit.estimates or {"": Estimate(None)}), **held_out_errors(fit)}.items()
             ]
     names = ("schedule", "fit", "parameter", "value", "low", "high", "status", "reason", "paper")
     data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
@@ -104,11 +116,19 @@ def law_parameters(results: Results) -> Table:
     return Table(data, columns, shown, tuple(dict.fromkeys(notes)))
 
 
+def held_out_errors(fit: Fit) -> dict[str, Estimate]:
+    """Root mean square errors, as shares, of a fit that stands, on the largest budget and size when not shown them."""
+    if fit.status not in ("identified", "weakly_identified"):
+        return {}
+    errors = fit.details.get("held_out", {})
+    return {f"held_out_{key}": Estimate(errors[key]["rms_log_error"]) for key in errors}
+
+
 def _parameter(key: str, one: Estimate) -> dict[str, Any]:
     return {"parameter": key, "value": one.value, "low": one.low, "high": one.high}
 
 
-def optimal_sizes(results: Results) -> Table:
+def optimal_sizes(results: LawResults) -> Table:
     """Table 2: one row per schedule, fit and budget; no number far outside the sizes trained."""
     keys = (
         "n_params",

@@ -58,7 +58,7 @@ def power_law(x: ArrayLike, y: ArrayLike, *, weights: ArrayLike | None = None) -
     return PowerLaw(float(mean_y - exponent * mean_x), exponent)
 
 
-def constrained_exponent(size_exponent: float, token_exponent: float) -> float:
+def constrained_exponent(size_exponent: Array, token_exponent: Array) -> Array:
     """Exponent of size when both laws are fitted together under a + b = 1, as C proportional to N D demands.
 
     Least squares of both log-log lines at once, on the same C: a = (1 + a_free - b_free) / 2.

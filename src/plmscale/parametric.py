@@ -12,34 +12,32 @@ from .chinchilla import (
     ChinchillaLaw,
     Problem,
     chinchilla_law,
-    grid_starts,
-    jacobian_condition,
-    polish,
-    residuals,
+    predict,
+    resampled_laws,
 )
 from .curves import Curve, usable
 from .fits import Estimate, Fit, FitSettings, withheld
+from .law_profiles import N_FREE, profile_intervals
 from .laws import huber
+from .misfit import lowered, misfit_tests
 from .points import Points, points_of, too_few
+from .run_noise import run_noise
 from .uncertainty import (
     Verdict,
+    condition_number,
     curve_warnings,
     drop_limit,
-    estimate,
     exponent_verdict,
-    failed_share,
+    huber_scale,
+    interval,
     likelihood_drop,
     multiplicities,
     resamples,
-    robust_scale,
 )
 
 Array = NDArray[np.float64]
 
 KEYS = ("E", "A", "B", "alpha", "beta", "a", "b")
-N_FREE = 5
-# Exponents tried in each resample beside the optimum of all runs, in case its basin is another one.
-RESAMPLE_GRID = 11
 # With columns of unit length, a condition number of c lets errors grow by c in the worst direction: beyond this a
 # tenth of a per cent of noise in log loss becomes an error of order one in a parameter.
 MAX_CONDITION = 1e3
@@ -52,7 +50,8 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     """Fit L = E + A / N^alpha + B / D^beta. Signature of `plmscale.fits.FitFunction`.
 
     Estimates: E, A, B, alpha, beta, and the exponents a = beta / (alpha + beta) and b = alpha / (alpha + beta) of
-    N_opt and D_opt under C proportional to N D. Intervals: bootstrap over runs, each resample solved again.
+    N_opt and D_opt under C proportional to N D. Intervals: profile likelihood; `details["bootstrap"]` has those of a
+    bootstrap over runs, each resample solved again.
     """
     kept, excluded = usable(curves)
     nothing = {key: Estimate(None) for key in KEYS}
@@ -64,20 +63,23 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     reason = too_few(points, n_free=N_FREE)
     if reason:
         return Fit("chinchilla", "not_identified", reason, nothing, points.rows, excluded, details)
+    problem = Problem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     law = chinchilla_law(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
-    laws = _resampled(points, law, rng=rng, settings=settings)
-    table = np.array([[*one[:5], one.size_exponent, 1 - one.size_exponent] for one in laws])
-    values = [*law[:5], law.size_exponent, 1 - law.size_exponent]
-    estimates = {key: estimate(values[i], table[:, i]) for i, key in enumerate(KEYS)}
-    tests = _term_tests(points, law, settings=settings)
-    verdict = _verdict(law, estimates, tests, failed=failed_share(table[:, 5]))
-    errors = {key: float(np.nanstd(table[:, i], ddof=1)) for i, key in enumerate(KEYS)}
+    values = _values(law)
+    rest, jacobian = predict(problem, problem.theta(law)[None])
+    scale = huber_scale(rest[0], delta=problem.delta, n_runs=points.n_runs, n_free=N_FREE)
+    ends = profile_intervals(problem, law, scale=scale, n_runs=points.n_runs)
+    estimates = {key: Estimate(values[key], *(_bound(end) for end in ends[key])) for key in KEYS}
+    laws = _resampled(problem, points, law, rng=rng, settings=settings)
+    tests = _term_tests(points, law, scale=scale, settings=settings) | {"condition": condition_number(jacobian[0])}
+    misfits = misfit_tests(points, rest[0], jacobian[0], noise=run_noise(kept))
+    verdict = lowered(_verdict(law, estimates, tests), misfits)
     details |= {
+        "misfit": [one._asdict() for one in misfits],
         "objective": law.objective,
-        "standard_errors": errors,
-        "optimum": dict(zip(KEYS, values, strict=True)),
+        "optimum": values,
         "tests": tests,
-    }
+    } | _bootstrap(laws)
     if verdict.has_numbers:
         details["optimal_sizes"] = _sizes(law, laws, curves=kept, settings=settings)
     result = Fit("chinchilla", verdict.status, verdict.reason, estimates, points.rows, excluded, details)
@@ -87,7 +89,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
 def cheapest_size(law: ChinchillaLaw, flops: float, *, cost: TokenCost) -> float:
     """Size with the lowest loss that `flops` can buy, under the FLOP convention of the runs; NaN if it has no minimum.
 
-    For C = 6 N D it is Hoffmann's closed form, (alpha A / (beta B))^(1 / (alpha + beta)) (C / 6)^a.
+    For C = 6ND it is Hoffmann's closed form, (alpha A / (beta B))^(1 / (alpha + beta)) (C / 6)^a.
     """
     low, high = cost.log_size[0], cost.log_size[-1]
     margin = SEARCH_DECADES * np.log(10)
@@ -102,40 +104,47 @@ def cheapest_size(law: ChinchillaLaw, flops: float, *, cost: TokenCost) -> float
     return float(np.exp(log_size[best] - slope / (2 * curvature))) if curvature > 0 else float(sizes[best])
 
 
+def _values(law: ChinchillaLaw) -> dict[str, float]:
+    return dict(zip(KEYS, (*law[:5], law.size_exponent, 1 - law.size_exponent), strict=True))
+
+
+def _bound(end: float) -> float | None:
+    return float(end) if np.isfinite(end) else None
+
+
 def _resampled(
-    points: Points, law: ChinchillaLaw, *, rng: np.random.Generator, settings: FitSettings
+    problem: Problem, points: Points, law: ChinchillaLaw, *, rng: np.random.Generator, settings: FitSettings
 ) -> list[ChinchillaLaw]:
-    problem = Problem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
-    n_runs = int(points.run.max()) + 1
-    weights = multiplicities(resamples(n_runs, n=settings.n_bootstrap, rng=rng))[:, points.run]
-    others = np.array([grid_starts(problem, w, size=RESAMPLE_GRID, n_starts=1)[0] for w in weights])
-    starts = np.concatenate([np.repeat(problem.theta(law)[None], len(weights), axis=0), others])
-    theta, objective = polish(problem, starts, np.concatenate([weights, weights]))
-    n = len(weights)
-    best = np.where(objective[:n] <= objective[n:], np.arange(n), np.arange(n) + n)
-    return [problem.law(theta[i], float(objective[i])) for i in best]
+    weights = multiplicities(resamples(points.n_runs, n=settings.n_bootstrap, rng=rng))[:, points.run]
+    theta, objective = resampled_laws(problem, law, weights)
+    return [problem.law(one, float(reached)) for one, reached in zip(theta, objective, strict=True)]
 
 
-def _term_tests(points: Points, law: ChinchillaLaw, *, settings: FitSettings) -> dict[str, float]:
+def _bootstrap(laws: Sequence[ChinchillaLaw]) -> dict[str, Any]:
+    """Standard errors and percentile intervals over the resamples of the runs."""
+    table = {key: np.array([_values(one)[key] for one in laws]) for key in KEYS}
+    return {
+        "standard_errors": {key: float(np.nanstd(draws, ddof=1)) for key, draws in table.items()},
+        "bootstrap": {key: list(interval(draws)) for key, draws in table.items()},
+    }
+
+
+def _term_tests(points: Points, law: ChinchillaLaw, *, scale: float, settings: FitSettings) -> dict[str, float]:
     """What the law loses, in units of chi-square, without its size term and without its token term."""
     delta = settings.huber_delta
-    problem = Problem.of(points.n_params, points.n_tokens, points.loss, delta=delta)
-    scale = robust_scale(residuals(problem, problem.theta(law)), delta=delta, n_free=N_FREE) * points.per_run
-    drops = {
-        "limit": drop_limit(2, n_left=problem.x.size - N_FREE),
-        "condition": jacobian_condition(problem, problem.theta(law)),
-    }
+    drops = {"limit": drop_limit(2, n_left=points.n_runs - N_FREE)}
     for name, constant in (("without_size_term", "n_params"), ("without_token_term", "n_tokens")):
         # A constant column makes its term a part of the floor.
         columns = {"n_params": points.n_params, "n_tokens": points.n_tokens}
         columns[constant] = np.full_like(columns[constant], np.exp(np.mean(np.log(columns[constant]))), dtype=float)
         without = chinchilla_law(columns["n_params"], columns["n_tokens"], points.loss, delta=delta)
         drops[name] = likelihood_drop(without.objective, law.objective, scale=scale)
-    drops["objective_constant"] = float(np.sum(huber(problem.log_loss - np.median(problem.log_loss), delta=delta)))
+    log_loss = np.log(points.loss)
+    drops["objective_constant"] = float(np.sum(huber(log_loss - np.median(log_loss), delta=delta)))
     return drops
 
 
-def _verdict(law: ChinchillaLaw, estimates: dict[str, Estimate], tests: dict[str, float], *, failed: float) -> Verdict:
+def _verdict(law: ChinchillaLaw, estimates: dict[str, Estimate], tests: dict[str, float]) -> Verdict:
     for name, words in (("without_size_term", "size"), ("without_token_term", "tokens")):
         if tests[name] < tests["limit"]:
             return Verdict(
@@ -149,7 +158,7 @@ def _verdict(law: ChinchillaLaw, estimates: dict[str, Estimate], tests: dict[str
             return Verdict("not_identified", f"{name} runs to the end of its range, {exponent:.3g}.")
     if law.E == 0:
         return Verdict("weakly_identified", "the best floor E is zero: the data show no floor.")
-    verdict = exponent_verdict("a", estimates, failed=failed)
+    verdict = exponent_verdict("a", estimates, failed=0.0)
     if verdict.status == "identified" and tests["condition"] > MAX_CONDITION:
         reason = f"parameters trade against each other (condition number {tests['condition']:.0f})."
         return Verdict("weakly_identified", reason)

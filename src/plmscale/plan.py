@@ -1,168 +1,127 @@
 """What each cell needs on the hardware that the study names, and what the study costs.
 
-Pure functions of cell and hardware: nothing here is an input of training, so a new allocation retrains nothing.
+Pure functions of cells, hardware and measured speeds: nothing here is an input of training, so a new allocation
+retrains nothing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import pandas as pd
 
+from .allocation import Allocation, allocations
+from .calibration import paces, utilisation
 from .config import Execution, Hardware, ModelSize
-from .errors import InputError
+from .deadline import Options, Schedule, cheapest, fastest, scheduled
+from .devices import Device, device_of
+from .dispatch import dispatch
 from .grid import RESIDUES_PER_SEQUENCE, Cell, count_params, grid, train_flops
+from .memory import GIB
+from .pass_rows import planned_passes
 from .study import Study
+from .trunks import decay_start, trunk_of_each, trunks
 
-BYTES_PER_PARAMETER = {"weights": 4, "gradients": 4, "moments": 8}
-"""fp32 weights, gradients and Adam's two moments (Rajbhandari et al. 2020, §3.1, without the fp16 copies)."""
+TRUNK = "wsd trunk"
+"""What stands for the schedule in the row of a trunk."""
 
-ACTIVATION_BYTES = {"fp32": 68, "tf32": 68, "bf16": 34}
-"""Bytes that a layer keeps per position and unit of d_model for the backward pass: 34 at 16 bits (Korthikanti et al.
-2022, equation 1, without the s² term, which fused attention does not store), twice that at 32 bits."""
+TRUNKS = "trunks/"
+"""Before the path of a trunk, where jobs are named."""
 
-USABLE_MEMORY = 0.9
-"""Share of a device's memory left to tensors by allocator and runtime: a rule of thumb."""
-
-
-@dataclass(frozen=True)
-class Allocation:
-    """Devices and time for one cell.
-
-    Attributes
-    ----------
-    nodes, devices_per_node : int
-    micro_batch_tokens : int
-        Largest number of positions that a rank processes at a time.
-    grad_accum : int
-        Micro-batches per optimizer step and rank.
-    hours : float
-        Planned time from start to end.
-    runtime_min : int
-        Walltime to ask for, in minutes: planned time × margin.
-    memory_gib : float
-        Peak memory of one device.
-    """
-
-    nodes: int
-    devices_per_node: int
-    micro_batch_tokens: int
-    grad_accum: int
-    hours: float
-    runtime_min: int
-    memory_gib: float
-
-    @property
-    def devices(self) -> int:
-        """Devices of all nodes."""
-        return self.nodes * self.devices_per_node
-
-    @property
-    def launcher(self) -> str:
-        """The command that starts one process per device."""
-        if self.nodes > 1:
-            return f"srun --nodes={self.nodes} --ntasks={self.devices} --kill-on-bad-exit=1 python"
-        if self.devices_per_node > 1:
-            return f"torchrun --standalone --nproc-per-node={self.devices_per_node}"
-        return "python"
-
-    @property
-    def mpi(self) -> str | None:
-        """Set when the command itself calls srun, so that Snakemake does not."""
-        return "srun" if self.nodes > 1 else None
-
-    @property
-    def slurm_extra(self) -> str:
-        """What sbatch has to know besides: devices of a node, and to warn two minutes before the walltime.
-
-        On the warning (SIGUSR1) a rank writes a checkpoint and leaves, and the retry goes on from there. SLURM gives
-        it to ranks that srun started; whether those of one node get it depends on the cluster's ProctrackType, and
-        where they do not, a run goes on from its last regular checkpoint.
-        """
-        ranks = self.devices_per_node if self.nodes > 1 else 1  # torchrun starts the ranks of one node itself
-        return f"--gpus-per-node={self.devices_per_node} --ntasks-per-node={ranks} --signal=USR1@120"
-
-    @property
-    def tasks(self) -> int | None:
-        """Ranks of a job of several nodes."""
-        return self.devices if self.nodes > 1 else None
-
-
-def allocate(cell: Cell, n_tokens: int, *, hardware: Hardware) -> Allocation:
-    """The fewest devices that train a cell within the target time.
-
-    Parameters
-    ----------
-    cell : Cell
-    n_tokens : int
-        Tokens of one pass over its set.
-    hardware : Hardware
-
-    Returns
-    -------
-    Allocation
-        With the target out of reach, the most devices there are.
-
-    Raises
-    ------
-    InputError
-        If a single sequence of the greatest length does not fit into a device; the message names cell, need and limit.
-    """
-    flops = train_flops(cell.model, n_tokens, convention="appendix_e", max_length=cell.max_length)
-    serial_hours = flops / (hardware.peak_flops * hardware.mfu) / 3600
-    startup = hardware.startup_seconds / 3600
-    limit = hardware.devices_per_node * hardware.max_nodes
-    devices = 1
-    while devices < limit and serial_hours / devices + startup > hardware.target_hours:
-        devices = min(
-            limit, 2 * devices if devices < hardware.devices_per_node else devices + hardware.devices_per_node
-        )
-    nodes = ceil(devices / hardware.devices_per_node)
-    hours = serial_hours / devices + startup
-    micro_batch, memory = _micro_batch(cell, devices, hardware)
-    return Allocation(
-        nodes=nodes,
-        devices_per_node=devices // nodes,
-        micro_batch_tokens=micro_batch,
-        grad_accum=max(1, ceil(cell.training.batch_tokens / (devices * micro_batch))),
-        hours=hours,
-        runtime_min=ceil(60 * hours * hardware.walltime_margin),
-        memory_gib=memory,
-    )
-
-
-def _micro_batch(cell: Cell, devices: int, hardware: Hardware) -> tuple[int, float]:
-    """Largest micro-batch in positions that fits, and the memory it takes in GiB."""
-    n, model = count_params(cell.model), cell.model
-    states = n * (
-        BYTES_PER_PARAMETER["weights"] + BYTES_PER_PARAMETER["gradients"] + BYTES_PER_PARAMETER["moments"] / devices
-    )
-    per_position = ACTIVATION_BYTES[cell.training.precision] * model.d_model * model.n_layers
-    room = hardware.memory_gib * USABLE_MEMORY * 2**30 - states
-    share = ceil(cell.training.batch_tokens / devices)
-    fits = int(room // per_position)
-    if fits < cell.max_length:
-        need = (states + per_position * cell.max_length) / USABLE_MEMORY / 2**30
-        raise InputError(
-            f"cell {cell.path} needs {need:.3g} GiB of device memory for one sequence of {cell.max_length} positions, "
-            f"but hardware.memory_gib is {hardware.memory_gib:g}. "
-            f"Name a larger device, or leave the size {model.name!r} out."
-        )
-    accumulation = max(1, ceil(share / fits))
-    micro_batch = max(ceil(share / accumulation), cell.max_length)
-    return micro_batch, (states + per_position * micro_batch) / 2**30
+Records = Mapping[str, Mapping[str, Any]]
+"""Usable measurements by size, see `plmscale.calibration.read_calibrations`."""
 
 
 def planned_tokens(study: Study, counted: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Tokens of one pass over each set: counted where the set exists, else estimated.
+    """Tokens of a run on each set: counted where the set exists, else estimated.
 
-    The estimate is the paper's 325 residues a sequence, cut to `max_length` with START and END.
+    The estimate is the paper's 325 residues a sequence, cut to `max_length` with START and END. Sets of kind `passes`
+    have the tokens of the set that they are of, as often as they pass over it.
     """
     estimate = min(RESIDUES_PER_SEQUENCE, study.config.max_length)
-    return {s.name: (counted or {}).get(s.name, s.n_sequences * estimate) for s in study.subsets}
+    once = {s.name: (counted or {}).get(s.name, s.n_sequences * estimate) for s in study.subsets if s.of is None}
+    return once | planned_passes(study.subsets, once)
 
 
-def plan(study: Study, counted: Mapping[str, int] | None = None) -> pd.DataFrame:
+@dataclass(frozen=True)
+class Job:
+    """What one job trains.
+
+    Attributes
+    ----------
+    path : str
+        `Cell.path`, or `trunks/` and `Trunk.path`.
+    cell : Cell
+    n_tokens : int
+        Those that the job itself trains: of a branch those after its trunk.
+    """
+
+    path: str
+    cell: Cell
+    n_tokens: int
+
+
+def jobs(study: Study, tokens: Mapping[str, int]) -> list[Job]:
+    """The training jobs of a study: its cells in the order of the grid, then its trunks."""
+    found = trunks(study)
+    branches = trunk_of_each(found)
+    parts = [
+        Job(cell.path, cell, tokens[cell.subset] - (trunk_tokens(cell, tokens) if cell.path in branches else 0))
+        for cell in grid(study)
+    ]
+    last = [max(trunk.branches, key=decay_start) for trunk in found.values()]
+    ends = [trunk_tokens(cell, tokens) for cell in last]
+    return parts + [Job(TRUNKS + t.path, t.cell, n) for t, n in zip(found.values(), ends, strict=True)]
+
+
+def trunk_tokens(cell: Cell, tokens: Mapping[str, int]) -> int:
+    """Tokens after which the decay of a cell begins."""
+    return round(decay_start(cell) * tokens[cell.data])
+
+
+def all_options(study: Study, tokens: Mapping[str, int], records: Records, *, hardware: Hardware) -> Options:
+    """Every job's allocations by its path, jobs in the order in which Snakemake starts them.
+
+    Branches are planned as if they need not wait for their trunk.
+    """
+    measured, execution = paces(study, records), study.config.execution
+    found = {}
+    every = jobs(study, tokens)
+    for job in every:  # the first that does not fit is refused
+        pace = measured.get(job.cell.model.name)
+        options = allocations(job.cell, job.n_tokens, hardware=hardware, execution=execution, pace=pace)
+        found[job.path] = list(options)
+    return {job.path: found[job.path] for job in _by_flops(every)}
+
+
+def _by_flops(every: Sequence[Job]) -> list[Job]:
+    """Jobs with most FLOPs first: long ones are started first, so that none is left at the end."""
+    return sorted(every, key=lambda job: -_flops(job.cell, job.n_tokens))
+
+
+def _flops(cell: Cell, n_tokens: int) -> float:
+    return train_flops(cell.model, n_tokens, convention="appendix_e", max_length=cell.max_length)
+
+
+def chosen(study: Study, tokens: Mapping[str, int], records: Records) -> Schedule:
+    """The allocation of every cell; the makespan is infinite where `max_devices` is not given.
+
+    With a deadline that cannot be met, the allocation that ends first.
+    """
+    hardware = study.config.hardware
+    options = all_options(study, tokens, records, hardware=hardware)
+    if hardware.deadline_hours is None or hardware.max_devices is None:
+        each = {
+            path: next((a for a in found if a.hours <= hardware.target_hours), found[-1])
+            for path, found in options.items()
+        }
+        return scheduled(each, hardware.max_devices) if hardware.max_devices else Schedule(each, float("inf"))
+    found = cheapest(options, deadline=hardware.deadline_hours, max_devices=hardware.max_devices)
+    return found or fastest(options, max_devices=hardware.max_devices)
+
+
+def plan(study: Study, counted: Mapping[str, int] | None = None, records: Records | None = None) -> pd.DataFrame:
     """The compute plan: one row per cell.
 
     Parameters
@@ -170,40 +129,55 @@ def plan(study: Study, counted: Mapping[str, int] | None = None) -> pd.DataFrame
     study : Study
     counted : mapping of str to int, optional
         Exact tokens of the sets that exist already.
+    records : mapping of str to dict, optional
+        Measured speeds by size.
 
     Returns
     -------
     pandas.DataFrame
-        One row per cell: N, tokens and where they come from, FLOPs by each convention known beforehand, devices,
-        device-hours, walltime and, if the hardware has a price, cost.
+        One row per cell, in the order of the grid: N, tokens and where they come from, FLOPs by each convention known
+        beforehand, those of them that the cell's own job trains (`tokens_trained`, `flops_trained` by appendix E: of a
+        branch what comes after its trunk), devices, micro-batch and accumulation, memory of a device by part (GiB),
+        time and where its speed comes from, the share of the peak that this is, device-hours, walltime and, where the
+        device's draw and price are known, `energy_kwh` and `cost`.
     """
-    tokens, hardware = planned_tokens(study, counted), study.config.hardware
-    rows = []
-    for cell in grid(study):
-        n_tokens = tokens[cell.subset]
-        allocation = allocate(cell, n_tokens, hardware=hardware)
-        rows.append(
-            {
-                "model": cell.model.name,
-                "subset": cell.subset,
-                "schedule": cell.schedule,
-                "seed": cell.seed,
-                "n_params": count_params(cell.model),
-                "n_tokens": n_tokens,
-                "tokens_from": "counted" if cell.subset in (counted or {}) else "estimate",
-                **_flop_columns(cell.model, n_tokens, cell.max_length),
-                "nodes": allocation.nodes,
-                "devices_per_node": allocation.devices_per_node,
-                "grad_accum": allocation.grad_accum,
-                "micro_batch_tokens": allocation.micro_batch_tokens,
-                "memory_gib": allocation.memory_gib,
-                "hours": allocation.hours,
-                "device_hours": allocation.hours * allocation.devices,
-                "walltime_min": allocation.runtime_min,
-                **_cost_column(allocation, hardware),
-            }
-        )
+    tokens = planned_tokens(study, counted)
+    return _rows(study, [(job, tokens[job.cell.subset]) for job in _cells(study, tokens)], counted, records)
+
+
+def plan_trunks(study: Study, counted: Mapping[str, int] | None = None, records: Records | None = None) -> pd.DataFrame:
+    """The trunks of a plan: one row each, with the columns of `plan`; empty without any."""
+    tokens = planned_tokens(study, counted)
+    trunk_jobs = jobs(study, tokens)[len(grid(study)) :]
+    table = _rows(study, [(job, job.n_tokens) for job in trunk_jobs], counted, records)
+    return table.assign(schedule=TRUNK)
+
+
+def _cells(study: Study, tokens: Mapping[str, int]) -> list[Job]:
+    return jobs(study, tokens)[: len(grid(study))]
+
+
+def _rows(
+    study: Study, which: Sequence[tuple[Job, int]], counted: Mapping[str, int] | None, records: Records | None
+) -> pd.DataFrame:
+    """Rows of the plan for jobs, each with the tokens that its run has seen at its end."""
+    config, rows = study.config, []
+    device = device_of(config.hardware, config.training.precision)
+    found = chosen(study, planned_tokens(study, counted), records or {}).allocations
+    for job, n_tokens in which:
+        cell, allocation = job.cell, found[job.path]
+        known = "counted" if cell.data in (counted or {}) else "estimate"
+        row = {"n_params": count_params(cell.model), "n_tokens": n_tokens, "tokens_from": known}
+        row |= _flop_columns(cell.model, n_tokens, cell.max_length)
+        row |= {"tokens_trained": job.n_tokens, "flops_trained": _flops(cell, job.n_tokens)}
+        row |= _allocation_columns(allocation) | _memory_columns(allocation)
+        row |= _time_columns(cell, allocation, device) | _cost_columns(allocation, config.hardware, device)
+        rows.append(_identity(cell) | row)
     return pd.DataFrame(rows)
+
+
+def _identity(cell: Cell) -> dict[str, str | int]:
+    return {"model": cell.model.name, "subset": cell.subset, "schedule": cell.schedule, "seed": cell.seed}
 
 
 def _flop_columns(model: ModelSize, n_tokens: int, max_length: int) -> dict[str, float]:
@@ -211,42 +185,83 @@ def _flop_columns(model: ModelSize, n_tokens: int, max_length: int) -> dict[str,
     return {f"flops_{c}": train_flops(model, n_tokens, convention=c, max_length=max_length) for c in conventions}
 
 
-def _cost_column(allocation: Allocation, hardware: Hardware) -> dict[str, float]:
-    if hardware.price_per_device_hour is None:
-        return {}
-    return {"cost": allocation.hours * allocation.devices * hardware.price_per_device_hour}
+def _allocation_columns(allocation: Allocation) -> dict[str, int]:
+    names = ("nodes", "devices_per_node", "devices", "grad_accum", "micro_batch_tokens")
+    return {name: getattr(allocation, name) for name in names}
+
+
+def _memory_columns(allocation: Allocation) -> dict[str, float]:
+    memory = allocation.memory
+    parts = {name: getattr(memory, name) / GIB for name in ("weights", "gradients", "optimizer", "activations")}
+    return {f"memory_{name}_gib": value for name, value in parts.items()} | {"memory_gib": memory.total / GIB}
+
+
+def _time_columns(cell: Cell, allocation: Allocation, device: Device) -> dict[str, Any]:
+    pace = allocation.pace
+    return {
+        "speed_from": "assumed" if pace.measured_on is None else f"measured on {pace.measured_on}",
+        "utilisation": utilisation(cell, pace, devices=allocation.devices, peak_flops=device.peak_flops),
+        "hours": allocation.hours,
+        "device_hours": allocation.device_hours,
+        "walltime_min": allocation.runtime_min,
+    }
+
+
+def _cost_columns(allocation: Allocation, hardware: Hardware, device: Device) -> dict[str, float]:
+    columns = {}
+    if device.watts is not None:
+        columns["energy_kwh"] = allocation.device_hours * device.watts * hardware.pue / 1000
+    if hardware.price_per_device_hour is not None:
+        columns["cost"] = allocation.device_hours * hardware.price_per_device_hour
+    return columns
 
 
 def plan_summary(table: pd.DataFrame, hardware: Hardware) -> pd.DataFrame:
-    """Sums of a plan: one row per schedule, and one for the study."""
-    sums = {
-        "cells": ("model", "size"),
-        "n_tokens": ("n_tokens", "sum"),
-        "flops_appendix_e": ("flops_appendix_e", "sum"),
-    }
+    """Sums of a plan by size, by set and by schedule, and last those of the study.
+
+    Returns
+    -------
+    pandas.DataFrame
+        `by` is "model", "subset", "schedule" or "study", `name` which one; then cells; tokens and FLOPs that are
+        trained, trunks once; FLOPs with every cell trained from its start; device-hours, the longest job, energy and
+        cost.
+    """
+    whole = table["schedule"] != TRUNK
+    table = table.assign(cell=whole.astype(int), scratch=table["flops_appendix_e"].where(whole, 0.0))
+    sums = {"cells": ("cell", "sum"), "n_tokens": ("tokens_trained", "sum")}
+    sums |= {"flops_appendix_e": ("flops_trained", "sum"), "flops_from_scratch": ("scratch", "sum")}
     sums |= {"device_hours": ("device_hours", "sum"), "longest_hours": ("hours", "max")}
-    if "cost" in table:
-        sums["cost"] = ("cost", "sum")
-    parts = [table.groupby("schedule", sort=False).agg(**sums).reset_index()]
-    parts.append(table.assign(schedule="study").groupby("schedule").agg(**sums).reset_index())
-    return pd.concat(parts, ignore_index=True).assign(device=hardware.name)
+    sums |= {name: (name, "sum") for name in ("energy_kwh", "cost") if name in table}
+    parts = []
+    for by in ("model", "subset", "schedule", "study"):
+        keys = table[by] if by in table else pd.Series("all", index=table.index, name="study")
+        part = table.groupby(keys, sort=False).agg(**sums).rename_axis("name").reset_index()
+        parts.append(part.assign(by=by))
+    columns = ["by", "name", *sums]
+    return pd.concat(parts, ignore_index=True)[columns].assign(device=hardware.name)
 
 
-def resources(cell: Cell, n_tokens: int, *, hardware: Hardware, execution: Execution) -> dict[str, str | int | None]:
+def resources(
+    cell: Cell, allocation: Allocation, *, hardware: Hardware, execution: Execution
+) -> dict[str, str | int | None]:
     """The `resources:` of a cell's training job, so that none of them can trigger a new training."""
-    allocation = allocate(cell, n_tokens, hardware=hardware)
+    nodes, per_node = allocation.nodes, allocation.devices_per_node
+    longest = ceil(60 * hardware.max_walltime_hours) if hardware.max_walltime_hours else allocation.runtime_min
     return {
-        "launcher": allocation.launcher,
-        "mpi": allocation.mpi,
-        "nodes": allocation.nodes,
-        "tasks": allocation.tasks,
-        "slurm_extra": allocation.slurm_extra if hardware.device == "gpu" else None,
-        "runtime": allocation.runtime_min,
+        **dispatch(nodes, devices_per_node=per_node, hardware=hardware, execution=execution),
+        "devices": allocation.devices,
+        "runtime": min(allocation.runtime_min, longest),
         "micro_batch_tokens": allocation.micro_batch_tokens,
         "engine": execution.engine,
         "zero_stage": execution.zero_stage,
+        "compile": int(execution.compile),
         "checkpoint_tokens": execution.checkpoint_tokens,
         "keep_checkpoints": int(execution.keep_checkpoints),
+        "max_attempts": execution.max_attempts,
+        "monitors": ",".join(execution.monitors) or "none",
+        "wandb_project": execution.wandb_project,
+        "progress_seconds": str(execution.progress_seconds),  # a resource is a whole number or a text
+        "peak_flops": str(device_of(hardware, cell.training.precision).peak_flops),
     }
 
 
@@ -261,21 +276,20 @@ class Workload:
 def workloads(study: Study, counted: Mapping[str, int]) -> dict[str, Workload]:
     """The workload of every cell by its path."""
     tokens = planned_tokens(study, counted)
-    found = {}
-    for cell in grid(study):
-        n_tokens = tokens[cell.subset]
-        flops = train_flops(cell.model, n_tokens, convention="appendix_e", max_length=cell.max_length)
-        found[cell.path] = Workload(n_tokens, flops)
-    return found
+    return {cell.path: Workload(tokens[cell.subset], _flops(cell, tokens[cell.subset])) for cell in grid(study)}
 
 
-def grid_resources(study: Study, counted: Mapping[str, int]) -> dict[str, dict[str, str | int | None]]:
-    """`resources` of every cell by its path, and its `priority`: long cells first, so that none is left at the end."""
-    config, work = study.config, workloads(study, counted)
+def grid_resources(
+    study: Study, counted: Mapping[str, int], records: Records | None = None
+) -> dict[str, dict[str, str | int | None]]:
+    """`resources` of every job by its path, and its `priority`: long ones first, so that none is left at the end."""
+    config, tokens = study.config, planned_tokens(study, counted)
+    allocated = chosen(study, tokens, records or {}).allocations
+    every = jobs(study, tokens)
     found = {
-        cell.path: resources(cell, work[cell.path].n_tokens, hardware=config.hardware, execution=config.execution)
-        for cell in grid(study)
+        job.path: resources(job.cell, allocated[job.path], hardware=config.hardware, execution=config.execution)
+        for job in every
     }
-    for priority, path in enumerate(sorted(work, key=lambda path: work[path].flops)):
-        found[path]["priority"] = priority
+    for priority, job in enumerate(reversed(_by_flops(every))):
+        found[job.path] |= {"priority": priority, "flop_convention": config.analysis.flops}
     return found

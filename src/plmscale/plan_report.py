@@ -1,16 +1,20 @@
-"""The compute plan as files: cells, sums, and a paragraph in words."""
+"""The compute plan as files: cells, sums, words and figure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from .files import atomic
-from .plan import plan, plan_summary
+from .plan import TRUNK, Records, plan, plan_summary, plan_trunks
+from .plan_figure import draw_plan
+from .plan_words import budget_words, deadline_words, paragraph, trunk_words
 from .study import Study
 
 
-def write_plan(study: Study, counted: Mapping[str, int], *, cells: Path, summary: Path, text: Path) -> str:
+def write_plan(
+    study: Study, counted: Mapping[str, int], records: Records, *, folder: Path, warnings: Sequence[str] = ()
+) -> str:
     """Write the plan of a study.
 
     Parameters
@@ -18,56 +22,62 @@ def write_plan(study: Study, counted: Mapping[str, int], *, cells: Path, summary
     study : Study
     counted : mapping of str to int
         Exact tokens of the sets that exist already.
-    cells, summary : Path
-        One row per cell, and sums per schedule and for the study, tab-separated.
-    text : Path
-        The same for reading, as Markdown.
+    records : mapping of str to dict
+        Usable measurements of speed by size.
+    folder : Path
+        Gets `cells.tsv`, one row per cell and one per trunk; `summary.tsv`, sums; `plan.md`, both for reading; and
+        `plan.svg`, `.pdf` and `.png`.
+    warnings : sequence of str
+        Sentences on measurements that are not used.
 
     Returns
     -------
     str
-        The text.
+        The text of `plan.md`.
     """
-    table = plan(study, counted)
+    table = whole_plan(study, counted, records)
     sums = plan_summary(table, study.config.hardware)
-    words = plan_text(study, table, sums)
-    for path, content in (
-        (cells, table.to_csv(sep="\t", index=False)),
-        (summary, sums.to_csv(sep="\t", index=False)),
-        (text, words),
+    words = plan_text(study, counted, records, table=table, warnings=warnings)
+    for name, content in (
+        ("cells.tsv", table.to_csv(sep="\t", index=False)),
+        ("summary.tsv", sums.to_csv(sep="\t", index=False)),
+        ("plan.md", words),
     ):
-        with atomic(path) as partial:
+        with atomic(folder / name) as partial:
             partial.write_text(content)
+    draw_plan(study, table, folder)
     return words
 
 
-def plan_text(study: Study, table: pd.DataFrame, sums: pd.DataFrame) -> str:
-    """The plan in Markdown: a paragraph, the sums, and the cells."""
-    hardware, total = study.config.hardware, sums.iloc[-1]
-    estimated = sorted(set(table.loc[table["tokens_from"] == "estimate", "subset"]))
-    note = (
-        f"Tokens of {', '.join(estimated)} are estimates from subsets.tsv; the plan counts them once the sets exist."
-        if estimated
-        else "Tokens are counted."
-    )
-    cost = f", {total['cost']:,.0f} at {hardware.price_per_device_hour:g} an hour" if "cost" in sums else ""
-    late = table.loc[table["hours"] > hardware.target_hours]
-    slow = (
-        f" {len(late)} cells need longer than the {hardware.target_hours:g} h aimed at, even on "
-        f"{hardware.max_nodes} × {hardware.devices_per_node} devices."
-        if len(late)
-        else ""
-    )
-    paragraph = (
-        f"{int(total['cells'])} cells, {total['flops_appendix_e']:.3g} FLOPs (appendix E at {study.config.max_length} "
-        f"positions), "
-        f"{_cell(float(total['device_hours']))} device-hours on {hardware.name} at {hardware.peak_flops:.3g} FLOP/s "
-        f"peak and {hardware.mfu:.0%} utilisation{cost}. The longest cell takes {total['longest_hours']:.3g} h.{slow} "
-        f"The utilisation is an assumption. {note}"
-    )
-    cells = _markdown(table.reindex(columns=CELL_COLUMNS))
-    return f"# Compute plan\n\n{paragraph}\n\n## Sums\n\n{_markdown(sums)}\n\n## Cells\n\n{cells}\n"
+def whole_plan(study: Study, counted: Mapping[str, int], records: Records) -> pd.DataFrame:
+    """The rows of all cells, then those of their trunks."""
+    cells, shared = plan(study, counted, records), plan_trunks(study, counted, records)
+    return pd.concat([cells, shared], ignore_index=True) if len(shared) else cells
 
+
+def plan_text(
+    study: Study, counted: Mapping[str, int], records: Records, *, table: pd.DataFrame, warnings: Sequence[str] = ()
+) -> str:
+    """The plan in Markdown: paragraphs, sums, and cells."""
+    sums = plan_summary(table, study.config.hardware)
+    budget, known = budget_words(study, table.loc[table["schedule"] != TRUNK])
+    total = {str(name): value for name, value in sums.iloc[-1].items()}
+    parts = ["# Compute plan", paragraph(study, table, total), *(f"Warning: {line}" for line in warnings)]
+    if shared := trunk_words(table):
+        parts += ["## Trunks and branches", shared]
+    if deadline := deadline_words(study, counted, records):
+        parts += ["## Deadline", deadline]
+    if known is not None:
+        parts += ["## Budget", budget, _markdown(known)]
+    cells = table.reindex(columns=[name for name in CELL_COLUMNS if name in table])
+    parts += ["## Sums", _markdown(sums), "## Cells", CELLS_NOTE, _markdown(cells)]
+    return "\n\n".join(parts) + "\n"
+
+
+CELLS_NOTE = (
+    "A step's batch is cut into micro-batches at the ends of sequences: micro_batch_tokens × grad_accum × devices is "
+    "batch_tokens, up to rounding. Memory is that of one device, in GiB; cells.tsv has it by part, and all FLOP counts."
+)
 
 CELL_COLUMNS = [
     "model",
@@ -77,11 +87,17 @@ CELL_COLUMNS = [
     "n_params",
     "n_tokens",
     "flops_appendix_e",
-    "flops_6nd",
+    "flops_trained",
     "nodes",
     "devices_per_node",
+    "micro_batch_tokens",
+    "grad_accum",
+    "memory_gib",
+    "hours",
     "device_hours",
     "walltime_min",
+    "energy_kwh",
+    "cost",
 ]
 """Columns of the plan's table for reading; cells.tsv has all."""
 

@@ -6,16 +6,26 @@ standard deviations of the plateau, and not before the level below.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .budgets import no_sizes, optimal_sizes
-from .curves import Curve, median_noise, usable
+from .curves import Curve, usable
 from .fits import Estimate, Fit, FitSettings, withheld
-from .laws import power_law
-from .plateau_fits import level_fits, size_by_line
+from .plateau_fits import about_line, level_fits, size_by_line, size_laws
+from .plateau_levels import (
+    FLAT_SHARE,
+    MIN_FLAT_RUNS,
+    Level,
+    Plateau,
+    find_plateau,
+    last_doubling_share,
+    levels_of,
+)
+from .run_noise import RunNoise, run_noise
+from .schedule_effect import LOW_LEARNING_RATE, stopped_by_schedule
 from .uncertainty import (
     FAILED_SHARE_VOID,
     FAILED_SHARE_WEAK,
@@ -25,50 +35,23 @@ from .uncertainty import (
     curve_warnings,
     estimate,
     failed_share,
-    resamples,
+    lack_of_fit,
+    noise_warnings,
 )
 
 Array = NDArray[np.float64]
 
-# A run is flat if the last doubling of its FLOPs brought less than this share of its whole drop.
-FLAT_SHARE = 0.02
 # An interval of the exponent of FLOPs in size that is wider than this leaves open whether big sizes cost more.
 WIDE_COST_EXPONENT = 1.0
-# Below this share of the learning rate a curve is flat because the schedule ended, whatever the model could learn.
-LOW_LEARNING_RATE = 0.2
-
-
-class Level(NamedTuple):
-    """A share of the way to the plateau and the loss that it means."""
-
-    share: float
-    loss: float
-
-    @property
-    def name(self) -> str:
-        """Per cent, as in the keys of the estimates: "90"."""
-        return f"{100 * self.share:g}"
-
-
-class Plateau(NamedTuple):
-    """Losses at the start and at the plateau (None if no run is flat), nats, and the flat runs.
-
-    `noise` is that of single evaluations, `scatter` the standard deviation of the plateau from run to run.
-    """
-
-    initial: float
-    loss: float | None
-    flat: list[Curve]
-    noise: float
-    scatter: float
 
 
 def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSettings) -> Fit:
     """Find the plateau, and fit FLOPs to reach each level against size. Signature of `plmscale.fits.FitFunction`.
 
     Estimates: plateau_loss, initial_loss, and per level (90, 95, 100) exponent_* and prefactor_* of
-    FLOPs = prefactor * N^exponent, slope_* and intercept_* of the straight line. Intervals: bootstrap over runs, the
-    plateau estimated again in each resample. `details["levels"]` holds the lines inside the data.
+    FLOPs = prefactor * N^exponent, slope_* and intercept_* of the straight line. Intervals: every run drawn again with
+    the noise between runs (`plmscale.run_noise`), the plateau estimated again each time, and stretched where the points
+    scatter more than that. `details["levels"]` holds the lines inside the data.
     """
     kept, excluded = usable(curves)
     names = _keys(settings)
@@ -81,63 +64,26 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     reason = _no_plateau(plateau, kept)
     if reason:
         return Fit("plateau", "not_identified", reason, nothing, (), excluded, details)
-    table = np.array(
-        [
-            _values([kept[i] for i in draw], settings=settings)
-            for draw in resamples(len(kept), n=settings.n_bootstrap, rng=rng)
-        ]
-    )
-    values = _values(kept, settings=settings)
-    estimates = {key: estimate(values[i], table[:, i]) for i, key in enumerate(names)}
+    noise = run_noise(kept)
+    values, law_points = _values(kept, plateau, settings=settings)
+    table, drawn = _replicates(kept, plateau, noise=noise, rng=rng, settings=settings)
+    stretches = _stretches(law_points, drawn, kept, n_free=noise.n_free)
+    estimates = {
+        key: estimate(
+            values[i], table[:, i], n_free=noise.n_free, stretch=stretches[max(i - 2, 0) // 4] if i > 1 else 1
+        )
+        for i, key in enumerate(names)
+    }
     points, left_out, per_level = _reached(kept, levels_of(plateau, settings=settings))
     top = names.index(f"exponent_{100 * max(settings.levels):g}")
+    details |= {"run_noise": noise.to_json(), "lack_of_fit": stretches}
+    details["warnings"] += noise_warnings(noise)
     verdict = _verdict(plateau, kept, per_level[-1], estimates[names[top]], failed=failed_share(table[:, top]))
     details["levels"] = per_level
     if verdict.has_numbers:
         details["optimal_sizes"] = _sizes(values[top : top + 2], table[:, top : top + 2], per_level[-1], kept, settings)
     result = Fit("plateau", verdict.status, verdict.reason, estimates, points, [*excluded, *left_out], details)
     return result if verdict.has_numbers else withheld(result, keep=("plateau_loss", "initial_loss"))
-
-
-def find_plateau(curves: Sequence[Curve], *, settings: FitSettings) -> Plateau:
-    """Initial loss (median over runs), and plateau (median of the ends of flat runs), unless the settings give them."""
-    noise = median_noise(curves)
-    initial = settings.initial_loss
-    if initial is None:
-        initial = float(np.median([curve.initial_loss for curve in curves]))
-    flat = [curve for curve in curves if last_doubling_share(curve, initial=initial) < FLAT_SHARE]
-    loss = settings.plateau_loss
-    scatter = noise
-    if loss is None and flat:
-        ends = [float(curve.loss[-1]) for curve in flat]
-        loss = float(np.median(ends))
-        # Smoothed ends are known better than a single evaluation; two of them say little of how they scatter.
-        scatter = min(noise, float(np.std(ends, ddof=1))) if len(ends) > 2 else noise
-    return Plateau(initial, loss, flat, noise, scatter)
-
-
-def last_doubling_share(curve: Curve, *, initial: float) -> float:
-    """Share of a run's whole drop in loss that its last doubling of FLOPs brought; infinite if shorter than that."""
-    before = float(curve.loss_at(curve.flops[-1] / 2))
-    drop = initial - float(curve.loss[-1])
-    return (before - float(curve.loss[-1])) / drop if np.isfinite(before) and drop > 0 else float("inf")
-
-
-def levels_of(plateau: Plateau, *, settings: FitSettings) -> list[Level]:
-    """The loss of each level, lowest share first; a higher share is never easier to reach than a lower one."""
-    if plateau.loss is None:
-        return []
-    levels: list[Level] = []
-    for share in sorted(settings.levels):
-        if share == 1:
-            # With scatter above the last per cents of the drop, "within it" would come before them.
-            loss = min([plateau.loss + NOISE_SIGMAS * plateau.scatter, *(level.loss for level in levels)])
-        elif settings.level_definition == "drop":
-            loss = plateau.initial - share * (plateau.initial - plateau.loss)
-        else:
-            loss = plateau.loss / share
-        levels.append(Level(share, loss))
-    return levels
 
 
 def _keys(settings: FitSettings) -> list[str]:
@@ -149,22 +95,53 @@ def _keys(settings: FitSettings) -> list[str]:
     return ["plateau_loss", "initial_loss", *per_level]
 
 
-def _values(curves: Sequence[Curve], *, settings: FitSettings) -> list[float]:
-    """Values of `_keys`; NaN where fewer than MIN_SIZES sizes reach the level."""
-    plateau = find_plateau(curves, settings=settings)
-    values = [np.nan if plateau.loss is None else plateau.loss, plateau.initial]
-    if plateau.loss is None:
-        return values + [np.nan] * (4 * len(settings.levels))
-    for level in levels_of(plateau, settings=settings):
-        reached = [(c.n_params, f) for c in curves if (f := c.flops_to_reach(level.loss)) is not None]
-        if len({size for size, _ in reached}) < MIN_SIZES:
-            values += [np.nan] * 4
-            continue
-        sizes, flops = np.array(reached, dtype=float).T
-        law = power_law(sizes, flops)
-        slope, intercept = np.polyfit(sizes, flops, 1)
-        values += [law.exponent, law.prefactor, float(slope), float(intercept)]
-    return values
+def _values(curves: Sequence[Curve], plateau: Plateau, *, settings: FitSettings) -> tuple[list[float], Array]:
+    """Values of `_keys`, and log FLOPs of the runs at the levels (levels, runs)."""
+    targets = np.array([level.loss for level in levels_of(plateau, settings=settings)])
+    reached = np.array([curve.log_flops_to_reach(targets) for curve in curves]).T
+    laws = [
+        float(value[0]) for row in reached for value in size_laws(row[None], _sizes_of(curves), min_sizes=MIN_SIZES)
+    ]
+    return [np.nan if plateau.loss is None else plateau.loss, plateau.initial, *laws], reached
+
+
+def _replicates(
+    curves: Sequence[Curve], plateau: Plateau, *, noise: RunNoise, rng: np.random.Generator, settings: FitSettings
+) -> tuple[Array, Array]:
+    """Values of `_keys` (n, keys) and log FLOPs (n, levels, runs) with every run drawn again.
+
+    Which runs are flat, and how far "all of the drop" stays from the plateau, are taken as known.
+    """
+    shift = np.exp(noise.sd * rng.standard_normal((settings.n_bootstrap, len(curves))))
+    losses = np.full(len(shift), np.nan if plateau.loss is None else plateau.loss)
+    if settings.plateau_loss is None and plateau.flat:
+        own = [i for i, curve in enumerate(curves) if any(curve is one for one in plateau.flat)]
+        losses = np.median(shift[:, own] * [float(curves[i].loss[-1]) for i in own], axis=1)
+    targets = np.array(
+        [[level.loss for level in levels_of(plateau._replace(loss=float(p)), settings=settings)] for p in losses]
+    )
+    reached = np.stack(
+        [curve.log_flops_to_reach(targets / shift[:, i, None]) for i, curve in enumerate(curves)], axis=-1
+    )
+    sizes = _sizes_of(curves)
+    laws = [value for k in range(targets.shape[1]) for value in size_laws(reached[:, k], sizes, min_sizes=MIN_SIZES)]
+    return np.column_stack([losses, np.full(len(losses), plateau.initial), *laws]), reached
+
+
+def _sizes_of(curves: Sequence[Curve]) -> Array:
+    return np.array([curve.n_params for curve in curves], dtype=float)
+
+
+def _stretches(reached: Array, drawn: Array, curves: Sequence[Curve], *, n_free: int) -> list[float]:
+    """Lack of fit of the power law of each level."""
+    x = np.log(_sizes_of(curves))
+    found = []
+    for k, row in enumerate(reached):
+        counted = np.isfinite(row)
+        residual = about_line(row[None, counted], x[counted])[0]
+        moved = about_line(drawn[:, k, counted], x[counted]) - residual
+        found.append(lack_of_fit(residual, moved[np.isfinite(moved).all(axis=1)], n_fitted=2, n_free=n_free))
+    return found
 
 
 def _reached(
@@ -196,7 +173,7 @@ def _reached(
 
 def _describe(plateau: Plateau, curves: Sequence[Curve]) -> dict[str, Any]:
     warnings = curve_warnings(curves)
-    low = [curve.run for curve in plateau.flat if curve.lr_fraction_end < LOW_LEARNING_RATE]
+    low = stopped_by_schedule(plateau.flat)
     if low:
         warnings.append(
             f"{len(low)} of {len(plateau.flat)} flat runs end with less than {LOW_LEARNING_RATE:.0%} of their learning "
@@ -240,8 +217,12 @@ def _verdict(
             f"nats, the law needs {MIN_SIZES}; in {failed:.0%} of the resamples it has fewer.",
         )
     ends = [float(curve.loss[-1]) for curve in plateau.flat]
-    if len({curve.n_params for curve in plateau.flat}) == 1:
-        return Verdict("weakly_identified", "runs of one size only are flat: no sign that others share the plateau.")
+    n_flat = len({curve.n_params for curve in plateau.flat})
+    if plateau.flat and (n_flat < MIN_SIZES or len(ends) < MIN_FLAT_RUNS):
+        return Verdict(
+            "weakly_identified",
+            f"{len(ends)} runs of {n_flat} sizes are flat: too few to say that the others share their plateau.",
+        )
     if ends and max(ends) - min(ends) > 2 * NOISE_SIGMAS * plateau.noise:
         return Verdict(
             "weakly_identified",
@@ -263,7 +244,7 @@ def _sizes(
     def at(flops: float) -> tuple[float, Array]:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             draws = np.exp(np.log(flops / table[:, 1]) / np.where(table[:, 0] > 0, table[:, 0], np.nan))
-        size = float(np.exp(np.log(flops / law[1]) / law[0])) if law[0] > 0 else float("nan")
+        size = float(np.exp(np.clip(np.log(flops / law[1]) / law[0], -700, 700))) if law[0] > 0 else float("nan")
         return size, draws
 
     rows = optimal_sizes(at, curves=curves, settings=settings)

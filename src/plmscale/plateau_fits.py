@@ -89,3 +89,36 @@ def _polynomial(x: Array, y: Array, at: Array) -> dict[str, Any]:
 
 def _line(n_params: Array, flops: Array) -> list[dict[str, float]]:
     return [{"n_params": float(n), "flops": float(f)} for n, f in zip(n_params, flops, strict=True)]
+
+
+def size_laws(log_flops: Array, n_params: Array, *, min_sizes: int) -> tuple[Array, Array, Array, Array]:
+    """Exponent, prefactor, slope and intercept of FLOPs in size, each of shape (k,).
+
+    Parameters
+    ----------
+    log_flops : array, shape (k, runs)
+        NaN where a run does not count.
+    n_params : array, shape (runs,)
+    min_sizes : int
+        NaN where fewer sizes count.
+    """
+    counted = np.isfinite(log_flops)
+    sizes = np.unique(n_params)
+    enough = np.array([counted[:, n_params == size].any(axis=1) for size in sizes]).sum(axis=0) >= min_sizes
+    n = np.where(enough, np.maximum(counted.sum(axis=1), 1), np.nan)
+    found = []
+    scale = float(n_params.max())
+    for x, y in ((np.log(n_params), log_flops), (n_params / scale, np.exp(log_flops))):
+        y = np.where(counted, y, 0.0)
+        dx = np.where(counted, x - (np.sum(counted * x, axis=1) / n)[:, None], 0.0)
+        slope = np.sum(dx * y, axis=1) / np.where(enough, np.sum(dx**2, axis=1), np.nan)
+        found.append((slope, np.sum(y, axis=1) / n - slope * np.sum(counted * x, axis=1) / n))
+    (exponent, log_prefactor), (slope, intercept) = found
+    return exponent, np.exp(np.clip(log_prefactor, -745.0, 700.0)), slope / scale, intercept
+
+
+def about_line(values: Array, x: Array) -> Array:
+    """Residuals of values (k, n) about their least-squares line in x (n,)."""
+    dx = x - x.mean() if x.size else x
+    centred = values - values.mean(axis=1, keepdims=True) if x.size else values
+    return centred - (centred @ dx / max(float(dx @ dx), 1e-300))[:, None] * dx

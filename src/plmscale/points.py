@@ -28,9 +28,15 @@ class Points(NamedTuple):
     rows: list[dict[str, Any]]
 
     @property
-    def per_run(self) -> float:
-        """Mean number of points per run: the factor by which correlated points overstate their number."""
-        return len(self.rows) / max(len(np.unique(self.run)), 1)
+    def unique_tokens(self) -> Array:
+        """Tokens seen that differ, shape (n,): all of them where a run names no training set."""
+        known = np.array([float(row["unique_tokens"]) for row in self.rows])
+        return np.where(known > 0, np.minimum(known, self.n_tokens), self.n_tokens)
+
+    @property
+    def n_runs(self) -> int:
+        """Runs behind the points: the number of independent observations."""
+        return len(np.unique(self.run))
 
 
 def points_of(curves: Sequence[Curve], *, settings: FitSettings) -> Points:
@@ -51,6 +57,7 @@ def points_of(curves: Sequence[Curve], *, settings: FitSettings) -> Points:
                     "flops": float(at),
                     "loss": float(loss),
                     "lr_fraction_end": curve.lr_fraction_end,
+                    "unique_tokens": curve.unique_tokens,
                 }
             )
     n_params, n_tokens, loss = (np.array([row[key] for row in rows]) for key in ("n_params", "n_tokens", "loss"))

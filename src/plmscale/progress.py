@@ -71,10 +71,11 @@ def line(now: State, *, share_before: float, seconds: float) -> str:
         return text
     if gained <= 0:
         return f"{text}; time left not known yet"
-    return f"{text}; about {_duration(seconds * (1 - now.share) / gained)} left"
+    return f"{text}; about {duration(seconds * (1 - now.share) / gained)} left"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Seconds in words: 40 s, 3 min, 1.5 h."""
     if seconds < 90:
         return f"{max(1, round(seconds))} s"
     if seconds < 5400:

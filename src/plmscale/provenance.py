@@ -1,5 +1,6 @@
 """What made a result: versions and commit."""
 
+import ast
 import hashlib
 import platform
 import subprocess
@@ -36,9 +37,52 @@ def commit() -> str | None:
 
 
 def fingerprint(*modules: str) -> str:
-    """Hash of the source of some of this package's modules."""
+    """Hash of the source of some of this package's modules and of all that they import from it."""
     here = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
-    for name in sorted(modules):
-        digest.update((here / f"{name}.py").read_bytes())
+    for name in sorted(dependencies(*modules)):
+        digest.update(_file(name, here).read_bytes())
     return digest.hexdigest()
+
+
+def dependencies(*modules: str) -> set[str]:
+    """These modules of the package and those that they import, directly or not; found without importing them.
+
+    Parameters
+    ----------
+    *modules : str
+        Names within the package: `grid`, `importers.trackers`, or `importers` for the package of that name.
+
+    Examples
+    --------
+    >>> sorted(dependencies("points"))
+    ['fits', 'points']
+    """
+    here = Path(__file__).parent
+    found: set[str] = set()
+    pending = list(modules)
+    while pending:
+        name = pending.pop()
+        if name not in found:
+            found.add(name)
+            pending += _imports(name, here)
+    return found
+
+
+def _file(name: str, here: Path) -> Path:
+    path = here.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _imports(name: str, here: Path) -> list[str]:
+    """Modules of the package that a module names in its relative imports."""
+    file = _file(name, here)
+    parents = list(file.relative_to(here).parts[:-1])
+    found = []
+    for node in ast.walk(ast.parse(file.read_bytes())):
+        if isinstance(node, ast.ImportFrom) and node.level:
+            base = [*parents[: len(parents) - node.level + 1], *(node.module.split(".") if node.module else [])]
+            within = [[*base, alias.name] for alias in node.names]
+            named = [parts for parts in within if _file(".".join(parts), here).is_file()]
+            found += [".".join(parts) for parts in (named or [base])]
+    return found

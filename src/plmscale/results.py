@@ -1,7 +1,7 @@
 """The finished parts of a study, read together for tables, figures and summary."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from .curves import Curve, from_frame
 from .files import read_json
 from .fits import Fit
+from .grid import count_params
 from .study import Study
 
 
@@ -32,6 +33,8 @@ class Results:
         Counts of every set and of the holdout, by name.
     stats : dict
         Statistics of the store.
+    calibrations : dict of str to dict
+        Usable measurements of speed by size.
     """
 
     study: Study
@@ -41,11 +44,27 @@ class Results:
     fits: dict[str, dict[str, Fit]]
     subsets: dict[str, dict[str, Any]]
     stats: dict[str, Any]
+    calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def schedules(self) -> list[str]:
         """Schedules in the order of the table of sizes."""
         return list(dict.fromkeys(s for model in self.study.models for s in model.schedules))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Parameters of every size, in the order of the table; rows that differ in their learning rate are one size."""
+        return list(dict.fromkeys(count_params(model) for model in self.study.models))
+
+    @property
+    def sets(self) -> list[str]:
+        """Sets that models are trained on, in the order of the table."""
+        return [subset.name for subset in self.study.subsets if subset.train]
+
+    @property
+    def unigram_entropy(self) -> float:
+        """Loss of guessing amino acids by their frequency, nats."""
+        return float(self.stats["unigram_entropy"])
 
 
 def read_results(
@@ -57,6 +76,7 @@ def read_results(
     fits: Sequence[Path],
     subsets: Sequence[Path],
     stats: Path,
+    calibrations: dict[str, dict[str, Any]] | None = None,
 ) -> Results:
     """Read a finished study from its files; `study` is `Study.to_json`."""
     read_fits = [read_json(path) for path in fits]
@@ -68,4 +88,5 @@ def read_results(
         fits={f["fit"]: {s: Fit.from_json(fit) for s, fit in f["schedules"].items()} for f in read_fits},
         subsets={d["name"]: d for d in (read_json(path) for path in subsets)},
         stats=read_json(stats),
+        calibrations=calibrations or {},
     )

@@ -75,6 +75,7 @@ def _one(record: dict[str, Any], metrics: Path, convention: str) -> pd.DataFrame
             "batch_tokens": cell.training.batch_tokens,
             "step": rows["step"],
             "n_tokens": rows["n_tokens"],
+            "epochs": rows["n_tokens"] / record.get("pass_tokens", record["unique_tokens"]),
             "flops": flops,
             "loss": rows["loss"],
             "learning_rate": rows["learning_rate"],

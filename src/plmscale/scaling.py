@@ -6,15 +6,19 @@ go on, so schedules are compared, never pooled.
 
 import zlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from . import envelope, isoflop, kaplan, parametric, plateau
+from . import envelope, isoflop, kaplan, parametric, plateau, repeated
 from .curves import Curve, smooth
 from .errors import InputError
 from .fits import FitFunction, FitSettings
+from .held_out import held_out
+from .schedule_effect import explained_by_schedule
+from .size_law import asked_more, set_apart
 
 FITS: dict[str, FitFunction] = {
     "envelope": envelope.fit,
@@ -22,6 +26,7 @@ FITS: dict[str, FitFunction] = {
     "chinchilla": parametric.fit,
     "kaplan": kaplan.fit,
     "plateau": plateau.fit,
+    "repeated": repeated.fit,
 }
 
 
@@ -63,5 +68,8 @@ def fit_curves(
     for schedule in dict.fromkeys(curve.schedule for curve in curves):
         rng = np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(schedule.encode())])
         own = [curve for curve in curves if curve.schedule == schedule]
-        schedules[schedule] = FITS[name](own, rng=rng, settings=settings).to_json()
+        fit = FITS[name](own, rng=rng, settings=asked_more(settings, own))
+        fit = set_apart(fit, own, settings=settings)
+        fit = replace(fit, details={**fit.details, "held_out": held_out(name, own, settings=settings)})
+        schedules[schedule] = explained_by_schedule(fit, own).to_json()
     return {"fit": name, "schedules": schedules}

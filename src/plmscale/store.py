@@ -16,21 +16,26 @@ from numpy.typing import NDArray
 
 from .alphabet import FIRST_RESIDUE, LETTERS, RESIDUES
 from .errors import InputError
-from .fasta import FastaReader
-from .files import atomic, read_json
-from .store_writer import StoreWriter, first_of_each, keep_only
+from .fasta import BLOCK_SIZE, FastaReader
+from .files import atomic, read_json, sync_file, sync_folder
+from .store_writer import StoreWriter
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FILES = ("tokens.npy", "offsets.npy", "keys.npy", "ids.txt", "stats.json")
 """What a store consists of. stats.json is moved into place last: without it there is no store."""
 _EXAMPLES = 5
+_CHUNK = 1 << 20
 
 
-def build_store(source: str | Path, folder: str | Path, *, block_size: int = 1 << 20) -> dict[str, Any]:
+def build_store(
+    source: str | Path, folder: str | Path, *, retrieval: Path | None = None, block_size: int = BLOCK_SIZE
+) -> dict[str, Any]:
     """Tokenise a FASTA file into `folder`.
 
-    One pass over the source. Memory is a few blocks plus at most 16 bytes per sequence (to find repeated ids, then for
-    the median length), independent of the number of residues. All is written beside `folder` and moved in at the end.
+    One pass over the source. Memory does not grow with the number of sequences: some 150 MB for the compiler, some
+    blocks, and 100 MB while repeated ids are looked for; only ids that are repeated are kept in memory. All is written
+    beside `folder`, forced to disk, and moved in at the end, stats.json last: a build that was interrupted leaves no
+    store, and starts anew; a store that is there is whole, after a power loss too.
 
     Parameters
     ----------
@@ -38,8 +43,10 @@ def build_store(source: str | Path, folder: str | Path, *, block_size: int = 1 <
         FASTA file; see `fasta.FastaReader` for what is read and tolerated.
     folder : str or Path
         Gets `tokens.npy` (uint8, residues of all sequences in file order, no START or END), `offsets.npy` (int64,
-        n_sequences + 1: sequence i is `tokens[offsets[i]:offsets[i + 1]]`), `keys.npy` (uint64, 8-byte blake2b of the
-        record id, little endian), `ids.txt` (one record id a line) and `stats.json`.
+        n_sequences + 1: sequence i is `tokens[offsets[i]:offsets[i + 1]]`), `keys.npy` (uint64, XXH64 of the record
+        id), `ids.txt` (one record id a line) and `stats.json`.
+    retrieval : Path, optional
+        The record that `retrieve.retrieve` left beside the source; it is put into stats.json.
     block_size : int
         Bytes of text handled at a time.
 
@@ -58,6 +65,9 @@ def build_store(source: str | Path, folder: str | Path, *, block_size: int = 1 <
     Of records with the same id the first is kept. `unigram_entropy` is −Σ p ln p in nats over the letters of all
     residues: the loss of a model that knows nothing but the composition.
     """
+    from .store_repeats import repeats, without  # here, since they import the compiler
+
+    record = read_json(retrieval) if retrieval else None
     reader = FastaReader(source, block_size=block_size)
     with _new_folder(Path(folder)) as partial:
         with ExitStack() as stack:
@@ -67,13 +77,14 @@ def build_store(source: str | Path, folder: str | Path, *, block_size: int = 1 <
             writer.finish()
         if not writer.n_sequences:
             raise InputError(f"{source} has {reader.tally.n_records_read} records, none of them with residues.")
-        counts = writer.counts
-        kept, repeated = first_of_each(partial)
+        positions, repeated = repeats(partial)
         if repeated:
-            counts = counts - keep_only(partial, kept)
-        lengths = np.diff(np.load(partial / "offsets.npy", mmap_mode="r"))
-        stats = _stats(reader, lengths, counts) | {"repeated_dropped": len(repeated)}
-        stats["repeated_examples"] = repeated[:_EXAMPLES]
+            (partial / "unique").mkdir()
+            writer = without(positions, partial, target=partial / "unique")
+            for name in FILES[:-1]:
+                (partial / "unique" / name).replace(partial / name)
+        stats = _stats(reader, writer) | {"repeated_dropped": len(repeated)}
+        stats |= {"repeated_examples": repeated[:_EXAMPLES], "retrieval": record}
         (partial / "stats.json").write_text(json.dumps(stats, indent=2, allow_nan=False) + "\n")
     return stats
 
@@ -83,12 +94,21 @@ def _new_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder beside `folder`; when the block ends without an error, move its files into `folder`."""
     partial = folder.with_name(f".{folder.name}.partial-{getpid()}")
     try:
+        for left in folder.parent.glob(f".{folder.name}.partial-*"):  # of a build that was killed
+            shutil.rmtree(left, ignore_errors=True)
         partial.mkdir(parents=True)
         yield partial
+        for name in FILES:
+            sync_file(partial / name)
         folder.mkdir(exist_ok=True)
         (folder / "stats.json").unlink(missing_ok=True)  # from here on the old store is gone, the new one incomplete
-        for name in FILES:
+        sync_folder(folder)
+        for name in FILES[:-1]:
             (partial / name).replace(folder / name)
+        sync_folder(folder)  # the others are there before stats.json is: two renames may reach the disk in any order
+        (partial / FILES[-1]).replace(folder / FILES[-1])
+        sync_folder(folder)
+        sync_folder(folder.absolute().parent)
     except (PermissionError, FileExistsError, NotADirectoryError) as error:
         raise InputError(
             f"cannot write {folder}: {error.strerror} ({error.filename}). Choose another folder."
@@ -97,21 +117,21 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _stats(reader: FastaReader, lengths: NDArray[np.int64], counts: NDArray[np.int64]) -> dict[str, Any]:
-    n_residues = int(lengths.sum())
-    composition = {letter: int(counts[i]) for i, letter in enumerate(RESIDUES, FIRST_RESIDUE)}
+def _stats(reader: FastaReader, writer: StoreWriter) -> dict[str, Any]:
+    composition = {letter: int(writer.counts[i]) for i, letter in enumerate(RESIDUES, FIRST_RESIDUE)}
+    n_residues = sum(composition.values())
     shares = [n / n_residues for n in composition.values() if n]
     return {
         "format_version": FORMAT_VERSION,
         "source": reader.path.name,
         "source_bytes": reader.n_bytes,
         "source_sha256": reader.sha256,
-        "n_sequences": lengths.size,
+        "n_sequences": writer.n_sequences,
         "n_residues": n_residues,
-        "mean_length": n_residues / lengths.size,
-        "median_length": float(np.median(lengths)),
-        "min_length": int(lengths.min()),
-        "max_length": int(lengths.max()),
+        "mean_length": n_residues / writer.n_sequences,
+        "median_length": writer.lengths.median(),
+        "min_length": writer.lengths.smallest,
+        "max_length": writer.lengths.largest,
         "unigram_entropy": -math.fsum(p * math.log(p) for p in shares),
         "composition": composition,
         **asdict(reader.tally),
@@ -131,7 +151,7 @@ class Store:
     offsets : ndarray of int64, shape (n_sequences + 1,)
         Sequence i is `tokens[offsets[i]:offsets[i + 1]]`.
     keys : ndarray of uint64, shape (n_sequences,)
-        8-byte blake2b of each record id: what samples are drawn by.
+        XXH64 of each record id: what samples are drawn by.
     stats : dict
         Contents of stats.json.
     """
@@ -177,6 +197,25 @@ class Store:
     def lengths(self) -> NDArray[np.int64]:
         """Residues of each sequence; int64, shape (n_sequences,)."""
         return np.diff(self.offsets)
+
+    def input_lengths(self, ids: NDArray[np.int64], *, max_length: int) -> NDArray[np.uint16 | np.uint32]:
+        """Positions that the sequences `ids` take as input, START and END included: 2 bytes a sequence.
+
+        Parameters
+        ----------
+        ids : ndarray of int64, shape (n,)
+        max_length : int
+            Longest input in positions.
+
+        Returns
+        -------
+        ndarray of uint16 (uint32 if `max_length` needs it), shape (n,)
+        """
+        found = np.empty(ids.size, dtype=np.uint16 if max_length < 1 << 16 else np.uint32)
+        for begin in range(0, ids.size, _CHUNK):
+            part = ids[begin : begin + _CHUNK]
+            found[begin : begin + _CHUNK] = np.minimum(self.offsets[part + 1] - self.offsets[part] + 2, max_length)
+        return found
 
     def sequence(self, i: int) -> NDArray[np.uint8]:
         """Residue ids of sequence `i`; a view into the file."""

@@ -1,41 +1,69 @@
-"""The files of a store while it is being built."""
+"""The files of a store while it is being built. Nothing here grows with the number of sequences."""
 
+from collections import Counter
 from contextlib import ExitStack
-from hashlib import blake2b
-from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from .fasta import Records
+from .npy_stream import NpyWriter
 
-_COPY = 1 << 24
+if TYPE_CHECKING:
+    from .fasta_records import Records
+
+_SHORT = 1 << 16
 
 
-class _NpyWriter:
-    """Append to a one-dimensional .npy file whose length is not known yet.
+class LengthCounts:
+    """How many sequences there are of each length: order statistics without a list of 64 million lengths.
 
-    numpy pads its headers so that the first axis can grow (GROWTH_AXIS_MAX_DIGITS): a header of another length has the
-    same size, and is written over the first one at the end.
+    Examples
+    --------
+    >>> counts = LengthCounts()
+    >>> counts.add(np.array([3, 5, 5, 70_000]))
+    >>> counts.smallest, counts.median(), counts.largest
+    (3, 5.0, 70000)
     """
 
-    def __init__(self, path: Path, dtype: str, stack: ExitStack) -> None:
-        self._file = stack.enter_context(path.open("wb"))
-        self._dtype = np.dtype(dtype)
-        self._n = 0
-        self.finish()
+    def __init__(self) -> None:
+        self._short = np.zeros(_SHORT, dtype=np.int64)
+        self._long: Counter[int] = Counter()
+        self.n = 0
 
-    def append(self, values: NDArray[Any]) -> None:
-        self._file.write(np.ascontiguousarray(values, dtype=self._dtype).data)
-        self._n += values.size
+    def add(self, lengths: NDArray[np.int64]) -> None:
+        """Count some lengths."""
+        found = np.bincount(lengths[lengths < _SHORT])
+        self._short[: found.size] += found
+        self._long.update(lengths[lengths >= _SHORT].tolist())
+        self.n += lengths.size
 
-    def finish(self) -> None:
-        self._file.seek(0)
-        header = {"descr": npy.dtype_to_descr(self._dtype), "fortran_order": False, "shape": (self._n,)}
-        npy.write_array_header_1_0(self._file, header)
+    @property
+    def smallest(self) -> int:
+        """The smallest length."""
+        return self._nth(0)
+
+    @property
+    def largest(self) -> int:
+        """The largest length."""
+        return self._nth(self.n - 1)
+
+    def median(self) -> float:
+        """The median; the mean of the two in the middle of an even number."""
+        return (self._nth((self.n - 1) // 2) + self._nth(self.n // 2)) / 2
+
+    def _nth(self, rank: int) -> int:
+        """The length with `rank` lengths before it in order."""
+        below = np.cumsum(self._short)
+        if rank < below[-1]:
+            return int(np.searchsorted(below, rank, side="right"))
+        rank -= int(below[-1])
+        for length in sorted(self._long):
+            rank -= self._long[length]
+            if rank < 0:
+                return length
+        raise IndexError("no length has this rank")
 
 
 class StoreWriter:
@@ -45,94 +73,43 @@ class StoreWriter:
     ----------
     n_sequences : int
         Sequences written so far.
-    counts : ndarray of int64, shape (256,)
-        How often each byte occurs among the tokens written so far.
+    lengths : LengthCounts
+        Of the sequences written so far.
     """
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
-        self._tokens = _NpyWriter(folder / "tokens.npy", "u1", stack)
-        self._offsets = _NpyWriter(folder / "offsets.npy", "<i8", stack)
-        self._keys = _NpyWriter(folder / "keys.npy", "<u8", stack)
+        self._tokens = NpyWriter(folder / "tokens.npy", "u1", stack)
+        self._offsets = NpyWriter(folder / "offsets.npy", "<i8", stack)
+        self._keys = NpyWriter(folder / "keys.npy", "<u8", stack)
         self._ids = stack.enter_context((folder / "ids.txt").open("wb"))
         self._offsets.append(np.zeros(1, dtype=np.int64))
         self._end = 0
         self.n_sequences = 0
-        self.counts = np.zeros(256, dtype=np.int64)
+        self._pairs = np.zeros(1 << 16, dtype=np.int64)
+        self.lengths = LengthCounts()
 
-    def add(self, records: Records) -> None:
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """How often each byte but 0, which is no residue, occurs among the tokens written so far; shape (256,)."""
+        pairs = self._pairs.reshape(256, 256)
+        return pairs.sum(axis=0) + pairs.sum(axis=1)
+
+    def add(self, records: "Records") -> None:
         """Append some records."""
-        if not records.ids:
+        from .fasta_kernel import count_pairs  # here, since it imports the compiler
+
+        if not records.lengths.size:
             return
         self._tokens.append(records.tokens)
         self._offsets.append(self._end + np.cumsum(records.lengths))
-        digests = b"".join([blake2b(name, digest_size=8).digest() for name in records.ids])
-        self._keys.append(np.frombuffer(digests, dtype="<u8"))
-        self._ids.write(b"\n".join(records.ids) + b"\n")
+        self._keys.append(records.keys)
+        self._ids.write(records.id_text)
         self._end += records.tokens.size
-        self.n_sequences += len(records.ids)
-        self.counts += _histogram(records.tokens)
+        self.n_sequences += records.lengths.size
+        count_pairs(records.tokens, self._pairs)
+        self.lengths.add(records.lengths)
 
     def finish(self) -> None:
         """Write the final headers; the files stay open until the stack closes them."""
         for file in (self._tokens, self._offsets, self._keys):
             file.finish()
-
-
-def _histogram(tokens: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """How often each byte occurs. Counting pairs of bytes takes 0.4 of the time of counting bytes."""
-    even = tokens.size // 2 * 2
-    pairs = np.bincount(tokens[:even].view(np.uint16), minlength=1 << 16).reshape(256, 256)
-    return pairs.sum(axis=0) + pairs.sum(axis=1) + np.bincount(tokens[even:], minlength=256)
-
-
-def first_of_each(folder: Path) -> tuple[NDArray[np.bool_], list[str]]:
-    """Which sequences are the first of their id, and the ids of the others.
-
-    Keys that occur once are certainly new ids. Where a key occurs more often the ids themselves decide, so that two
-    different ids with one hash (chance 1e-4 in 64 million) both stay.
-    """
-    keys = np.load(folder / "keys.npy", mmap_mode="r")
-    in_order = np.sort(keys)
-    several = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
-    kept = np.ones(keys.size, dtype=np.bool_)
-    if not several.size:
-        return kept, []
-    suspects = np.isin(keys, several)
-    seen: set[bytes] = set()
-    repeated: list[str] = []
-    with (folder / "ids.txt").open("rb") as lines:
-        for i, line in enumerate(lines):
-            if suspects[i]:
-                if line in seen:
-                    kept[i] = False
-                    repeated.append(line[:-1].decode("utf-8", "backslashreplace"))
-                seen.add(line)
-    return kept, repeated
-
-
-def keep_only(folder: Path, kept: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Rewrite the files without the sequences that are not kept; how often each token occurred in those."""
-    tokens = np.load(folder / "tokens.npy", mmap_mode="r")
-    offsets = np.load(folder / "offsets.npy", mmap_mode="r")
-    dropped = np.zeros(256, dtype=np.int64)
-    changes = [0, *(np.flatnonzero(np.diff(kept)) + 1).tolist(), kept.size]
-    with ExitStack() as stack:
-        new_tokens = _NpyWriter(folder / "new.npy", "u1", stack)
-        for first, last in pairwise(changes):
-            for begin in range(offsets[first], offsets[last], _COPY):
-                part = np.asarray(tokens[begin : min(begin + _COPY, offsets[last])])
-                if kept[first]:
-                    new_tokens.append(part)
-                else:
-                    dropped += _histogram(part)
-        new_tokens.finish()
-        new_ids = stack.enter_context((folder / "new.txt").open("wb"))
-        lines = stack.enter_context((folder / "ids.txt").open("rb"))
-        new_ids.writelines(line for line, keep in zip(lines, kept, strict=True) if keep)
-    new_offsets = np.concatenate([[0], np.cumsum(np.diff(offsets)[kept])])
-    new_keys = np.load(folder / "keys.npy")[kept]
-    (folder / "new.npy").replace(folder / "tokens.npy")
-    (folder / "new.txt").replace(folder / "ids.txt")
-    np.save(folder / "offsets.npy", new_offsets)
-    np.save(folder / "keys.npy", new_keys)
-    return dropped

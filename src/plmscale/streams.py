@@ -1,17 +1,20 @@
-"""Reading files once, in blocks: compression told by the first bytes, a checksum on the way.
+"""Files read once, in blocks: compression told by the first bytes, a checksum on the way, threads that work ahead."""
 
-Decompression in a thread was tried and left out: beside a parser that holds the interpreter lock it gained no time.
-"""
-
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
-from typing import IO, cast
+from types import TracebackType
+from typing import IO, TypeVar, cast
 
 from isal import igzip_lib
 
 _IsalError = cast(type[Exception], igzip_lib.IsalError)  # isal's stubs declare an instance
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _OTHER_ARCHIVES = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
+
+
+Item = TypeVar("Item")
 
 
 class DamagedStream(Exception):
@@ -23,27 +26,55 @@ class UnsupportedCompression(Exception):
 
 
 class HashedFile:
-    """A file that is read once from its beginning, and what was read of it.
+    """A file that is read once from its beginning, and what was read of it. A context: it has a thread for the hash.
 
     Attributes
     ----------
     n_bytes : int
         Bytes read so far.
-    digest
-        SHA-256 of these bytes.
     """
 
     def __init__(self, raw: IO[bytes]) -> None:
         self._raw = raw
+        self._digest = sha256()
+        self._pool = ThreadPoolExecutor(1)
+        self._hashing: Future[None] | None = None
         self.n_bytes = 0
-        self.digest = sha256()
+
+    def __enter__(self) -> "HashedFile":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._pool.shutdown()
 
     def read(self, size: int) -> bytes:
         """Read up to `size` bytes; nothing only at the end of the file."""
         data = self._raw.read(size)
         self.n_bytes += len(data)
-        self.digest.update(data)
+        if self._hashing:
+            self._hashing.result()  # at most one block waits to be hashed
+        self._hashing = self._pool.submit(self._digest.update, data)
         return data
+
+    def hexdigest(self) -> str:
+        """SHA-256 (hex) of the bytes read so far."""
+        if self._hashing:
+            self._hashing.result()
+        return self._digest.hexdigest()
+
+
+def ahead(items: Iterator[Item], *, depth: int = 4) -> Iterator[Item]:
+    """The same items, up to `depth` of them made ahead of their use, in a thread."""
+    end = object()
+    with ThreadPoolExecutor(1) as worker:
+        waiting = deque(worker.submit(next, items, end) for _ in range(depth))
+        try:
+            while (item := waiting.popleft().result()) is not end:
+                waiting.append(worker.submit(next, items, end))
+                yield cast(Item, item)
+        finally:
+            for future in waiting:
+                future.cancel()
 
 
 def decompressed(source: HashedFile, *, block_size: int) -> Iterator[bytes]:

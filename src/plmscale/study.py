@@ -10,6 +10,8 @@ from pydantic import ValidationError
 
 from .config import Config, ModelSize, Settings, Subset
 from .errors import InputError
+from .pass_rows import with_passes
+from .published_settings import PublishedModel
 
 Row = TypeVar("Row", bound=Settings)
 
@@ -25,11 +27,17 @@ class Study:
         In the order of the table.
     subsets : tuple of Subset
         In the order of the table.
+    left_out : tuple of str
+        Paths of the cells that are not trained because they are beyond the budget.
+    published : tuple of PublishedModel
+        Published models that the study's law is compared with.
     """
 
     config: Config
     models: tuple[ModelSize, ...]
     subsets: tuple[Subset, ...]
+    left_out: tuple[str, ...] = ()
+    published: tuple[PublishedModel, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """The study as plain JSON types."""
@@ -37,6 +45,8 @@ class Study:
             "config": self.config.model_dump(mode="json"),
             "models": [m.model_dump(mode="json") for m in self.models],
             "subsets": [s.model_dump(mode="json") for s in self.subsets],
+            "left_out": list(self.left_out),
+            "published": [p.model_dump(mode="json") for p in self.published],
         }
 
     @classmethod
@@ -46,10 +56,12 @@ class Study:
             Config.model_validate(value["config"]),
             tuple(ModelSize.model_validate(m) for m in value["models"]),
             tuple(Subset.model_validate(s) for s in value["subsets"]),
+            tuple(value["left_out"]),
+            tuple(PublishedModel.model_validate(p) for p in value.get("published", ())),
         )
 
 
-def load_study(raw: dict[str, Any], *, base: Path) -> Study:
+def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) -> Study:
     """Check a configuration and read the tables that it names.
 
     Parameters
@@ -58,6 +70,8 @@ def load_study(raw: dict[str, Any], *, base: Path) -> Study:
         The configuration as YAML gives it.
     base : Path
         Folder of the workflow: a table that is not found under the working directory is looked for there.
+    with_published : bool
+        Whether the table of published models is read: who trains or watches needs none.
 
     Raises
     ------
@@ -75,7 +89,22 @@ def load_study(raw: dict[str, Any], *, base: Path) -> Study:
     for line, model in models:
         _check_model(f"{models_path}, line {line}", model)
     _check_subsets(subsets_path, subsets)
-    return Study(config, tuple(m for _, m in models), tuple(s for _, s in subsets))
+    subsets = with_passes(subsets_path, subsets, order=config.training.order)
+    published = read_published(_find(config.published_models, "published_models", base)) if with_published else ()
+    return Study(config, tuple(m for _, m in models), tuple(s for _, s in subsets), published=published)
+
+
+def read_published(path: Path) -> tuple[PublishedModel, ...]:
+    """The rows of a table of published models.
+
+    Raises
+    ------
+    InputError
+        For a row that cannot be used, with file, line, column, value and remedy.
+    """
+    if not path.is_file():
+        raise InputError(f"the table of published models {str(path)!r} does not exist. Give the path of a table.")
+    return tuple(row for _, row in _read(path, PublishedModel))
 
 
 def source_file(config: Config, *, downloads: Path, base: Path) -> Path:
@@ -94,7 +123,9 @@ def _problems(error: ValidationError, model: type[Settings]) -> list[str]:
     lines = []
     for problem in error.errors():
         key = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
+        if not key:  # a rule about several columns of a row
+            lines.append(f"  {problem['msg'].removeprefix('Value error, ')}.")
+        elif problem["type"] == "extra_forbidden":
             known = _fields(model, problem["loc"][:-1])
             lines.append(f"  {key}: no such setting. Known here: {', '.join(known)}.")
         elif problem["type"] == "missing":

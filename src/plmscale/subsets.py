@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 from .errors import InputError
 from .files import atomic, read_json, write_json
 from .mmseqs import MmseqsSettings, SearchSettings, cluster, mmseqs_version, search
+from .ranks import lowest
 from .store import Store
 
 HOLDOUT_SALT, SAMPLE_SALT = 1, 2
@@ -25,6 +25,7 @@ TOKENS_PER_SEQUENCE = 325
 """The paper's estimate of the tokens of a sequence (arXiv 2406.07249, table 3)."""
 
 Ids = NDArray[np.int64]
+_CHUNK = 1 << 20
 
 
 class Selection(NamedTuple):
@@ -32,38 +33,6 @@ class Selection(NamedTuple):
 
     ids: Ids
     provenance: dict[str, Any]
-
-
-def rank(keys: NDArray[np.uint64], *, seed: int, salt: int = 0) -> NDArray[np.uint64]:
-    """Random rank of each record: splitmix64 of its key and of the seed.
-
-    The finaliser is that of Steele, Lea and Flood (OOPSLA 2014, `SplittableRandom`), a bijection of 64 bits: different
-    keys never tie.
-
-    Parameters
-    ----------
-    keys : ndarray of uint64
-        `Store.keys`, or a part of them.
-    seed : int
-        0 ≤ seed < 2**64.
-    salt : int
-        Another sequence of ranks at the same seed.
-    """
-    start = _mix(_mix(np.array([seed], dtype=np.uint64)) ^ np.uint64(salt))
-    return _mix(keys ^ start)
-
-
-def _mix(values: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    mixed = values + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
-
-
-def _lowest(ids: Ids, ranks: NDArray[np.uint64], n: int) -> Ids:
-    if n >= ids.size:
-        return np.sort(ids)
-    return np.sort(ids[np.argpartition(ranks, n)[:n]])
 
 
 def choose_holdout_candidates(store: Store, *, n: int, seed: int) -> Ids:
@@ -79,32 +48,38 @@ def choose_holdout_candidates(store: Store, *, n: int, seed: int) -> Ids:
             f"holdout: {n} candidates asked for, but the source has {store.n_sequences} sequences and some must be "
             "left for training. Ask for fewer candidates (`holdout.n_sequences`), or give a larger source."
         )
-    every = np.arange(store.n_sequences, dtype=np.int64)
-    return _lowest(every, rank(store.keys, seed=seed, salt=HOLDOUT_SALT), n)
+    every = np.ones(store.n_sequences, dtype=np.bool_)
+    return lowest(store.keys, every, n=n, seed=seed, salt=HOLDOUT_SALT)
 
 
 def pool(store: Store, candidates: Ids) -> Ids:
     """All sequences that are not holdout candidates: every subset is part of this."""
+    return np.flatnonzero(in_pool(store, candidates)).astype(np.int64)
+
+
+def in_pool(store: Store, candidates: Ids) -> NDArray[np.bool_]:
+    """Of each sequence, whether it is part of the pool: an eighth of the memory of `pool`."""
     rest = np.ones(store.n_sequences, dtype=np.bool_)
     rest[candidates] = False
-    return np.flatnonzero(rest).astype(np.int64)
+    return rest
 
 
-def sample_subset(store: Store, pool_ids: Ids, *, name: str, n: int, seed: int) -> Selection:
-    """`n` sequences of the pool, uniform without replacement.
+def sample_subset(store: Store, available: NDArray[np.bool_], *, name: str, n: int, seed: int) -> Selection:
+    """`n` of the sequences for which `available` is true (see `in_pool`), uniform without replacement.
 
     Raises
     ------
     InputError
         If the pool has fewer; the message names the subset and both numbers.
     """
-    if n > pool_ids.size:
+    n_available = int(np.count_nonzero(available))
+    if n > n_available:
         raise InputError(
-            f"subset {name}: {n} sequences asked for, but {pool_ids.size} are available. "
+            f"subset {name}: {n} sequences asked for, but {n_available} are available. "
             "Lower `n_sequences` in the table of subsets, or give a larger source."
         )
-    ids = _lowest(pool_ids, rank(store.keys[pool_ids], seed=seed, salt=SAMPLE_SALT), n)
-    return Selection(ids, {"n_requested": n, "n_available": pool_ids.size, "seed": seed})
+    ids = lowest(store.keys, available, n=n, seed=seed, salt=SAMPLE_SALT)
+    return Selection(ids, {"n_requested": n, "n_available": n_available, "seed": seed})
 
 
 def cluster_subset(
@@ -118,14 +93,13 @@ def cluster_subset(
 ) -> Selection:
     """Representatives of the MMseqs2 clusters of the pool; see `mmseqs.cluster`.
 
-    The FASTA file for MMseqs2 and its databases are made in a folder in `workdir`, and removed again. Several calls may
-    share a `workdir`.
+    The FASTA file for MMseqs2 and its databases are made in `workdir`, and removed again on success; the same call goes
+    on with what a failure or a kill left.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=workdir, prefix="cluster-") as name:
-        work = Path(name)
-        store.write_fasta(pool_ids, work / "pool.fasta")
-        clusters = cluster(work / "pool.fasta", min_identity=min_identity, settings=settings, workdir=work, log=log)
+    fasta = workdir / "pool.fasta"
+    store.write_fasta(pool_ids, fasta)
+    clusters = cluster(fasta, min_identity=min_identity, settings=settings, workdir=workdir, log=log)
+    fasta.unlink()
     provenance = {"mmseqs_version": mmseqs_version(), "mmseqs_flags": clusters.flags, "n_available": pool_ids.size}
     return Selection(np.unique(clusters.representatives), provenance)
 
@@ -158,13 +132,12 @@ def holdout(
     InputError
         If no candidate stays.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=workdir, prefix="holdout-") as name:
-        work = Path(name)
-        queries, targets = work / "candidates.fasta", work / "pool.fasta"
-        store.write_fasta(candidates, queries)
-        store.write_fasta(pool_ids, targets)
-        hits = search(queries, targets, settings=settings.search, workdir=work, log=log)
+    queries, targets = workdir / "candidates.fasta", workdir / "pool.fasta"
+    store.write_fasta(candidates, queries)
+    store.write_fasta(pool_ids, targets)
+    hits = search(queries, targets, settings=settings.search, workdir=workdir, log=log)
+    queries.unlink()
+    targets.unlink()
     nearest = np.array([hits.largest_identity.get(i, -1.0) for i in candidates.tolist()])
     stays = nearest <= settings.max_identity
     if not stays.any():
@@ -216,22 +189,29 @@ def describe(
     --------
     Sequences of 10 and 2000 residues at `max_length` 1024: 2010 residues, 1032 after the cut, 1036 tokens.
     """
-    lengths = store.lengths[ids]
-    n_cut = int(np.minimum(lengths, max_length - 2).sum())
+    n_residues = n_cut = n_over = 0
+    digest = sha256()
+    for begin in range(0, ids.size, _CHUNK):
+        part = ids[begin : begin + _CHUNK]
+        lengths = store.offsets[part + 1] - store.offsets[part]
+        n_residues += int(lengths.sum())
+        n_cut += int(np.minimum(lengths, max_length - 2).sum())
+        n_over += int((lengths > max_length - 2).sum())
+        digest.update(part.astype("<i8").tobytes())
     return {
         "name": name,
         "kind": kind,
         "min_identity": min_identity,
         "seed": provenance.get("seed"),
         "n_sequences": ids.size,
-        "n_residues": int(lengths.sum()),
+        "n_residues": n_residues,
         "n_residues_cut": n_cut,
         "n_tokens": n_cut + 2 * ids.size,
         "tokens_325_rule": TOKENS_PER_SEQUENCE * ids.size,
-        "mean_length": float(lengths.mean()),
+        "mean_length": n_residues / ids.size,
         "max_length": max_length,
-        "n_over_length": int((lengths > max_length - 2).sum()),
-        "sha256": sha256(ids.astype("<i8").tobytes()).hexdigest(),
+        "n_over_length": n_over,
+        "sha256": digest.hexdigest(),
         "provenance": dict(provenance),
     }
 
@@ -271,7 +251,7 @@ def read_subset(path_npy: str | Path, *, store: Store | None = None) -> Ids:
     """
     path = Path(path_npy)
     try:
-        ids = np.load(path, allow_pickle=False)
+        ids = np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))  # mapped: all ranks of a node share it
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist.") from error
     except (ValueError, OSError) as error:
@@ -287,9 +267,11 @@ def _problem(ids: NDArray[Any], store: Store | None) -> str | None:
         return f"it holds {ids.dtype} of shape {list(ids.shape)}, not a row of int64"
     if not ids.size:
         return "it is empty"
-    if (np.diff(ids) <= 0).any():
-        at = int(np.argmax(np.diff(ids) <= 0))
-        return f"the ids are not strictly ascending ({ids[at]} before {ids[at + 1]} at position {at})"
+    for begin in range(0, ids.size, _CHUNK):
+        falls = np.diff(ids[begin : begin + _CHUNK + 1]) <= 0
+        if falls.any():
+            at = begin + int(np.argmax(falls))
+            return f"the ids are not strictly ascending ({ids[at]} before {ids[at + 1]} at position {at})"
     if ids[0] < 0:
         return f"it has the id {ids[0]}"
     if store is not None and ids[-1] >= store.n_sequences:

@@ -9,13 +9,17 @@ from typing import Any
 
 import pandas as pd
 
+from .analysis import fit_settings
 from .files import atomic
 from .fits import Fit
 from .formats import FIT_TITLES, STATUS_WORDS, balance, growth, number, short, verdict, with_interval
 from .law_tables import fits_of
 from .outcomes import outcomes, planned_and_actual
+from .rate_report import off_optimum
 from .results import Results
 from .runs import version_warnings
+from .sensitivity import of_curves
+from .sensitivity_report import choices_lines
 
 LINE = 115
 """Longest line in characters."""
@@ -23,6 +27,7 @@ LINE = 115
 HEADLINES = {
     "kaplan": {"alpha_N": "α_N = {}", "alpha_D": "α_D = {}"},
     "plateau": {"plateau_loss": "Plateau at {} nats", "exponent_100": "FLOPs to reach it ~ N^{}"},
+    "repeated": {"r_d": "R_D* = {}", "r_n": "R_N* = {}"},
 }
 """What is said of the laws that give no optimal size at every budget."""
 
@@ -59,9 +64,13 @@ def summary_text(results: Results) -> str:
     table, cost = outcomes(results), planned_and_actual(results)
     total = cost.to_dict("records")[-1]
     lines = ["What was trained", *_trained(results, table, total), *_failures(table)]
+    choices = of_curves(results.curves, settings=fit_settings(results.study.config.analysis))
     for schedule in results.schedules:
-        lines += ["", f"Learning rate: {schedule}", *_laws(fits_of(results, schedule))]
+        lines += ["", f"Learning rate: {schedule}", *law_lines(fits_of(results, schedule))]
+        lines += [line for text in choices_lines(results, choices, schedule) for line in _paragraph(text)]
     lines += ["", "Holdout", *_holdout(results, table), "", "Cost", *_cost(results, cost)]
+    for warning in off_optimum(results.curves):
+        lines += ["", "Warning", *_paragraph(f"Learning rate of {warning}")]
     for warning in version_warnings(results.records):
         lines += ["", "Warning", *_paragraph(f"The {warning}.")]
     return "\n".join(lines) + "\n"
@@ -99,7 +108,8 @@ def _failure(row: dict[str, Any]) -> str:
     return f"{row['run']} {row['status']}: {row['reason'] or 'no reason recorded'}."
 
 
-def _laws(fits: dict[str, Fit]) -> list[str]:
+def law_lines(fits: dict[str, Fit]) -> list[str]:
+    """What each fit of one schedule says, as lines of text."""
     lines = []
     for name, fit in fits.items():
         size, tokens = fit.estimates.get("a"), fit.estimates.get("b")
@@ -136,15 +146,24 @@ def _holdout(results: Results, table: pd.DataFrame) -> list[str]:
     )
 
 
+def cost_sentence(results: Results) -> str:
+    """Planned and actual device-hours in one sentence."""
+    return _cost_words(results, planned_and_actual(results))
+
+
 def _cost(results: Results, cost: pd.DataFrame) -> list[str]:
+    return _paragraph(_cost_words(results, cost))
+
+
+def _cost_words(results: Results, cost: pd.DataFrame) -> str:
     total, hardware = cost.to_dict("records")[-1], results.study.config.hardware
     planned = f"Planned {number(float(total['planned_device_hours']))} device-hours on {hardware.name}"
     if _absent(total["actual_device_hours"]):
-        return _paragraph(f"{planned}; no run has recorded its time.")
+        return f"{planned}; no run has recorded its time."
     ratios = [
         float(row["ratio"]) for row in cost.to_dict("records") if row["model"] != "all" and not _absent(row["ratio"])
     ]
-    return _paragraph(
+    return (
         f"{planned}, took {number(float(total['actual_device_hours']))}: "
         f"{number(float(total['ratio']))} times the plan ({number(min(ratios))} to {number(max(ratios))} by run)."
     )

@@ -10,15 +10,20 @@ import pandas as pd
 
 from .files import atomic
 from .fits import Estimate
-from .formats import MISSING, count, given, is_missing, number, with_interval
+from .formats import MISSING, count, given, is_missing, number, short, with_interval
 
 NUMBERS: dict[str, Callable[[float], str]] = {
     "count": count,
     "number": number,
     "loss": lambda value: number(value, digits=4),
     "given": given,
+    "short": short,
 }
 """How numbers are written, by kind of column."""
+
+
+MARK = "†"
+"""Stands behind a number that a table's notes say something about."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +36,15 @@ class Column:
         Heading with the unit.
     key : str
         Column of the data.
-    kind : {"text", "count", "number", "loss", "given", "hash"}
-        How values are written: as they are; whole; to three digits; to four; as chosen or printed by somebody; the
-        first twelve characters.
+    kind : {"text", "count", "number", "loss", "given", "short", "hash"}
+        How values are written: as they are; whole; to three digits; to four; as chosen or printed by somebody; with
+        k, M or B; the first twelve characters.
     interval : pair of str, optional
         Columns of the data with the ends of the 95 % interval, shown behind the value.
     width : float, optional
         Width in centimetres of long text in print.
+    mark : str, optional
+        Column of the data that says whether `MARK` stands behind the value.
     """
 
     label: str
@@ -45,12 +52,16 @@ class Column:
     kind: str = "text"
     interval: tuple[str, str] | None = None
     width: float | None = None
+    mark: str | None = None
 
     def cell(self, row: Mapping[str, Any]) -> str:
         """The text of one cell; `MISSING` where there is no value."""
         value = row[self.key]
         if is_missing(value):
             return MISSING
+        return self._text(row, value) + (MARK if self.mark and row[self.mark] else "")
+
+    def _text(self, row: Mapping[str, Any], value: Any) -> str:
         if self.interval:
             low, high = (None if is_missing(row[key]) else float(row[key]) for key in self.interval)
             return with_interval(Estimate(float(value), low, high))
@@ -188,6 +199,7 @@ _TEX_SPECIAL = {
     "α": r"$\alpha$",
     "β": r"$\beta$",
     "ᵀ": r"$^\top$",
+    "†": r"$^\dagger$",
 }
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _POWER = re.compile(r"(×?)10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)")

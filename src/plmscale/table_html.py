@@ -2,7 +2,7 @@
 
 from html import escape
 
-from .table_formats import Table
+from .table_formats import Column, Table
 
 STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; color: #222; margin: 1.5rem; }
@@ -11,6 +11,7 @@ caption { text-align: left; font-weight: 600; padding-bottom: .6rem; }
 th, td { padding: .25rem .8rem; text-align: left; vertical-align: top; }
 th { border-bottom: 1px solid #222; vertical-align: bottom; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
+.wide { min-width: 18rem; }
 tbody tr:nth-child(even) { background: #f4f4f4; }
 ul { padding-left: 1.2rem; max-width: 50rem; }
 """
@@ -26,10 +27,7 @@ def to_html(table: Table, *, title: str) -> str:
         Stands above it.
     """
     head = "".join(_tag("th", column.label, number=column.is_number) for column in table.columns)
-    rows = [
-        "".join(_tag("td", cell, number=column.is_number) for column, cell in zip(table.columns, row, strict=True))
-        for row in table.cells
-    ]
+    rows = ["".join(map(_cell, table.columns, row)) for row in table.cells]
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     items = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
     notes = f"<ul>{items}</ul>" if items else ""
@@ -41,6 +39,11 @@ def to_html(table: Table, *, title: str) -> str:
     )
 
 
-def _tag(name: str, text: str, *, number: bool) -> str:
-    attributes = (' scope="col"' if name == "th" else "") + (' class="number"' if number else "")
+def _cell(column: Column, text: str) -> str:
+    return _tag("td", text, number=column.is_number, wide=column.width is not None)
+
+
+def _tag(name: str, text: str, *, number: bool, wide: bool = False) -> str:
+    kind = "number" if number else "wide" if wide else ""
+    attributes = (' scope="col"' if name == "th" else "") + (f' class="{kind}"' if kind else "")
     return f"<{name}{attributes}>{escape(text)}</{name}>"

@@ -7,12 +7,18 @@ import pandas as pd
 
 from .catalog import TABLES
 from .config import ModelSize
+from .devices import device_of
 from .files import atomic
 from .grid import count_params, forward_flop_terms, forward_flops, parameter_terms, train_flops_per_token
 from .law_tables import law_parameters, optimal_sizes
 from .outcomes import counted_tokens, outcomes, planned_and_actual
 from .plan import plan
+from .published_models import of_study as published_models
+from .rate_report import rates_table
+from .repeated_table import repeated_table
 from .results import Results
+from .sensitivity_report import sensitivity_table
+from .set_worth import set_worth_table
 from .table_formats import Column, Table, write_table
 from .table_html import to_html
 
@@ -70,20 +76,25 @@ def data_sets(results: Results) -> Table:
             {"name": name, "kind": "holdout" if name == "holdout" else counts["kind"]}
             | {key: counts[key] for key in (*keys, "min_identity", "n_over_length")}
             | {"largest_identity": counts["provenance"].get("largest_identity")}
+            | {"mmseqs_flags": counts["provenance"].get("mmseqs_flags")}
+            | {"epochs": counts.get("epochs", 1.0), "unique_tokens": counts.get("unique_tokens", counts["n_tokens"])}
             | {"trained_on": trained.get(name, False), "sha256": counts["sha256"]}
         )
     columns = (
         Column("Set", "name"),
         Column("Kind", "kind"),
         Column("Sequences", "n_sequences", "count"),
-        Column("Tokens", "n_tokens", "count"),
+        Column("Tokens with START and END", "n_tokens", "count"),
+        Column("Passes", "epochs", "given"),
+        Column("Each token once", "unique_tokens", "count"),
         Column("Residues", "n_residues", "count"),
-        Column("Residues after the cut", "n_residues_cut", "count"),
+        Column("Tokens without (residues after the cut)", "n_residues_cut", "count"),
         Column("Tokens by the 325-rule", "tokens_325_rule", "count"),
         Column("Mean length (residues)", "mean_length", "number"),
         Column("Min. identity", "min_identity", "given"),
         Column("Sequences cut", "n_over_length", "count"),
         Column("Largest identity to training", "largest_identity", "number"),
+        Column("MMseqs2", "mmseqs_flags"),
         Column("Trained on", "trained_on"),
         Column("SHA-256 of the ids", "sha256", "hash"),
     )
@@ -91,6 +102,8 @@ def data_sets(results: Results) -> Table:
     notes = (
         f"Tokens: residues after the cut to {length} positions, and START and END of each sequence.",
         "Identities are fractions. An empty largest identity means that the search found no alignment at all.",
+        "A set of kind passes is another one, gone over so many times: its tokens are those of all passes, the other "
+        "counts those of one.",
     )
     return Table(pd.DataFrame(rows, dtype=object), columns, notes=notes)
 
@@ -194,6 +207,8 @@ def runs(results: Results) -> Table:
         Column("C (FLOPs)", "flops", "number"),
         Column("Final loss (nats)", "final_loss", "loss"),
         Column("Holdout loss (nats)", "holdout_loss", "loss"),
+        Column("From", "holdout_loss_low", "loss"),
+        Column("To", "holdout_loss_high", "loss"),
         Column("Holdout perplexity", "holdout_perplexity", "loss"),
         Column("Learning rate at the end (share)", "lr_fraction_end", "number"),
         Column("Training steps (s)", "seconds", "number"),
@@ -201,14 +216,25 @@ def runs(results: Results) -> Table:
     )
     ended = data.loc[data["status"] != "done"]
     notes = [f"{row['run']}: {row['status']}, {row['reason']}." for row in ended.to_dict("records")]
+    early = data.loc[data["stopped"].notna()]
+    notes += [f"{row['run']}: stopped at the {row['stopped']}, {row['reason']}." for row in early.to_dict("records")]
     losses = "Losses are nats per masked token; the final loss is that of training, smoothed, at the last evaluation."
-    return Table(data, columns, notes=(losses, *notes))
+    interval = (
+        "From and to: 95 % interval of the holdout loss over its sequences. All runs are asked the same masked "
+        "positions, so that the difference of two runs is surer than their intervals."
+    )
+    return Table(data, columns, notes=(losses, interval, *notes))
+
+
+COSTS = {"energy_kwh": "Energy (kWh)", "cost": "Cost"}
+"""Columns of the plan that need the device's draw and price."""
 
 
 def plan_table(results: Results) -> Table:
     """The compute plan with the tokens as counted."""
-    data = plan(results.study, counted_tokens(results)).astype(object)
-    hardware = results.study.config.hardware
+    data = plan(results.study, counted_tokens(results), results.calibrations).astype(object)
+    config = results.study.config
+    device = device_of(config.hardware, config.training.precision)
     columns = [
         *IDENTITY,
         Column("N (parameters)", "n_params", "count"),
@@ -216,15 +242,19 @@ def plan_table(results: Results) -> Table:
         Column("C, appendix E (FLOPs)", "flops_appendix_e", "number"),
         Column("Nodes", "nodes", "count"),
         Column("Devices per node", "devices_per_node", "count"),
+        Column("Micro-batch (tokens)", "micro_batch_tokens", "count"),
         Column("Accumulation steps", "grad_accum", "count"),
         Column("Memory (GiB)", "memory_gib", "number"),
+        Column("Utilisation", "utilisation", "number"),
+        Column("Speed", "speed_from"),
         Column("Time (h)", "hours", "number"),
         Column("Device-hours", "device_hours", "number"),
         Column("Walltime (min)", "walltime_min", "count"),
     ]
-    if "cost" in data:
-        columns.append(Column("Cost", "cost", "number"))
-    note = f"{hardware.name}: {hardware.peak_flops:.3g} FLOP/s peak, {hardware.mfu:.0%} of it assumed to be reached."
+    columns += [Column(title, name, "number") for name, title in COSTS.items() if name in data]
+    note = (
+        f"{device.name}: {device.peak_flops:.3g} FLOP/s peak; {device.mfu:.0%} of it assumed where nothing is measured."
+    )
     return Table(data, columns, notes=(note,))
 
 
@@ -233,15 +263,19 @@ def planned_vs_actual(results: Results) -> Table:
     columns = (
         *IDENTITY,
         Column("Status", "status"),
+        Column("Planned (tokens)", "planned_tokens", "count"),
+        Column("Seen (tokens)", "seen_tokens", "count"),
         Column("Planned (h)", "planned_hours", "number"),
         Column("Actual (h)", "actual_hours", "number"),
         Column("Planned (device-hours)", "planned_device_hours", "number"),
+        Column("Planned for the tokens seen (device-hours)", "planned_for_seen", "number"),
         Column("Actual (device-hours)", "actual_device_hours", "number"),
         Column("Actual ÷ planned", "ratio", "number"),
+        Column("Actual ÷ planned for the tokens seen", "ratio_seen", "number"),
     )
     note = (
-        "Both are from start to end of the job; actual is over all attempts, of an interrupted one up to its last "
-        "checkpoint. Sums: model “all”."
+        "Both are from start to end of the job; actual is over all attempts, each on its own devices, of an "
+        "interrupted one up to its last checkpoint. Sums: model “all”."
     )
     return Table(planned_and_actual(results), columns, notes=(note,))
 
@@ -256,5 +290,10 @@ BUILDERS: dict[str, Callable[[Results], Table]] = {
     "runs": runs,
     "plan": plan_table,
     "planned_vs_actual": planned_vs_actual,
+    "sensitivity": sensitivity_table,
+    "learning_rates": rates_table,
+    "repeated_data": repeated_table,
+    "set_worth": set_worth_table,
+    "published_models": published_models,
 }
 """The table of every name in `plmscale.catalog.TABLES`."""

@@ -15,7 +15,7 @@ rule collect_runs:
         "../../envs/plmscale.yaml"
     params:
         convention=cfg.analysis.flops,
-        science=science("runs", "grid"),
+        science=science("runs"),
     script:
         "../scripts/collect_runs.py"
 
@@ -49,7 +49,7 @@ rule fit:
     params:
         analysis=cfg.analysis.model_dump(mode="json"),
         seed=cfg.data_seed,
-        science=science(*FIT_MODULES),
+        science=science("analysis", "scaling"),
     message:
         "Fitting {wildcards.fit}"
     script:
@@ -76,7 +76,8 @@ rule tables:
         "../../envs/plmscale.yaml"
     params:
         study=STUDY.to_json(),
-        science=science(*TABLE_MODULES),
+        calibrations=CALIBRATIONS,
+        science=science("tables"),
     script:
         "../scripts/tables.py"
 
@@ -95,13 +96,14 @@ rule figures:
             for figure in FIGURES_HERE
         ],
         collect("results/figures/{figure}.{suffix}", figure=FIGURES_HERE, suffix=["pdf", "png"]),
+        collect("results/figures/column/{figure}.{suffix}", figure=FIGURES_HERE, suffix=["pdf", "svg", "png"]),
     log:
         "results/logs/figures.log",
     conda:
         "../../envs/plmscale.yaml"
     params:
         study=STUDY.to_json(),
-        science=science(*FIGURE_MODULES),
+        science=science("figures"),
     script:
         "../scripts/figures.py"
 
@@ -123,6 +125,7 @@ rule summary:
         "../../envs/plmscale.yaml"
     params:
         study=STUDY.to_json(),
-        science=science(*SUMMARY_MODULES),
+        calibrations=CALIBRATIONS,
+        science=science("summary"),
     script:
         "../scripts/summary.py"

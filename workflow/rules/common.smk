@@ -1,39 +1,54 @@
 # The checked configuration, the grid, and what wildcards may be.
 import json
+import os
 import re
 import sys
+import time
 from pathlib import Path
 
-from plmscale import files, plan, progress, provenance
+from plmscale import calibration, files, markers, plan, progress, provenance, remove, trunks
 from plmscale.catalog import (
-    FIGURE_MODULES,
+    COMPARISON_TABLES,
     FIGURES,
-    FIT_MODULES,
     FITS,
-    SUMMARY_MODULES,
-    TABLE_MODULES,
+    OWN_TABLES,
     TABLES,
     figure_names,
 )
 from plmscale.errors import InputError
 from plmscale.grid import grid
+from plmscale.grid_choice import within_budget
+from plmscale.result_folders import layout
 from plmscale.study import load_study, source_file
 from plmscale.subsets import counted_tokens
 
+CHOSEN = config.pop("cell", None)  # no setting of the study: which cell `snakemake cell` is about
+
 try:
     files.check_writable(Path("results"))
-    STUDY = load_study(config, base=Path(workflow.basedir))
+    STUDY = within_budget(load_study(config, base=Path(workflow.basedir)))
     CELLS = {cell.path: cell for cell in grid(STUDY)}
     SUBSETS = {subset.name: subset for subset in STUDY.subsets}
     COUNTED = counted_tokens(Path("results/subsets"), SUBSETS)
-    RESOURCES = plan.grid_resources(STUDY, COUNTED)
+    TIMED = calibration.timed_cells(STUDY)
+    CALIBRATIONS, CALIBRATION_WARNINGS = calibration.read_calibrations(STUDY, Path("results/calibration"))
+    RESOURCES = plan.grid_resources(STUDY, COUNTED, CALIBRATIONS)
+    TRUNKS = trunks.trunks_here(STUDY, results=Path("results"))
+    BRANCHES = trunks.trunk_of_each(TRUNKS)
     SOURCE = source_file(STUDY.config, downloads=Path("resources/download"), base=Path(workflow.basedir))
 except InputError as error:
     sys.exit(f"error: {error}")  # Snakemake's own report would bury the message, and --quiet all drops it
 
+# A job takes over what another finished after this; jobs inherit it, and do not ask again.
+os.environ.setdefault("PLMSCALE_ASKED", str(time.time()))
+
+trunks.ask_again(TRUNKS, results=Path("results"))
+markers.forget_finished(Path("results/runs") / cell for cell in CELLS)
+
 cfg = STUDY.config
 FIGURES_HERE = figure_names({cell.schedule for cell in CELLS.values()})
 RUN = "results/runs/{model}/{subset}/{schedule}/seed{seed}"
+TRUNK = "results/trunks/{model}/{subset}/seed{seed}"
 
 
 def one_of(names):

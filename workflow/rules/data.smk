@@ -6,34 +6,32 @@
 
 
 rule retrieve:
-    """Resumes what an interruption left; a wrong checksum leaves nothing."""
+    """Goes on with what an interruption left; what is not as published is an error."""
     output:
         fasta="resources/download/{file}",
+        record="resources/download/{file}.retrieval.json",
     log:
         "results/logs/retrieve/{file}.log",
+    wildcard_constraints:
+        file=r"[^/]+(?<!\.retrieval\.json)",
     localrule: True
     conda:
         "../../envs/plmscale.yaml"
     params:
         url=cfg.source,
-        md5=cfg.source_md5 or "",
+        metalink=cfg.source_metalink,
+        release=cfg.source_release,
+        md5=cfg.source_md5,
     message:
         "Downloading {params.url}"
-    shell:
-        """
-        exec >{log:q} 2>&1
-        part={output.fasta:q}.part
-        curl --fail --location --retry 5 --continue-at - --output "$part" {params.url:q}
-        if [ -n {params.md5:q} ]; then
-            echo {params.md5:q}"  $part" | md5sum --check --strict || {{ rm "$part"; exit 1; }}
-        fi
-        mv "$part" {output.fasta:q}
-        """
+    script:
+        "../scripts/retrieve.py"
 
 
 rule store:
     input:
         source=source,
+        retrieval=retrieval,
     output:
         tokens="results/store/tokens.npy",
         offsets="results/store/offsets.npy",
@@ -83,10 +81,12 @@ rule holdout:
         "results/benchmarks/holdout.tsv"
     conda:
         "../../envs/plmscale.yaml"
-    threads: 16
+    threads: cfg.clustering.threads
     resources:
         mem_mb=64000,
         runtime=720,
+        mmseqs_memory=cfg.clustering.memory_limit or "",
+        mmseqs_scratch=cfg.clustering.scratch or "",
     params:
         settings=cfg.holdout.model_dump(mode="json"),
         max_length=cfg.max_length,
@@ -107,18 +107,41 @@ rule subset:
         "results/logs/subset/{subset}.log",
     benchmark:
         "results/benchmarks/subset/{subset}.tsv"
+    wildcard_constraints:
+        subset=one_of(name for name, subset in SUBSETS.items() if subset.of is None),
     conda:
         "../../envs/plmscale.yaml"
-    threads: clustering_or(16, otherwise=1)
+    threads: clustering_or(cfg.clustering.threads, otherwise=1)
     resources:
         mem_mb=clustering_or(256000, otherwise=8000),
         runtime=clustering_or(2880, otherwise=60),
+        mmseqs_memory=cfg.clustering.memory_limit or "",
+        mmseqs_scratch=cfg.clustering.scratch or "",
     params:
         subset=subset_science,
-        clustering=clustering_or(cfg.clustering.model_dump(mode="json"), otherwise=None),
+        clustering=clustering_or(cfg.clustering.science(), otherwise=None),
         max_length=cfg.max_length,
         seed=cfg.data_seed,
     message:
         "Choosing the sequences of {wildcards.subset}"
     script:
         "../scripts/subset.py"
+
+
+rule passes:
+    """Counts of a set that is another one, gone over more or less than once: there is no copy of it."""
+    input:
+        of=passed_over,
+    output:
+        counts="results/subsets/{subset}.json",
+    log:
+        "results/logs/passes/{subset}.log",
+    wildcard_constraints:
+        subset=one_of(name for name, subset in SUBSETS.items() if subset.of is not None),
+    localrule: True
+    conda:
+        "../../envs/plmscale.yaml"
+    params:
+        subset=passes_over,
+    script:
+        "../scripts/passes.py"

@@ -9,6 +9,18 @@ def cell(wildcards):
     return CELLS[path]
 
 
+def chosen(pattern):
+    """Of the cell that --config cell=… names."""
+
+    def path(wildcards):
+        try:
+            return pattern.format(cell=remove.named_cell(CHOSEN, cells=CELLS))
+        except InputError as error:
+            sys.exit(f"error: {error}")
+
+    return path
+
+
 def frozen(wildcards):
     """The cell of a job as JSON text."""
     return json.dumps(cell(wildcards).frozen(), indent=2)
@@ -17,6 +29,86 @@ def frozen(wildcards):
 def planned(field):
     """A resource of a job from the compute plan of its cell."""
     return lambda wildcards: RESOURCES[cell(wildcards).path][field]
+
+
+def trunk_of(wildcards):
+    """The trunk of a job."""
+    path = f"{wildcards.model}/{wildcards.subset}/seed{wildcards.seed}"
+    if path not in TRUNKS:
+        sys.exit(f"error: {path} is no trunk of this study: no two cells of the schedule wsd have one in common.")
+    return TRUNKS[path]
+
+
+def frozen_trunk(wildcards):
+    """What a trunk depends on, as JSON text."""
+    return json.dumps(trunk_of(wildcards).cell.frozen(), indent=2)
+
+
+def planned_trunk(field):
+    """A resource of a job from the compute plan of its trunk."""
+
+    def value(wildcards):
+        trunk = trunk_of(wildcards)  # one that finished runs alone have left is in no plan
+        return RESOURCES.get(plan.TRUNKS + trunk.path, RESOURCES[trunk.branches[0].path])[field]
+
+    return value
+
+
+def trunk_until(wildcards):
+    """Passes until which a trunk is trained."""
+    return trunks.until_passes(trunk_of(wildcards), results=Path("results"))
+
+
+def keep_at(wildcards):
+    """Passes before which a trunk keeps a checkpoint: no other, added between them, trains it again."""
+    return ",".join(map(str, trunk_of(wildcards).points))
+
+
+def trunk_record(finished):
+    """The trunk of cells that have branched off from it, or of those that have not."""
+
+    def record(wildcards):
+        path = cell(wildcards).path
+        found = BRANCHES.get(path)
+        return [f"results/trunks/{found.path}/trunk.json"] if found and (path in found.finished) == finished else []
+
+    return record
+
+
+def trunk_checkpoints(wildcards):
+    """Where a cell branches off from."""
+    found = BRANCHES.get(cell(wildcards).path)
+    return f"results/trunks/{found.path}/checkpoints" if found else "none"
+
+
+def planned_for_size(field):
+    """A resource of the job that times a size: that of the cell that it stands for."""
+    return lambda wildcards: RESOURCES[TIMED[wildcards.model].path][field]
+
+
+def timed_subset(wildcards):
+    """The set of the cell that is timed for a size, which need not be there yet."""
+    return f"results/subsets/{TIMED[wildcards.model].data}.npy"
+
+
+def specification(wildcards):
+    """What is timed for a size, as JSON text."""
+    return calibration.specification(STUDY, TIMED[wildcards.model])
+
+
+def training_set(wildcards):
+    """The ids that a cell is trained on: a set that makes passes over another has none of its own."""
+    return f"results/subsets/{cell(wildcards).data}.npy"
+
+
+def passed_over(wildcards):
+    """The counts of the set that another one makes passes over."""
+    return f"results/subsets/{SUBSETS[wildcards.subset].of}.json"
+
+
+def passes_over(wildcards):
+    """The row of a set that makes passes over another."""
+    return SUBSETS[wildcards.subset].model_dump(mode="json")
 
 
 def same_size_as(wildcards):
@@ -32,6 +124,45 @@ def source(wildcards):
     return SOURCE
 
 
+def retrieval(wildcards):
+    """What is known of a downloaded source."""
+    return [f"{SOURCE}.retrieval.json"] if cfg.source_is_url else []
+
+
+def own_runs(wildcards):
+    """The runs that somebody trained, which have to be there."""
+    if cfg.runs is None or not Path(cfg.runs).exists():
+        sys.exit(f"error: runs: {cfg.runs!r} does not exist. Give a table or a folder of runs: --config runs=…")
+    return cfg.runs
+
+
+def compared_files(wildcards):
+    """What is read of the folders that are compared."""
+    if not cfg.compare:
+        sys.exit("error: compare: no folder. Give folders of results: --config compare=[results_a,results_b]")
+    try:
+        return [str(path) for folder in cfg.compare for path in layout(Path(folder)).files]
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+def advised_runs(wildcards):
+    """The runs that advice is about; without a budget there is no question, and nothing is trained to answer it."""
+    if cfg.advice.budget_gpu_hours is None:
+        sys.exit("error: advice.budget_gpu_hours: no budget. Give one: --config advice='{budget_gpu_hours: 500}'")
+    return rules.collect_runs.output.table
+
+
+def captions(wildcards):
+    """What stands below the figures and tables of the report."""
+    return sorted(map(str, Path(workflow.basedir, "workflow/report").rglob("*.rst")))
+
+
+def templates(wildcards):
+    """The layout of the report: a change of it writes the page again."""
+    return sorted(map(str, Path(provenance.__file__).with_name("templates").iterdir()))
+
+
 def store_folder(wildcards, input):
     """The folder of the token store among a job's inputs."""
     return str(Path(input.store[0]).parent)
@@ -41,7 +172,7 @@ def subset_science(wildcards):
     """What a set depends on: an estimated size does not matter, nor does whether models are trained on it."""
     subset = SUBSETS[wildcards.subset]
     exact = subset.kind == "sample" and not subset.same_size_as
-    return subset.model_dump(mode="json") | {
+    return subset.model_dump(mode="json", exclude={"of", "epochs"}) | {
         "train": False,
         "n_sequences": subset.n_sequences if exact else 1,
     }
@@ -53,7 +184,8 @@ def clustering_or(clustered, *, otherwise):
 
 
 def science(*modules):
-    """Fingerprint of package modules: cheap rules take it as a parameter, and rerun when the code changes."""
+    """Fingerprint of package modules and what they import: cheap rules take it as a parameter, and rerun when the code
+    changes."""
     return provenance.fingerprint(*modules)
 
 

@@ -1,4 +1,6 @@
 # What the study will cost, before any of it is run: no data, no network.
+#   in   results/calibration/{model}.json   if `snakemake calibrate` has measured
+#   out  results/plan/{cells.tsv,summary.tsv,plan.md,plan.svg}
 
 
 rule plan:
@@ -6,6 +8,7 @@ rule plan:
         cells="results/plan/cells.tsv",
         summary="results/plan/summary.tsv",
         text="results/plan/plan.md",
+        figures=collect("results/plan/plan.{suffix}", suffix=["svg", "pdf", "png"]),
     log:
         "results/logs/plan.log",
     localrule: True
@@ -14,6 +17,60 @@ rule plan:
     params:
         study=STUDY.to_json(),
         counted=COUNTED,
-        science=science("plan", "plan_report", "grid"),
+        calibrations=CALIBRATIONS,
+        warnings=CALIBRATION_WARNINGS,
+        science=science("plan_report"),
     script:
         "../scripts/plan.py"
+
+
+rule calibrate_size:
+    """Time some steps of one size as its cells are trained: same launcher, engine, devices and micro-batch.
+
+    The command ends with `:`. Without it bash would become the timed process, and its age would count as start-up.
+    """
+    output:
+        record="results/calibration/{model}.json",
+    log:
+        "results/logs/calibrate/{model}.log",
+    conda:
+        "../../envs/plmscale.yaml"
+    threads: cfg.execution.threads
+    resources:
+        launcher=planned_for_size("launcher"),
+        step=planned_for_size("step"),
+        step_tasks=planned_for_size("step_tasks"),
+        cpus_per_task=planned_for_size("cpus_per_task"),
+        mpi=planned_for_size("mpi"),
+        nodes=planned_for_size("nodes"),
+        tasks=planned_for_size("tasks"),
+        slurm_extra=planned_for_size("slurm_extra"),
+        runtime=60,
+        devices=planned_for_size("devices"),
+        micro_batch_tokens=planned_for_size("micro_batch_tokens"),
+        engine=planned_for_size("engine"),
+        zero_stage=planned_for_size("zero_stage"),
+        compile=planned_for_size("compile"),
+        monitors=planned_for_size("monitors"),
+        peak_flops=planned_for_size("peak_flops"),
+        subset=timed_subset,
+    params:
+        spec=specification,
+        work="results/calibration/work/{model}",
+    message:
+        "Timing {wildcards.model}"
+    shell:
+        "(python -m plmscale.calibration_data --spec {params.spec:q} --work {params.work:q} --store results/store"
+        " --subset {resources.subset:q} --holdout results/subsets/holdout.npy"
+        " && step={resources.step:q} && ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
+        " --cpus-per-task={resources.cpus_per_task} --kill-on-bad-exit=1}} {resources.launcher}"
+        " -m plmscale.calibrate --work {params.work:q} --out {output.record:q}"
+        " --engine {resources.engine} --zero-stage {resources.zero_stage} --compile {resources.compile}"
+        " --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads} --monitors {resources.monitors}"
+        " --peak-flops {resources.peak_flops} && :) > {log:q} 2>&1"
+
+
+rule calibrate:
+    """snakemake calibrate: measure what the plan assumes; `snakemake plan` then uses it."""
+    input:
+        collect("results/calibration/{model}.json", model=TIMED),

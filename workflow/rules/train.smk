@@ -1,11 +1,13 @@
 # One cell of the grid: a size trained on a set with a schedule and a seed.
 #   in   results/subsets/{subset}.npy, holdout.npy, the store
 #   out  results/runs/{model}/{subset}/{schedule}/seed{seed}/{cell.json,metrics.parquet,run.json}
-# model.safetensors, tensorboard/ and, while it runs, checkpoints/ and metrics.jsonl lie beside them undeclared: Snakemake
-# deletes declared outputs before it runs an interrupted job again, and these are what it is taken up from.
+# model.safetensors, what monitors write (tensorboard/, metrics.csv, wandb/) and, while it runs, checkpoints/ and
+# metrics.jsonl lie beside them undeclared: Snakemake deletes declared outputs before it runs an interrupted job again,
+# and these are what it is taken up from. So do lock.*, which names the job that trains the cell, attempts.jsonl, and
+# finished.json, from which the outputs are written again if Snakemake deletes those that another job has just written.
 
 
-rule cell:
+rule freeze:
     """Freeze the science of one run: everything that its result may depend on."""
     output:
         cell=f"{RUN}/cell.json",
@@ -23,10 +25,12 @@ rule cell:
 rule train:
     """Train one cell; it resumes from its own checkpoints."""
     input:
-        cell=rules.cell.output.cell,
+        cell=rules.freeze.output.cell,
         store=rules.store.output,
-        subset="results/subsets/{subset}.npy",
+        subset=training_set,
         holdout=rules.holdout.output.ids,
+        trunk=trunk_record(finished=False),
+        past_trunk=ancient(trunk_record(finished=True)),
     output:
         metrics=f"{RUN}/metrics.parquet",
         run=f"{RUN}/run.json",
@@ -40,24 +44,40 @@ rule train:
     threads: cfg.execution.threads
     resources:
         launcher=planned("launcher"),
+        step=planned("step"),
+        step_tasks=planned("step_tasks"),
+        cpus_per_task=planned("cpus_per_task"),
         mpi=planned("mpi"),
         nodes=planned("nodes"),
         tasks=planned("tasks"),
+        devices=planned("devices"),
         slurm_extra=planned("slurm_extra"),
         runtime=planned("runtime"),
         micro_batch_tokens=planned("micro_batch_tokens"),
         checkpoint_tokens=planned("checkpoint_tokens"),
         keep_checkpoints=planned("keep_checkpoints"),
+        max_attempts=planned("max_attempts"),
         engine=planned("engine"),
         zero_stage=planned("zero_stage"),
+        compile=planned("compile"),
+        monitors=planned("monitors"),
+        wandb_project=planned("wandb_project"),
+        progress_seconds=planned("progress_seconds"),
+        peak_flops=planned("peak_flops"),
+        flop_convention=planned("flop_convention"),
+        trunk=trunk_checkpoints,
     params:
         store=store_folder,
         checkpoints=subpath(output.run, parent=True),
     message:
         "Training {wildcards.model} on {wildcards.subset}, {wildcards.schedule}, seed {wildcards.seed}"
     shell:
-        "{resources.launcher} -m plmscale.train --cell {input.cell:q} --store {params.store:q}"
+        "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
+        " --cpus-per-task={resources.cpus_per_task} --kill-on-bad-exit=1}} {resources.launcher}"
+        " -m plmscale.train --cell {input.cell:q} --store {params.store:q}"
         " --subset {input.subset:q} --holdout {input.holdout:q} --metrics {output.metrics:q} --record {output.run:q}"
-        " --checkpoints {params.checkpoints:q}/checkpoints --checkpoint-tokens {resources.checkpoint_tokens}"
-        " --keep-checkpoints {resources.keep_checkpoints} --engine {resources.engine} --zero-stage {resources.zero_stage}"
-        " --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads} > {log:q} 2>&1"
+        " --checkpoints {params.checkpoints:q}/checkpoints --checkpoint-tokens {resources.checkpoint_tokens} --trunk {resources.trunk:q}"
+        " --keep-checkpoints {resources.keep_checkpoints} --max-attempts {resources.max_attempts} --engine {resources.engine} --zero-stage {resources.zero_stage}"
+        " --compile {resources.compile} --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads}"
+        " --monitors {resources.monitors} --wandb-project {resources.wandb_project:q} --progress-seconds {resources.progress_seconds}"
+        " --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} > {log:q} 2>&1"

@@ -8,9 +8,10 @@ from plmscale.config import Holdout
 from plmscale.datasets import Files, make_holdout
 
 
-def main(*, store, candidates, ids, counts, log, settings, max_length, threads) -> None:
-    files = Files(Path(store[0]).parent, Path(candidates), Path(ids), Path(counts), Path(log))
-    make_holdout(files, settings=Holdout.model_validate(settings), max_length=max_length, threads=threads)
+def main(*, settings, max_length, means, **files) -> None:
+    make_holdout(Files.named(**files), settings=Holdout.model_validate(settings), max_length=max_length, **means)
 
 
-run(main, snakemake, threads=snakemake.threads, log=snakemake.log[0])
+means = {"threads": snakemake.threads, "memory_limit": snakemake.resources.mmseqs_memory or None}
+scratch = snakemake.resources.mmseqs_scratch or Path(snakemake.output.ids).parent / ".scratch"
+run(main, snakemake, log=snakemake.log[0], scratch=scratch, means=means)

@@ -1,4 +1,4 @@
-"""Write the compute plan, and print its sums."""
+"""Write the compute plan, and print it."""
 
 from pathlib import Path
 
@@ -8,8 +8,9 @@ from plmscale.plan_report import write_plan
 from plmscale.study import Study
 
 
-def main(*, study: dict, counted: dict, cells: str, summary: str, text: str, **_) -> None:
-    print(write_plan(Study.from_json(study), counted, cells=Path(cells), summary=Path(summary), text=Path(text)))
+def main(*, study: dict, counted: dict, calibrations: dict, warnings: list, text: str, **_) -> None:
+    folder = Path(text).parent
+    print(write_plan(Study.from_json(study), counted, calibrations, folder=folder, warnings=warnings))
 
 
 run(main, snakemake)

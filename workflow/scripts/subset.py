@@ -8,11 +8,13 @@ from plmscale.config import Clustering, Subset
 from plmscale.datasets import Files, make_subset
 
 
-def main(*, store, candidates, ids, counts, log, subset, clustering, same_size_as, **rest) -> None:
-    files = Files(Path(store[0]).parent, Path(candidates), Path(ids), Path(counts), Path(log))
-    settings = Clustering.model_validate(clustering) if clustering else None
-    sizes = [Path(p) for p in same_size_as]
-    make_subset(files, subset=Subset.model_validate(subset), clustering=settings, same_size_as=sizes, **rest)
+def main(*, subset, clustering, means, same_size_as, max_length, seed, **files) -> None:
+    settings = Clustering.model_validate(clustering | means) if clustering else None
+    row, sizes = Subset.model_validate(subset), [Path(p) for p in same_size_as]
+    here = Files.named(**files)
+    make_subset(here, subset=row, clustering=settings, same_size_as=sizes, max_length=max_length, seed=seed)
 
 
-run(main, snakemake, threads=snakemake.threads, log=snakemake.log[0])
+means = {"threads": snakemake.threads, "memory_limit": snakemake.resources.mmseqs_memory or None}
+scratch = snakemake.resources.mmseqs_scratch or Path(snakemake.output.ids).parent / ".scratch"
+run(main, snakemake, log=snakemake.log[0], scratch=scratch, means=means)

@@ -1,0 +1,107 @@
+"""What `data.py` measures, one step a process. A step's imports and made-up input are made before its clock starts."""
+
+import gzip
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Step = Callable[[Path, Path], object]
+N = 64_000_000
+_CODES = bytes(max(0, "LAGVSERTIDPKQNFYMHWCXBUZO".find(chr(letter))) + 3 for letter in range(256))
+
+
+def store() -> Step:
+    """The store of this package, with everything that it keeps."""
+    from plmscale import fasta_kernel, store_repeats  # noqa: F401  (imported before the clock starts)
+    from plmscale.store import build_store
+
+    return lambda source, scratch: (build_store(source, scratch / "store"), None)[1]
+
+
+def inflate() -> Step:
+    """Only decompress, as the store does, and hash the source."""
+    from plmscale.streams import HashedFile, decompressed
+
+    def step(source: Path, _: Path) -> None:
+        with source.open("rb") as raw, HashedFile(raw) as file:
+            for _text in decompressed(file, block_size=1 << 19):
+                pass
+
+    return step
+
+
+def _tokens(sequences: Iterable[str], scratch: Path) -> None:
+    """What every peer writes: tokens and offsets."""
+    offsets = [0]
+    with (scratch / "tokens.bin").open("wb") as out:
+        for sequence in sequences:
+            out.write(sequence.encode().translate(_CODES))
+            offsets.append(offsets[-1] + len(sequence))
+    np.save(scratch / "offsets.npy", np.array(offsets))
+
+
+def biopython() -> Step:
+    """gzip and Biopython's SimpleFastaParser."""
+    from Bio.SeqIO.FastaIO import SimpleFastaParser
+
+    def step(source: Path, scratch: Path) -> None:
+        with gzip.open(source, "rt") as text:
+            _tokens((sequence for _, sequence in SimpleFastaParser(text)), scratch)
+
+    return step
+
+
+def dnaio() -> Step:
+    """dnaio with its own decompression, in one thread."""
+    import dnaio as library
+
+    def step(source: Path, scratch: Path) -> None:
+        with library.open(source, open_threads=1) as records:
+            _tokens((record.sequence for record in records), scratch)
+
+    return step
+
+
+def pyfastx() -> Step:
+    """pyfastx.Fastx with its own decompression."""
+    from pyfastx import Fastx
+
+    return lambda source, scratch: _tokens((record[1] for record in Fastx(str(source))), scratch)
+
+
+def sample() -> Step:
+    """10 % of 64 million by rank of their keys."""
+    from plmscale.ranks import lowest
+
+    rng = np.random.default_rng(0)
+    keys, every = rng.integers(2**64, size=N, dtype=np.uint64), np.ones(N, dtype=np.bool_)
+    lowest(keys[:1000], every[:1000], n=10, seed=0)  # compiles
+    return lambda *_: {"chosen": lowest(keys, every, n=N // 10, seed=0).size}
+
+
+def _plan(order: Any) -> Step:
+    from plmscale.batch_plan import plan_batches
+
+    rng = np.random.default_rng(0)
+    lengths = np.concatenate([rng.lognormal(5.57, 0.65, N // 64).clip(10, 1024).astype(np.uint16) for _ in range(64)])
+    plan_batches(lengths[:1000], batch_tokens=5000, order=order, seed=0).padding_share(lengths[:1000])  # compiles
+
+    def step(*_: Path) -> dict[str, float]:
+        plan = plan_batches(lengths, batch_tokens=50_000, order=order, seed=0)
+        return {"batches": len(plan), "plan MB": plan.n_bytes / 1e6, "padding": plan.padding_share(lengths)}
+
+    return step
+
+
+STEPS: dict[str, Callable[[], Step]] = {
+    "store": store,
+    "inflate": inflate,
+    "biopython": biopython,
+    "dnaio": dnaio,
+    "pyfastx": pyfastx,
+    "sample": sample,
+    "plan_bucketed": lambda: _plan("bucketed"),
+    "plan_sorted": lambda: _plan("sorted"),
+}

@@ -1,0 +1,28 @@
+"""Settings of the advice on the next best cells."""
+
+from typing import Literal
+
+from pydantic import Field, PositiveFloat, model_validator
+
+from .settings import Settings
+
+
+class AdviceSettings(Settings):
+    """What `snakemake advise` is asked. None of it can change a result."""
+
+    budget_gpu_hours: PositiveFloat | None = Field(
+        default=None, description="Device-hours that the new cells of a schedule may cost; `snakemake advise` needs it."
+    )
+    target: Literal["a", "n_opt", "loss"] = Field(
+        default="a",
+        description="What is to be known better: the exponent `a`, the optimal size (`n_opt`) or the lowest loss "
+        "(`loss`) at `at_flops`.",
+    )
+    at_flops: PositiveFloat | None = Field(default=None, description="Training FLOPs of the targets n_opt and loss.")
+
+    @model_validator(mode="after")
+    def _budget(self) -> "AdviceSettings":
+        if (self.target == "a") != (self.at_flops is None):
+            needs = "has no budget: leave at_flops out" if self.target == "a" else "is asked at a budget: give at_flops"
+            raise ValueError(f"the target {self.target!r} {needs}")
+        return self

@@ -1,0 +1,144 @@
+"""The cheapest allocation of a whole study that meets a deadline on so many devices.
+
+Cells are jobs that may be as wide as one chooses: wider is faster, and dearer, since devices lose speed to each other.
+Choosing widths and order for the least makespan is NP-hard (Du and Leung 1989). Here every cell gets the fewest devices
+with which it ends within a common time, the jobs are placed by list scheduling in the order in which Snakemake starts
+them, and the common time is the longest for which that schedule meets the deadline (the thresholds of Ludwig and Tiwari
+1994). The schedule is written out, so that its end is a promise and no bound; what no allocation can undercut is told
+beside it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from heapq import heappop, heappush
+
+from .allocation import Allocation
+
+Options = Mapping[str, Sequence[Allocation]]
+"""By cell, its allocations, fewest devices first; cells in the order in which they are started."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """An allocation of all cells.
+
+    Attributes
+    ----------
+    allocations : dict of str to Allocation
+        By cell.
+    makespan : float
+        Hours from the first start to the last end.
+    """
+
+    allocations: dict[str, Allocation]
+    makespan: float
+
+    @property
+    def device_hours(self) -> float:
+        """Device-hours of all cells."""
+        return sum(each.device_hours for each in self.allocations.values())
+
+
+def makespan(jobs: Sequence[tuple[float, int]], max_devices: int) -> float:
+    """When the last of some jobs ends, if each is started as soon as its devices are free, earlier ones first.
+
+    Parameters
+    ----------
+    jobs : sequence of (float, int)
+        Hours and devices, in the order of their priority. A later job that fits goes before an earlier one that does
+        not.
+    max_devices : int
+
+    Examples
+    --------
+    Two devices: the second job waits for both, the third does not.
+
+    >>> makespan([(3.0, 1), (2.0, 2), (1.0, 1)], 2)
+    5.0
+    """
+    waiting, running = list(jobs), []
+    now, free = 0.0, max_devices
+    while waiting or running:
+        left: list[tuple[float, int]] = []
+        for place, (hours, devices) in enumerate(waiting):
+            if devices <= free:
+                free -= devices
+                heappush(running, (now + hours, devices))
+            else:
+                left.append((hours, devices))
+            if not free:
+                left += waiting[place + 1 :]
+                break
+        waiting = left
+        now, released = heappop(running)
+        free += released
+        while running and running[0][0] <= now:
+            free += heappop(running)[1]
+    return now
+
+
+def scheduled(chosen: Mapping[str, Allocation], max_devices: int) -> Schedule:
+    """The schedule of given allocations."""
+    jobs = [(each.hours, each.devices) for each in chosen.values()]
+    return Schedule(dict(chosen), makespan(jobs, max_devices))
+
+
+def cheapest(options: Options, *, deadline: float, max_devices: int) -> Schedule | None:
+    """The cheapest schedule of the family that ends by `deadline` (hours); None if none does."""
+    found: Schedule | None = None
+    for limit in _limits(options, below=deadline):
+        schedule = scheduled(_within(options, limit), max_devices)
+        if schedule.makespan <= deadline:
+            found = schedule
+            break
+    return None if found is None else _narrowed(found, options, deadline=deadline, max_devices=max_devices)
+
+
+def fastest(options: Options, *, max_devices: int) -> Schedule:
+    """The schedule of the family that ends first."""
+    found = [scheduled(_within(options, limit), max_devices) for limit in _limits(options, below=float("inf"))]
+    return min(found, key=lambda schedule: schedule.makespan)
+
+
+def least_device_hours(options: Options, *, deadline: float) -> float:
+    """Device-hours below which no allocation meets the deadline: each cell alone, as cheaply as it can by then."""
+    chosen = _within(options, deadline)
+    return sum(each.device_hours for each in chosen.values())
+
+
+MOST_LIMITS = 60
+"""Common times that are tried: among more, so many quantiles."""
+
+
+def _limits(options: Options, *, below: float) -> list[float]:
+    """Common times for the cells, longest first; the shortest gives every cell all its devices."""
+    times = sorted({each.hours for found in options.values() for each in found if each.hours <= below}, reverse=True)
+    step = max(1, len(times) // MOST_LIMITS)
+    return [*times[::step], *times[-1:], 0.0] if times else [0.0]
+
+
+def _within(options: Options, limit: float) -> dict[str, Allocation]:
+    """For every cell the fewest devices with which it takes at most `limit` hours, else the fastest."""
+    chosen = {}
+    for path, found in options.items():
+        fitting = (each for each in found if each.hours <= limit)
+        chosen[path] = next(fitting, None) or min(found, key=lambda each: each.hours)
+    return chosen
+
+
+def _narrowed(start: Schedule, options: Options, *, deadline: float, max_devices: int) -> Schedule:
+    """Cells made narrower one by one, the greatest saving first, as long as the deadline holds."""
+    best = start
+    narrower = []
+    for path, chosen in start.allocations.items():
+        for other in options[path]:
+            if other.devices < chosen.devices and other.device_hours < chosen.device_hours:
+                narrower.append((chosen.device_hours - other.device_hours, path, other))
+    narrower.sort(key=lambda saving: (-saving[0], saving[1]))
+    for _, path, other in narrower[:MOST_LIMITS]:
+        if best.allocations[path] is not start.allocations[path]:
+            continue
+        tried = scheduled(best.allocations | {path: other}, max_devices)
+        if tried.makespan <= deadline:
+            best = tried
+    return best

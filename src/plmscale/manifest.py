@@ -1,0 +1,131 @@
+"""What a checkpoint folder must hold: the size and checksum of every file, in a manifest that checks itself.
+
+A rename makes a folder appear at once, but proves nothing of the bytes inside: file systems that lose power, quotas,
+copies and bad disks leave files that are short, empty or wrong. The checksum is CRC-32: it finds what such accidents
+do, at memory speed (zlib's: 4 GB/s on one core, where BLAKE2b manages 0.8), and asks for no trust in whoever can write
+to the folder.
+"""
+
+import json
+import os
+import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+MANIFEST = "progress.json"
+"""Written last into a checkpoint: a folder without it is not a checkpoint."""
+
+FORMAT = 2
+"""Version of the manifest. The first had no checksums."""
+
+Digest = dict[str, int]
+"""`bytes` and `crc32` of a file."""
+
+
+class Damaged(Exception):
+    """A checkpoint is not what was written; the message says which file, and how it differs."""
+
+
+def digest(path: Path, *, sync: bool = False, chunk: int = 1 << 23) -> Digest:
+    """Size and CRC-32 of a file.
+
+    Parameters
+    ----------
+    path : Path
+    sync : bool
+        Force the file to disk first.
+    chunk : int
+        Bytes read at a time.
+
+    Examples
+    --------
+    The check value of CRC-32 (ITU-T V.42) is that of the nine digits:
+
+    >>> import tempfile
+    >>> with tempfile.NamedTemporaryFile() as file:
+    ...     Path(file.name).write_bytes(b"123456789")
+    ...     digest(Path(file.name)) == {"bytes": 9, "crc32": 0xCBF43926}
+    9
+    True
+    """
+    n_bytes = crc = 0
+    with path.open("rb") as file:
+        if sync:
+            os.fsync(file.fileno())
+        while block := file.read(chunk):
+            n_bytes += len(block)
+            crc = zlib.crc32(block, crc)
+    return {"bytes": n_bytes, "crc32": crc}
+
+
+def digest_of(value: Any) -> Digest:
+    """Size and CRC-32 of plain JSON types, whatever the order of keys."""
+    text = json.dumps(value, sort_keys=True).encode()
+    return {"bytes": len(text), "crc32": zlib.crc32(text)}
+
+
+def files_of(folder: Path) -> list[str]:
+    """Files in a checkpoint folder, the manifest left out, as sorted relative names."""
+    return sorted(
+        str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST
+    )
+
+
+def check(folder: Path, files: Mapping[str, Digest], *, names: Iterable[str]) -> None:
+    """Compare files with the manifest.
+
+    Parameters
+    ----------
+    folder : Path
+    files : mapping of str to Digest
+        The manifest's `files`.
+    names : iterable of str
+        Those to compare.
+
+    Raises
+    ------
+    Damaged
+        At the first that is missing or differs.
+    """
+    for name in names:
+        path, wanted = folder / name, files[name]
+        if not path.is_file():
+            raise Damaged(f"{name} is missing")
+        if (size := path.stat().st_size) != wanted["bytes"]:
+            raise Damaged(f"{name} has {size} bytes instead of {wanted['bytes']}")
+        if digest(path)["crc32"] != wanted["crc32"]:
+            raise Damaged(f"{name} has another checksum than when it was written")
+
+
+def seal(content: dict[str, Any]) -> str:
+    """The manifest's text: `content` with its format and the checksum of itself."""
+    content = content | {"format": FORMAT}
+    return json.dumps(content | {"crc32": _own_checksum(content)}, indent=1)
+
+
+def unseal(folder: Path) -> dict[str, Any]:
+    """Read the manifest of a checkpoint.
+
+    Raises
+    ------
+    Damaged
+        If it is missing, not what was written, or from a version without checksums.
+    """
+    try:
+        content = json.loads((folder / MANIFEST).read_text())
+    except FileNotFoundError:
+        raise Damaged(f"{MANIFEST} is missing") from None
+    except ValueError:
+        raise Damaged(f"{MANIFEST} is not JSON") from None
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = content.get("format", 1) if isinstance(content, dict) else None
+        raise Damaged(f"{MANIFEST} has format {found}, not {FORMAT}: another version of plmscale wrote it")
+    checksum = content.pop("crc32", None)
+    if checksum != _own_checksum(content):
+        raise Damaged(f"{MANIFEST} has another checksum than when it was written")
+    return content
+
+
+def _own_checksum(content: Mapping[str, Any]) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True).encode())

@@ -1,0 +1,90 @@
+"""Profile likelihood of the law of repeated data: r_d, r_n and the penalty."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .chinchilla import LOG_ZERO
+from .gauss_newton import minimise
+from .profiles import intervals
+from .repeated_law import PENALTY, R_BOUNDS, R_D, R_N, Problem, RepeatedLaw, bounds, predict
+from .uncertainty import likelihood_drop
+
+Array = NDArray[np.float64]
+Ends = tuple[float | None, float | None]
+
+FIRST_STEP = 0.1
+PROFILE_GAIN = 1e-8
+
+
+def profile_intervals(
+    problem: Problem,
+    law: RepeatedLaw,
+    *,
+    scale: float,
+    limit: float,
+    which: Sequence[int] = (R_D, R_N),
+    within: tuple[Array, Array] | None = None,
+) -> dict[int, Ends]:
+    """Ends of the 95 % intervals, by column of theta; None for an end that the data do not give.
+
+    Parameters
+    ----------
+    law : RepeatedLaw
+        The optimum.
+    scale : float
+        `plmscale.uncertainty.huber_scale` of its residuals.
+    limit : float
+        Drop of the log likelihood (twice) at the ends.
+    which : sequence of int
+        `R_D`, `R_N`, `PENALTY`.
+    within : pair of arrays, shape (8,), optional
+        Lowest and highest theta; equal ones hold a parameter. By default all are free, the penalty where it is not 0.
+    """
+    within = bounds(penalty=law.penalty > 0) if within is None else within
+    optimum, columns = problem.theta(law), np.array(which)
+    reach = np.array([(LOG_ZERO, -LOG_ZERO) if one == PENALTY else R_BOUNDS for one in which])
+    warm = np.repeat(optimum[None], 2 * len(columns), axis=0)
+
+    def drop(index: NDArray[np.intp], values: Array) -> Array:
+        rows = 2 * index + (values > optimum[columns[index]])
+        starts = np.stack([warm[rows], np.tile(optimum, (len(rows), 1))])
+        objective, warm[rows] = held(problem, columns[index], values, starts, within=within)
+        return np.array([likelihood_drop(one, law.objective, scale=scale) for one in objective])
+
+    first = np.full(len(columns), FIRST_STEP)
+    found = np.exp(intervals(drop, optimum[columns], first=first, reach=reach, limit=limit))
+    found[columns == PENALTY] /= problem.scale
+    return {one: (_end(found[i, 0]), _end(found[i, 1])) for i, one in enumerate(which)}
+
+
+def _end(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def held(
+    problem: Problem, columns: NDArray[np.intp], values: Array, starts: Array, *, within: tuple[Array, Array]
+) -> tuple[Array, Array]:
+    """Best objective (k,) and theta (k, 8) with theta[columns[i]] held at values[i]; starts (s, k, 8)."""
+    n_starts, k, p = starts.shape
+
+    def complete(theta: Array, rows: NDArray[np.intp]) -> Array:
+        full = theta.copy()
+        full[np.arange(len(theta)), columns[rows % k]] = values[rows % k]
+        return full
+
+    def model(theta: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        residual, jacobian = predict(problem, complete(theta, rows))
+        jacobian[np.arange(len(theta)), columns[rows % k]] = 0.0
+        return residual, jacobian
+
+    flat = starts.reshape(n_starts * k, p)
+    weights = np.ones((len(flat), problem.u.size))
+    theta, objective = minimise(
+        model, flat, weights=weights, delta=problem.base.delta, bounds=within, smallest_gain=PROFILE_GAIN
+    )
+    theta = complete(theta, np.arange(len(flat))).reshape(n_starts, k, p)
+    objective = objective.reshape(n_starts, k)
+    best = np.argmin(objective, axis=0)
+    return objective[best, np.arange(k)], theta[best, np.arange(k)]

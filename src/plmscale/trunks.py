@@ -1,0 +1,190 @@
+"""Trunks: what runs of the schedule `wsd` that differ in their budget alone have in common, trained once.
+
+Before its decay begins, after (1 − `wsd.decay_share`) of its tokens, a run at the schedule `wsd` is step by step the
+run of the same size, set and seed at the schedule `constant` (Hu et al. 2024, §4.2; Hägele et al. 2024, §3): the rate
+does not depend on the budget yet, and budgets of one set are prefixes of one order (`plmscale.passes`). So one trunk at
+a constant rate serves all budgets, and each of them is a branch that trains its decay. A branch may leave the trunk at
+any checkpoint before its decay begins.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from .attempts import RESULT
+from .errors import InputError
+from .files import read_json
+from .grid import Cell, grid
+from .study import Study
+
+SCHEDULE = "wsd"
+"""The schedule whose runs have trunks."""
+
+
+RECORD, ASKED = "trunk.json", "until_passes.txt"
+"""Files of a trunk: its record, and how far it is to go."""
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What the branches of one size, set and seed have in common.
+
+    Attributes
+    ----------
+    cell : Cell
+        What it depends on: nothing of any budget, nothing of the decay.
+    branches : tuple of Cell
+    finished : frozenset of str
+        Paths of the branches that have been trained from it.
+    """
+
+    cell: Cell
+    branches: tuple[Cell, ...]
+    finished: frozenset[str] = frozenset()
+
+    @property
+    def path(self) -> str:
+        """Where it lies under `results/trunks/`."""
+        return trunk_path(self.cell)
+
+    @property
+    def points(self) -> list[float]:
+        """Passes after which a branch begins its decay, ascending."""
+        return sorted({decay_start(cell) for cell in self.branches})
+
+    @property
+    def until(self) -> float:
+        """Passes after which the last branch begins its decay."""
+        return self.points[-1]
+
+
+def trunk_cell(cell: Cell) -> Cell:
+    """The cell of the trunk of a branch: the same at a constant rate, on the set itself.
+
+    Its `frozen()` has no settings of `wsd`: another share or shape of the decay is another branch of the same trunk.
+    """
+    return replace(cell, schedule="constant", subset=cell.data, of=None, epochs=1.0)
+
+
+def trunk_path(cell: Cell) -> str:
+    """Name of the trunk of a cell: size, set and seed."""
+    return f"{cell.model.name}/{cell.data}/seed{cell.seed}"
+
+
+def decay_start(cell: Cell) -> float:
+    """Passes after which the decay of a cell begins."""
+    return (1 - cell.training.wsd.decay_share) * cell.epochs
+
+
+def trunks(study: Study, *, alone: Collection[str] = (), kept: Collection[str] = ()) -> dict[str, Trunk]:
+    """The trunks of a study by their paths.
+
+    Parameters
+    ----------
+    study : Study
+        With `execution.branch` false it has none, but for `kept`.
+    alone : collection of str
+        Paths of cells that need no trunk, since they were trained without.
+    kept : collection of str
+        Paths of cells that were trained from a trunk, which stays theirs.
+
+    Returns
+    -------
+    dict of str to Trunk
+        One for every size, set and seed of which two cells or more have a use for it.
+    """
+    groups: dict[str, list[Cell]] = {}
+    for cell in grid(study):
+        member = cell.path in kept or (study.config.execution.branch and cell.path not in alone)
+        if cell.schedule == SCHEDULE and member:
+            groups.setdefault(trunk_path(cell), []).append(cell)
+    return {
+        path: Trunk(trunk_cell(cells[0]), tuple(cells), frozenset(cell.path for cell in cells if cell.path in kept))
+        for path, cells in groups.items()
+        if len(cells) > 1 or cells[0].path in kept
+    }
+
+
+def trunk_of_each(found: Mapping[str, Trunk]) -> dict[str, Trunk]:
+    """The trunk of every cell that has one, by the cell's path."""
+    return {cell.path: trunk for trunk in found.values() for cell in trunk.branches}
+
+
+def trunks_here(study: Study, *, results: Path) -> dict[str, Trunk]:
+    """The trunks of a study as far as its finished runs leave a use for them.
+
+    A finished run is not trained again because of a budget that was added, removed, or because of `execution.branch`:
+    one that was trained without a trunk does without, one that has one keeps it.
+
+    Parameters
+    ----------
+    study : Study
+    results : Path
+        Folder of the results; nothing in it is changed.
+    """
+    alone, kept = set(), set()
+    for cell in grid(study):
+        if cell.schedule != SCHEDULE:
+            continue
+        record = _finished(results / "runs" / cell.path)
+        if record and record["cell"] == cell.frozen():
+            (kept if record.get("trunk") else alone).add(cell.path)
+    return trunks(study, alone=alone, kept=kept)
+
+
+def _finished(run: Path) -> dict[str, Any] | None:
+    """The record of a finished run, also of one whose declared outputs Snakemake has just deleted."""
+    for name in ("run.json", RESULT):
+        if (run / name).is_file():
+            try:
+                found = read_json(run / name)
+            except InputError:
+                continue
+            return found["record"] if name == RESULT else found
+    return None
+
+
+def until_passes(trunk: Trunk, *, results: Path) -> float:
+    """How far a trunk is to be trained: to its last branch, or to where it is, if that is further.
+
+    A budget that is removed, or added between others, so leaves it as it is.
+    """
+    return max(trunk.until, _reached(trunk, results) or 0.0)
+
+
+def ask_again(found: Mapping[str, Trunk], *, results: Path) -> list[Path]:
+    """Make what was asked of trunks newer than their records, and another text, where these are of less.
+
+    A job that fails gets its `trunk.json` back from Snakemake, as new as if it had not failed: Snakemake would not run
+    it again. An input that is newer does not count if it has the checksum that it noted: it gets one more empty line.
+
+    Parameters
+    ----------
+    found : mapping of str to Trunk
+    results : Path
+
+    Returns
+    -------
+    list of Path
+        The files that got it.
+    """
+    behind = [results / "trunks" / path for path, trunk in found.items() if not _is_there(trunk, results)]
+    asked = [folder / ASKED for folder in behind if (folder / ASKED).is_file() and (folder / RECORD).is_file()]
+    for path in asked:
+        with path.open("a") as file:
+            file.write("\n")
+    return asked
+
+
+def _is_there(trunk: Trunk, results: Path) -> bool:
+    return (_reached(trunk, results) or 0.0) >= trunk.until
+
+
+def _reached(trunk: Trunk, results: Path) -> float | None:
+    """Passes that the trunk on disk is good for; None without one, or where it is one of something else."""
+    try:
+        there = read_json(results / "trunks" / trunk.path / RECORD)
+    except InputError:
+        return None
+    return there["until_passes"] if there["cell"] == trunk.cell.frozen() else None

@@ -1,0 +1,70 @@
+"""Trains the same small encoder 20 steps with every engine: `python engine_contract.py OUT.json`, or under torchrun.
+
+Writes the losses of each engine, stage and precision, and the largest difference of final weights from plain torch.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+import torch
+
+from plmscale.alphabet import END, MASK, STANDARD, START
+from plmscale.batches import GlobalBatch
+from plmscale.config import ModelSize, Optimizer
+from plmscale.engine import ENGINES, Engine, EngineSettings, Ranks, joined_ranks, make_optimizer
+from plmscale.esm2 import ESM2
+
+SIZE = ModelSize(name="tiny", n_layers=2, d_model=32, d_ffn=128, n_heads=2, learning_rate=3e-3, schedules=["constant"])
+N_STEPS, ACCUMULATION = 20, 2
+CASES = [("torch", 0), ("deepspeed", 0), ("deepspeed", 1), ("deepspeed", 2)]
+
+
+def batch(step: int) -> GlobalBatch:
+    """Sixteen random proteins of 8 to 40 residues, a seventh of them to be predicted."""
+    rng = np.random.default_rng(step)
+    lengths = np.sort(rng.integers(10, 43, 16))
+    originals = rng.choice(np.asarray(STANDARD, np.uint8), int(lengths.sum()))
+    ends = np.cumsum(lengths)
+    originals[ends - lengths], originals[ends - 1] = START, END
+    predicted = (rng.random(originals.size) < 0.15) & (originals != START) & (originals != END)
+    return GlobalBatch(np.where(predicted, np.uint8(MASK), originals), originals, lengths, predicted)
+
+
+def trained(name: str, stage: int, *, precision: str, ranks: Ranks) -> tuple[list[float], torch.Tensor]:
+    """Losses of 20 steps, and the weights after them as one vector."""
+    settings = EngineSettings(ACCUMULATION, precision, 1.0, stage)
+    model = ESM2(SIZE, seed=0).to(ranks.device)
+    engine: Engine = ENGINES[name](
+        model, make_optimizer(model, Optimizer(), SIZE.learning_rate), ranks=ranks, settings=settings
+    )
+    losses = []
+    for step in range(N_STEPS):
+        whole = batch(step)
+        micros = whole.micro_batches(ranks.world * ACCUMULATION)[ranks.rank :: ranks.world]
+        losses.append(engine.step(micros, n_predicted=whole.n_predicted, learning_rate=SIZE.learning_rate))
+    return losses, torch.cat([p.detach().float().flatten() for p in engine.module.parameters()])
+
+
+def main() -> None:
+    """Run all cases; the first rank writes."""
+    torch.set_num_threads(1)
+    found = {}
+    with joined_ranks() as ranks, patch("builtins.print"):
+        for precision in ("fp32", "bf16"):
+            _, reference = None, None
+            for name, stage in CASES:
+                losses, weights = trained(name, stage, precision=precision, ranks=ranks)
+                reference = weights if reference is None else reference
+                difference = float((weights - reference).abs().max())
+                found[f"{name}{stage} {precision}"] = {"losses": losses, "largest_difference": difference}
+    if ranks.rank == 0:
+        Path(sys.argv[1]).write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)  # as plmscale.train: threads of gloo may abort a rank whose interpreter is being taken down

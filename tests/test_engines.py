@@ -1,0 +1,44 @@
+"""The engines against each other: 20 steps of plain torch, DeepSpeed without ZeRO, and with its stages 1 and 2."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import ROOT
+from test_train import environment, torchrun
+
+# In fp32 only the order of sums differs: 2^-24 a rounding. In bf16 products are rounded to 2^-8, and DeepSpeed's
+# autocast rounds other ones than torch's, so that the losses agree to a tenth of that.
+LOSS_TOLERANCE = {"fp32": 2e-6, "bf16": 4e-4}
+
+
+@pytest.fixture(scope="module", params=[1, pytest.param(2, marks=pytest.mark.slow)], ids=["1 process", "2 processes"])
+def contract(request, tmp_path_factory) -> dict:
+    """Losses by engine, stage and precision; `world` of them."""
+    out: Path = tmp_path_factory.mktemp("contract") / "found.json"
+    launcher = [sys.executable] if request.param == 1 else torchrun(request.param)
+    done = subprocess.run(
+        [*launcher, str(ROOT / "tests/engine_contract.py"), str(out)], capture_output=True, text=True, env=environment()
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(out.read_text())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_every_stage_of_deepspeed_is_plain_torch(contract, stage, precision):
+    ours, torchs = contract[f"deepspeed{stage} {precision}"], contract[f"torch0 {precision}"]
+    assert len(ours["losses"]) == 20
+    np.testing.assert_allclose(ours["losses"], torchs["losses"], rtol=LOSS_TOLERANCE[precision])
+    if precision == "fp32":
+        assert ours["largest_difference"] < 1e-6, "weights after 20 steps"
+
+
+def test_bf16_is_another_arithmetic_of_the_same_training(contract):
+    fp32, bf16 = (np.asarray(contract[f"torch0 {precision}"]["losses"]) for precision in ("fp32", "bf16"))
+    assert not np.array_equal(fp32, bf16)
+    np.testing.assert_allclose(bf16, fp32, rtol=2e-3)

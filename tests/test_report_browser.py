@@ -1,0 +1,195 @@
+"""The report in a real browser: it asks for nothing, draws, answers the mouse and the keyboard, and can be read."""
+
+import re
+import shutil
+
+import pytest
+
+from results_data import make_results, make_study
+from test_report import write_page
+
+ARGUMENTS = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+pytestmark = [
+    pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on PATH: apt-get install chromium"),
+    pytest.mark.xdist_group("chromium"),
+]
+FIGURES = ("compute_optimal", "published_models", "loss_vs_flops", "isoflop")
+READY = "document.querySelectorAll('.plot[data-ready]').length === 4"
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    widths, sets = ("w32", "w48", "w80", "w128"), ("half", "tenth")
+    results = make_results(make_study(widths=widths, sets=sets), diverged=("w32/half/constant/seed0",))
+    return write_page(results, tmp_path_factory.mktemp("browser") / "results")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def opened(browser, path, *, width: int, **more):
+    """The page at a width, with everything that it says and asks for."""
+    page = browser.new_page(viewport={"width": width, "height": 900}, **more)
+    page.set_default_timeout(20_000)
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.route(re.compile(r"^(?!file:|data:|blob:)"), lambda route: route.abort())
+    page.goto(path.as_uri())
+    return page, said, asked
+
+
+@pytest.fixture(scope="module")
+def desk(browser, path):
+    page, said, asked = opened(browser, path, width=1280)
+    page.wait_for_function(READY)
+    yield page, said, asked
+    page.close()
+
+
+def traces(page, figure: str) -> int:
+    """Traces of a figure that are drawn."""
+    return page.evaluate(f"document.getElementById('plot-{figure}').data.filter((t) => t.visible !== false).length")
+
+
+def test_nothing_is_asked_for_and_nothing_goes_wrong(desk, path):
+    _, said, asked = desk
+    assert said == []
+    assert [url for url in asked if not url.startswith(("data:", "blob:"))] == [path.as_uri()]
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_draws_its_points(desk, figure):
+    page = desk[0]
+    assert page.locator(f"#plot-{figure} .scatterlayer .point").count() > 10
+    box = page.locator(f"#plot-{figure} svg.main-svg").first.bounding_box()
+    assert box["width"] > 500
+    assert box["height"] > 300
+
+
+END = """(run) => {
+  const plot = document.getElementById("plot-loss_vs_flops"), { xaxis, yaxis } = plot._fullLayout;
+  plot.scrollIntoView();
+  const trace = plot.data.find((t) => t.meta && t.meta.kind === "line" && t.hovertemplate.includes(run));
+  const box = plot.getBoundingClientRect();
+  return [box.x + xaxis._offset + xaxis.d2p(trace.x.at(-1)), box.y + yaxis._offset + yaxis.d2p(trace.y.at(-1))];
+}"""
+"""Where the last point of a run is on the screen."""
+
+
+def test_hovering_a_point_names_its_cell(desk):
+    page, run = desk[0], "w128/half/constant/seed0"
+    x, y = page.evaluate(END, run)
+    page.mouse.move(x - 30, y - 30)
+    page.mouse.move(x, y)
+    label = page.locator("#plot-loss_vs_flops .hoverlayer .hovertext")
+    label.first.wait_for()
+    text = " ".join(label.first.text_content().split())
+    for word in (run, "N = ", "D = ", "C = ", "loss ", "done"):
+        assert word in text
+
+
+def test_zooming_places_the_labels_anew(desk):
+    page = desk[0]
+    ticks = "document.getElementById('plot-loss_vs_flops')._fullLayout.xaxis.tickmode"
+    assert page.evaluate(ticks) == "array"
+    page.evaluate("Plotly.relayout('plot-loss_vs_flops', {'xaxis.range': [12.1, 12.4]})")
+    assert page.evaluate(ticks) == "auto"
+    page.evaluate("Plotly.relayout('plot-loss_vs_flops', {'xaxis.autorange': true})")
+    assert page.evaluate(ticks) == "array"
+
+
+def test_boxes_hide_and_show_by_keyboard(desk):
+    page = desk[0]
+    before = traces(page, "loss_vs_flops")
+    for key, value, share in (("size", "w80", 4), ("schedule", "constant", 2), ("subset", "tenth", 2)):
+        box = page.locator(f"[data-figure=loss_vs_flops] fieldset[data-key={key}] input[value={value}]")
+        box.focus()
+        page.keyboard.press("Space")
+        left = traces(page, "loss_vs_flops")
+        assert before - left >= 16 // share, key  # measured and smoothed of 4 sizes x 2 sets x 2 schedules
+        page.keyboard.press("Space")
+        assert traces(page, "loss_vs_flops") == before
+
+
+def test_none_and_all(desk):
+    page = desk[0]
+    before = traces(page, "published_models")
+    buttons = page.locator("[data-figure=published_models] fieldset[data-key=objective]")
+    buttons.locator(".none").click()
+    assert traces(page, "published_models") < before
+    buttons.locator(".all").click()
+    assert traces(page, "published_models") == before
+
+
+def test_axes_turn_linear_and_back(desk):
+    page = desk[0]
+    button = page.locator("[data-figure=compute_optimal] button.log[data-axis=y]")
+    for kind in ("linear", "log"):
+        button.click()
+        layout = "document.getElementById('plot-compute_optimal')._fullLayout"
+        assert page.evaluate(f"[{layout}.yaxis.type, {layout}.yaxis2.type]") == [kind, kind]
+        assert button.get_attribute("aria-pressed") == str(kind == "log").lower()
+
+
+def serious(page) -> list[str]:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    found = axe.Axe().run(page).response["violations"]
+    return [
+        f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found if one["impact"] in ("serious", "critical")
+    ]
+
+
+def test_axe_finds_no_serious_violation(desk):
+    assert serious(desk[0]) == []
+
+
+def test_on_a_phone_nothing_overflows_and_axe_is_content(browser, path):
+    page, said, _ = opened(browser, path, width=390)
+    page.wait_for_function(READY)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    assert serious(page) == []
+    assert said == []
+    panels = page.evaluate("document.getElementById('plot-compute_optimal')._fullLayout.yaxis2.domain")
+    assert panels[1] < 0.5  # the second panel is below the first
+    page.close()
+
+
+def test_at_a_desk_nothing_overflows(desk):
+    assert desk[0].evaluate("document.documentElement.scrollWidth") <= 1280
+
+
+def test_paper_shows_the_static_figures(desk):
+    page = desk[0]
+    page.emulate_media(media="print")
+    assert page.locator("figure.interactive >> visible=true").count() == 0
+    statics = page.locator("figure.static img >> visible=true")
+    assert statics.count() >= 8
+    assert all(width > 0 for width in statics.evaluate_all("(all) => all.map((img) => img.naturalWidth)"))
+    page.emulate_media(media="screen")
+
+
+def test_without_scripts_the_static_figures_stand_in(browser, path):
+    page, _, _ = opened(browser, path, width=1280, java_script_enabled=False)
+    assert page.locator("figure.interactive >> visible=true").count() == 0
+    assert page.locator("#figure-compute_optimal img >> visible=true").count() == 1
+    page.close()

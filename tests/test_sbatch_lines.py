@@ -1,0 +1,52 @@
+"""The sbatch lines of the plan, as the plugin makes them."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from conftest import ROOT
+from test_workflow import environment
+
+pytestmark = pytest.mark.slow
+
+SBATCH = """
+import sys
+from snakemake.cli import main
+from snakemake.executors.dryrun import Executor
+from snakemake_executor_plugin_slurm.submit_string import get_submit_command
+from snakemake_executor_plugin_slurm.utils import set_gres_string
+
+def submit(self, job):
+    if job.rule.name == "train":
+        here = {"run_uuid": "run", "slurm_logfile": "log", "comment_str": job.wildcards.model, "workdir": None}
+        here |= {"account": f"-A {job.resources.slurm_account}", "partition": f"-p {job.resources.slurm_partition}"}
+        print(get_submit_command(job, here) + set_gres_string(job))
+    return dry_run(self, job)
+
+dry_run, Executor.run_job = Executor.run_job, submit
+main(sys.argv[1:])
+"""
+
+
+def test_the_sbatch_lines_of_one_gpu_of_four_and_of_two_nodes(tmp_path):
+    """A dry run prints none, so the plugin's own function that makes them of jobs is called for the dry run's jobs."""
+    # Hours by hand: FLOPs per token of appendix E × sequences × 325 ÷ (19.5e12 × 0.5) ÷ GPUs × 1.25, for the first
+    # 4.668e7 × 20e6 × 325 ÷ 9.75e12 ÷ 3600 × 1.25 = 10.8.
+    cells = {
+        "5M/sampled20": (11, "--nodes=1 --ntasks=1 --cpus-per-task=8 --gpus-per-node=1 --ntasks-per-node=1"),
+        "15M/uniref50": (25, "--nodes=1 --ntasks=1 --cpus-per-task=32 --gpus-per-node=4 --ntasks-per-node=1"),
+        "650M/uniref50": (205, "--nodes=2 --ntasks=16 --cpus-per-task=8 --gpus-per-node=8 --ntasks-per-node=8"),
+    }
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"hardware": {"max_nodes": 2, "doubling_efficiency": 1.0}}))
+    words = ["--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path), "--dry-run"]
+    words += ["--configfile", str(tmp_path / "config.yaml"), "--profile", str(ROOT / "profiles/slurm")]
+    words += [f"results/runs/{cell}/token_decay/seed0/run.json" for cell in cells]
+    done = subprocess.run([sys.executable, "-c", SBATCH, *words], capture_output=True, text=True, env=environment())
+    assert done.returncode == 0, done.stderr
+    lines = dict(re.findall(r"^sbatch .* --comment (\w+) (.*)$", done.stdout, re.M))
+    for cell, (hours, devices) in cells.items():
+        said = re.sub(r" -t (\d+) ", lambda found: f" -t {int(found[1]) / 60:.0f}h ", lines[cell.partition("/")[0]])
+        assert said.split() == f"-A my_account -p gpu -t {hours}h --mem 64000 {devices} --signal=USR1@120".split()

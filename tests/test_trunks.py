@@ -1,0 +1,141 @@
+"""Which cells share a trunk, and what the plan says that it saves, against arithmetic by hand."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from plmscale.config import Training
+from plmscale.grid import grid
+from plmscale.outcomes import branch_tokens
+from plmscale.plan import TRUNK, grid_resources, plan, plan_summary, plan_trunks, workloads
+from plmscale.plan_report import plan_text, whole_plan
+from plmscale.schedule_settings import Wsd
+from plmscale.study import Study, load_study
+from plmscale.trunks import ask_again, trunk_cell, trunks, trunks_here, until_passes
+
+HEADER = "name\tkind\tmin_identity\tsame_size_as\tof\tepochs\tn_sequences\ttrain\n"
+LADDER = {"p30": 30 / 64, "p23": 23 / 64, "p20": 20 / 64}
+"""The paper's numbers of sequences, 30, 23 and 20 of 64 million, as parts of a pass over UniRef50."""
+SIZE = "5M\t4\t320\t1280\t20\t4e-4\t"
+
+
+def study(folder: Path, *, schedules: str = "wsd", epochs: dict[str, float] = LADDER, **raw) -> Study:
+    rows = "".join(f"{name}\tpasses\t\t\tuniref50\t{value!r}\t\tyes\n" for name, value in epochs.items())
+    (folder / "subsets.tsv").write_text(HEADER + "uniref50\tall\t\t\t\t\t64000000\tyes\n" + rows)
+    header = "name\tn_layers\td_model\td_ffn\tn_heads\tlearning_rate\tschedules\n"
+    (folder / "models.tsv").write_text(header + SIZE + schedules + "\n")
+    tables = {"models": str(folder / "models.tsv"), "subsets": str(folder / "subsets.tsv")}
+    return load_study({"source": "p.fasta", **tables, **raw}, base=folder, with_published=False)
+
+
+@pytest.mark.parametrize(("share", "expected"), [(0.2, 78.6 / 137), (0.1, 71.3 / 137), (0.05, 67.65 / 137)])
+def test_the_papers_ladder_by_hand(tmp_path, share, expected):
+    """64 + 30 + 23 + 20 = 137 from their starts. With a fifth in decay: a trunk of 0.8 · 64 = 51.2 and branches of
+    0.2 · 137 = 27.4, together 78.6; with a tenth 57.6 + 13.7, with a twentieth 60.8 + 6.85. The trunk alone is 37 to
+    44 %: below half only with shares up to 4.5 ÷ 73."""
+    here = study(tmp_path, training={"wsd": {"decay_share": share}})
+    table = whole_plan(here, {}, {})
+    total = plan_summary(table, here.config.hardware).iloc[-1]
+    assert total["flops_appendix_e"] / total["flops_from_scratch"] == pytest.approx(expected, rel=1e-9)
+    assert total["flops_from_scratch"] == pytest.approx(4.668e7 * 137e6 * 325, rel=1e-3)
+    assert total["cells"] == 4
+    assert f"{expected:.1%}".replace("%", " %") in plan_text(here, {}, {}, table=table)
+
+
+def test_hours_are_those_of_the_parts(tmp_path):
+    here = study(tmp_path)
+    apart = study(tmp_path, execution={"branch": False})
+    assert "Trunks and branches" not in plan_text(apart, {}, {}, table=whole_plan(apart, {}, {}))
+    start = 60 / 3600
+    one, two = (whole_plan(s, {}, {}) for s in (here, apart))
+    assert one["device_hours"].sum() - start * one["devices"].sum() < two["device_hours"].sum()
+    shared = plan_trunks(here)
+    assert shared["schedule"].tolist() == [TRUNK]
+    assert shared["n_tokens"].tolist() == [round(0.8 * 64e6 * 325)]
+    assert plan(here)["n_tokens"].tolist() == plan(apart)["n_tokens"].tolist(), "D of a run is that of the whole run"
+    assert workloads(here, {}) == workloads(apart, {})
+
+
+def test_trunks_start_first_and_have_resources_of_their_own(tmp_path):
+    found = grid_resources(study(tmp_path), {})
+    assert found["trunks/5M/uniref50/seed0"]["priority"] == len(found) - 1 == 4
+
+
+def test_one_trunk_for_each_size_set_and_seed(tmp_path):
+    here = study(tmp_path, schedules="constant,wsd,cosine", seeds=[0, 1])
+    found = trunks(here)
+    assert list(found) == ["5M/uniref50/seed0", "5M/uniref50/seed1"]
+    first = found["5M/uniref50/seed0"]
+    assert {cell.subset for cell in first.branches} == {"uniref50", *LADDER}
+    assert first.points == [0.8 * value for value in sorted([1.0, *LADDER.values()])]
+    assert first.until == 0.8
+    assert trunks(study(tmp_path, epochs={})) == {}, "a single budget has nobody to share a trunk with"
+
+
+def test_a_trunk_is_the_constant_cell_whatever_the_decay(tmp_path):
+    here = study(tmp_path, schedules="constant,wsd")
+    cells = {cell.path: cell for cell in grid(here)}
+    constant = cells["5M/uniref50/constant/seed0"].frozen()
+    for name in ("uniref50", "p20"):
+        cell = cells[f"5M/{name}/wsd/seed0"]
+        other = replace(cell, training=Training(wsd=Wsd(decay_share=0.5, shape="linear", floor=0.1)))
+        assert trunk_cell(cell).frozen() == trunk_cell(other).frozen() == constant
+
+
+def finished(results: Path, cell, *, trunk: str | None, name: str = "run.json") -> None:
+    folder = results / "runs" / cell.path
+    folder.mkdir(parents=True, exist_ok=True)
+    record = {"cell": cell.frozen(), "trunk": trunk}
+    (folder / name).write_text(json.dumps(record if name == "run.json" else {"record": record}))
+
+
+@pytest.mark.parametrize("name", ["run.json", "finished.json"])
+def test_finished_cells_keep_what_they_were_trained_with(tmp_path, name):
+    here = study(tmp_path)
+    cells = {cell.subset: cell for cell in grid(here)}
+    results = tmp_path / "results"
+    finished(results, cells["uniref50"], trunk=None, name=name)
+    (trunk,) = trunks_here(here, results=results).values()
+    assert {cell.subset for cell in trunk.branches} == set(LADDER)
+    finished(results, cells["p30"], trunk="somewhere", name=name)
+    (trunk,) = trunks_here(study(tmp_path, execution={"branch": False}), results=results).values()
+    assert [cell.subset for cell in trunk.branches] == ["p30"]
+    assert trunk.finished == {cells["p30"].path}
+
+
+def test_what_was_trained_at_another_rate_is_not_finished(tmp_path):
+    results = tmp_path / "results"
+    for cell in grid(study(tmp_path)):
+        finished(results, cell, trunk=None)
+    here = study(tmp_path)
+    assert trunks_here(here, results=results) == {}
+    changed = replace(here, models=tuple(m.model_copy(update={"learning_rate": 1e-3}) for m in here.models))
+    (trunk,) = trunks_here(changed, results=results).values()
+    assert len(trunk.branches) == 4
+
+
+def test_a_trunk_never_shrinks_and_is_asked_again_where_it_fell_short(tmp_path):
+    (trunk,) = trunks(study(tmp_path)).values()
+    results = tmp_path / "results"
+    folder = results / "trunks" / trunk.path
+    folder.mkdir(parents=True)
+    (folder / "until_passes.txt").write_text("0.8\n")
+    assert until_passes(trunk, results=results) == 0.8
+    assert ask_again({trunk.path: trunk}, results=results) == []
+    record = {"cell": trunk.cell.frozen(), "until_passes": 1.6}
+    (folder / "trunk.json").write_text(json.dumps(record))
+    assert until_passes(trunk, results=results) == 1.6
+    assert ask_again({trunk.path: trunk}, results=results) == []
+    for short in (record | {"until_passes": 0.4}, record | {"cell": record["cell"] | {"seed": 1}}):
+        (folder / "trunk.json").write_text(json.dumps(short))
+        before = (folder / "until_passes.txt").read_text()
+        assert until_passes(trunk, results=results) == 0.8
+        assert ask_again({trunk.path: trunk}, results=results) == [folder / "until_passes.txt"]
+        assert (folder / "until_passes.txt").read_text() == before + "\n"
+
+
+def test_tokens_of_a_trunk_are_not_those_of_its_branch():
+    assert branch_tokens({"branched_from": {"step": 3, "n_tokens": 70, "squared_lengths": 9}}) == 70
+    assert branch_tokens({"branched_from": None}) == branch_tokens({}) == 0

@@ -1,0 +1,24 @@
+"""All laws on runs that somebody trained."""
+
+from pathlib import Path
+
+from _job import run
+
+from plmscale.analysis import fit_settings
+from plmscale.cells import read_table
+from plmscale.config import Analysis, OwnRuns
+from plmscale.importers import load
+from plmscale.own_runs import Request, analyse, write
+from plmscale.tidy import ImportOptions
+
+
+def main(*, runs: str, summary: str, own: dict, analysis: dict, seed: int, **_) -> None:
+    how = OwnRuns.model_validate(own)
+    describe = read_table(Path(how.describe)) if how.describe else None
+    options = ImportOptions(flops=how.flops, loss_column=how.loss_column, describe=describe)
+    settings = fit_settings(Analysis.model_validate(analysis))
+    request = Request(seed=seed, target_loss=how.target_loss, settings=settings)
+    write(analyse(load(Path(runs), kind=how.format, options=options), request), Path(summary).parent)
+
+
+run(main, snakemake)
