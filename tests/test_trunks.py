@@ -5,7 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import yaml
+from snakemake.utils import update_config
 
+from conftest import ROOT
 from plmscale.config import Training
 from plmscale.grid import grid
 from plmscale.outcomes import branch_tokens
@@ -42,6 +45,23 @@ def test_the_papers_ladder_by_hand(tmp_path, share, expected):
     assert total["flops_from_scratch"] == pytest.approx(4.668e7 * 137e6 * 325, rel=1e-3)
     assert total["cells"] == 4
     assert f"{expected:.1%}".replace("%", " %") in plan_text(here, {}, {}, table=table)
+
+
+def test_the_preset_of_the_ladder_takes_less_than_half(paper_study):
+    """config/ladder.yaml over config/config.yaml, as Snakemake lays them over each other."""
+    raw = yaml.safe_load((ROOT / "config/config.yaml").read_text())
+    update_config(raw, yaml.safe_load((ROOT / "config/ladder.yaml").read_text()))
+    here = load_study(raw, base=ROOT)
+    assert [m.model_copy(update={"schedules": ()}) for m in here.models] == [
+        m.model_copy(update={"schedules": ()}) for m in paper_study.models
+    ]
+    tokens = {subset.name: subset.n_sequences for subset in paper_study.subsets}
+    budgets = {subset.name: 64e6 * (subset.epochs or 1) for subset in here.subsets}
+    assert sorted(budgets.values()) == [tokens[name] for name in ("sampled20", "sampled23", "sampled30", "uniref50")]
+    table = whole_plan(here, {}, {})
+    total = plan_summary(table, here.config.hardware).iloc[-1]
+    assert total["flops_appendix_e"] / total["flops_from_scratch"] == pytest.approx(67.65 / 137, rel=1e-9)
+    assert "49.4 %" in plan_text(here, {}, {}, table=table)
 
 
 def test_hours_are_those_of_the_parts(tmp_path):
