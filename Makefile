@@ -68,8 +68,9 @@ lint: setup
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
+# Three workers for two cores: the one with the tests on SLURM mostly waits.
 unit: setup
-	@OMP_NUM_THREADS=1 python -m pytest -n 2 --dist loadgroup
+	@OMP_NUM_THREADS=1 python -m pytest -n 3 --dist loadgroup
 
 clean:
 	rm -rf results .snakemake

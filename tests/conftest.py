@@ -1,4 +1,4 @@
-"""What several test modules share."""
+"""What several test modules share, and which worker runs what."""
 
 from pathlib import Path
 
@@ -6,6 +6,26 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+
+FIRST = ("slurm", "workflow", "trunk", "test_faults")
+"""Groups and modules that take minutes: begun last they would end long after all others."""
+
+SPREAD = ("test_bad_input", "test_faults", "test_figures", "test_own_runs", "test_train")
+"""Modules of long tests that share little: any worker takes any of them. A module else stays with its fixtures."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give every test its group, and begin with the longest."""
+    for item in items:
+        if not any(item.iter_markers("xdist_group")) and item.path.stem not in SPREAD:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> int:
+    names = {item.path.stem} | {mark.args[0] for mark in item.iter_markers("xdist_group")}
+    return min((FIRST.index(name) for name in names & set(FIRST)), default=len(FIRST))
 
 
 @pytest.fixture(scope="session")

@@ -110,8 +110,13 @@ def changed(study) -> Path:
         (study / name).write_text(text)
 
 
-def test_every_product_is_there(study):
+def test_tests_of_a_group_stay_on_one_worker(request):
+    """Otherwise each worker would train a study of its own, and start a SLURM of its own at the same ports."""
+    grouped = request.config.getoption("loadgroup", default=False)
+    assert request.node.nodeid.endswith("@workflow") == grouped
 
+
+def test_every_product_is_there(study):
     results = study / "results"
     for name in TABLES:
         assert all((results / f"tables/{name}.{suffix}").stat().st_size for suffix in ("tsv", "md", "tex"))
@@ -365,7 +370,11 @@ def test_one_cell_by_name_is_told_of_removed_and_trained_again(tmp_path, study):
 def test_killed_in_the_middle_of_training_it_finishes_with_the_same_metrics(tmp_path, study):
     folder = prepare(tmp_path / "killed")
     process = subprocess.Popen(
-        command(folder), start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment()
+        command(folder, "runs"),
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=environment(),
     )
     while not list(folder.glob("results/runs/*/*/*/*/checkpoints/step*/progress.json")):
         assert process.poll() is None, "the study ended before it could be killed"
@@ -377,7 +386,7 @@ def test_killed_in_the_middle_of_training_it_finishes_with_the_same_metrics(tmp_
     ]
     assert begun
     snakemake(folder, "--unlock")
-    snakemake(folder)
+    snakemake(folder, "runs")
     for run in study.glob("results/runs/*/*/*/*/metrics.parquet"):
         other = folder / run.relative_to(study)
         pd.testing.assert_frame_equal(pd.read_parquet(other), pd.read_parquet(run), check_exact=True)

@@ -1,12 +1,15 @@
 """Labels beside points that cover neither each other nor a point: tried in rings about the point, nearest first."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
+from numpy.typing import NDArray
+
+Box = NDArray[np.float64]
+"""Left, bottom, right and top in pixels; shape (4,), or (n, 4) for several."""
 
 RINGS = (7.0, 12.0, 18.0, 26.0, 36.0, 48.0, 64.0)
 """Distances of a label from its point, in points."""
@@ -41,12 +44,12 @@ def place_labels(
         raise TypeError("place_labels needs a figure with an Agg canvas.")
     scale = figure.dpi / 72
     points = np.array([(x, y) for x, y, _ in labels] + list(obstacles), dtype=float)
-    taken = [_square(pixel[0], pixel[1], POINT * scale) for pixel in ax.transData.transform(points)]
-    frame = ax.get_window_extent()
+    taken = list(_about(ax.transData.transform(points), POINT * scale))
+    frame = np.asarray(ax.get_window_extent().extents)
     for x, y, text in labels:
-        width, height = _extent(figure, figure.canvas, text, size)
+        size_of_text = _extent(figure, figure.canvas, text, size)
         at = ax.transData.transform((x, y))
-        box, distance = _free(at, (width, height), taken, frame=frame, scale=scale)
+        box, distance = _free(at, size_of_text, np.array(taken), frame=frame, scale=scale)
         taken.append(box)
         _write(ax, (x, y, text), box, size=size, leader=distance > LEADER)
 
@@ -58,55 +61,47 @@ def _extent(figure: Figure, canvas: FigureCanvasAgg, text: str, size: float) -> 
     return box.width, box.height
 
 
-def _square(x: float, y: float, half: float) -> Bbox:
-    return Bbox.from_extents(x - half, y - half, x + half, y + half)
+def _about(centre: NDArray[np.float64], half: float | NDArray[np.float64]) -> Box:
+    """Boxes about points (..., 2), by half their width and height."""
+    return np.concatenate([centre - half, centre + half], axis=-1)
 
 
-def _candidates(at: np.ndarray, size: tuple[float, float], scale: float) -> Iterator[tuple[Bbox, float]]:
-    """Boxes about a point, nearest ring first, from the right anticlockwise."""
-    width, height = size
-    for ring in RINGS:
-        for k in range(DIRECTIONS):
-            angle = 2 * np.pi * k / DIRECTIONS
-            centre_x = at[0] + np.cos(angle) * (ring * scale + width / 2)
-            centre_y = at[1] + np.sin(angle) * (ring * scale + height / 2 * abs(np.sin(angle)))
-            yield (
-                Bbox.from_extents(
-                    centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2
-                ),
-                ring,
-            )
+def _candidates(at: NDArray[np.float64], size: tuple[float, float], scale: float) -> Box:
+    """Boxes about a point, nearest ring first, from the right anticlockwise; shape (rings × directions, 4)."""
+    angle = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
+    ring = np.repeat(RINGS, DIRECTIONS) * scale
+    cos, sin = np.tile(np.cos(angle), len(RINGS)), np.tile(np.sin(angle), len(RINGS))
+    off = np.stack([cos * (ring + size[0] / 2), sin * (ring + size[1] / 2 * abs(sin))], axis=-1)
+    return _about(at + off, np.array(size) / 2)
 
 
 def _free(
-    at: np.ndarray, size: tuple[float, float], taken: Sequence[Bbox], *, frame: Bbox, scale: float
-) -> tuple[Bbox, float]:
-    """The first place inside the frame that covers nothing, else the one that covers least."""
-    best, least = None, np.inf
-    for box, ring in _candidates(at, size, scale):
-        if box.x0 < frame.x0 or box.x1 > frame.x1 or box.y0 < frame.y0 or box.y1 > frame.y1:
-            continue
-        padded = box.padded(GAP * scale)
-        covered = sum(_overlap(padded, other) for other in taken)
-        if covered == 0:
-            return box, ring
-        if covered < least:
-            best, least = (box, ring), covered
-    return best or (_square(at[0], at[1], max(size) / 2), 0.0)
+    at: NDArray[np.float64], size: tuple[float, float], taken: Box, *, frame: Box, scale: float
+) -> tuple[Box, float]:
+    """The first place inside the frame that covers nothing, else the one that covers least, and its distance."""
+    boxes = _candidates(at, size, scale)
+    inside = np.flatnonzero((boxes[:, :2] >= frame[:2]).all(axis=1) & (boxes[:, 2:] <= frame[2:]).all(axis=1))
+    if not inside.size:
+        return _about(at, np.full(2, max(size) / 2)), 0.0
+    covered = _covered(boxes[inside], taken, gap=GAP * scale)
+    best = inside[np.argmin(covered)]  # the first of equals
+    return boxes[best], RINGS[best // DIRECTIONS]
 
 
-def _overlap(one: Bbox, other: Bbox) -> float:
-    shared = Bbox.intersection(one, other)
-    return 0.0 if shared is None else shared.width * shared.height
+def _covered(boxes: Box, taken: Box, *, gap: float) -> NDArray[np.float64]:
+    """Area of `taken` that each box covers, with a gap about the box; shape (n,)."""
+    low = np.maximum(boxes[:, None, :2] - gap, taken[:, :2])
+    high = np.minimum(boxes[:, None, 2:] + gap, taken[:, 2:])
+    return np.maximum(high - low, 0.0).prod(axis=-1).sum(axis=-1)
 
 
-def _write(ax: Axes, label: tuple[float, float, str], box: Bbox, *, size: float, leader: bool) -> None:
+def _write(ax: Axes, label: tuple[float, float, str], box: Box, *, size: float, leader: bool) -> None:
     x, y, text = label
     to_data = ax.transData.inverted()
-    centre = to_data.transform(((box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2))
+    centre = to_data.transform((box[:2] + box[2:]) / 2)
     if leader:
         at = ax.transData.transform((x, y))
-        end = to_data.transform((np.clip(at[0], box.x0, box.x1), np.clip(at[1], box.y0, box.y1)))
+        end = to_data.transform(np.clip(at, box[:2], box[2:]))
         ax.plot([x, end[0]], [y, end[1]], color="0.6", lw=0.5, zorder=3)
     behind = {"boxstyle": "square,pad=0.05", "facecolor": "white", "edgecolor": "none", "alpha": 0.75}
     ax.text(centre[0], centre[1], text, fontsize=size, ha="center", va="center", color="0.1", zorder=3.5, bbox=behind)
