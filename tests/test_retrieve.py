@@ -14,7 +14,7 @@ from plmscale.files import read_json
 from plmscale.metalink import read_metalink
 from plmscale.retrieve import Wanted, retrieve
 
-CONTENT = gzip.compress(random.Random(0).randbytes(300_000))
+CONTENT = gzip.compress(random.Random(0).randbytes(300_000), mtime=0)
 SIZE = len(CONTENT)
 MD5 = hashlib.md5(CONTENT).hexdigest()
 
@@ -214,6 +214,7 @@ def test_releases_and_checksums_have_to_agree(server, get):
         (metalink(md5="12"), "the MD5 '12'"),
         ('<!DOCTYPE a [<!ENTITY b "c">]><metalink/>', "declares a document type"),
     ],
+    ids=["html", "nothing listed", "another file", "size", "md5", "document type"],
 )
 def test_metalinks_that_say_nothing(text, message):
     with pytest.raises(InputError, match=message):

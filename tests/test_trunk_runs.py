@@ -16,7 +16,7 @@ from plmscale.manifest import MANIFEST
 from plmscale.passes import Passes
 from plmscale.schedules import lr_fraction, stable_until
 from plmscale.store import Store
-from test_train import TRAINING, command, data, environment, train  # noqa: F401  (data is a fixture)
+from test_train import TRAINING, command, data, environment, torchrun, train  # noqa: F401  (data is a fixture)
 
 pytestmark = pytest.mark.slow
 
@@ -35,7 +35,8 @@ def passes_of(data: Path, epochs: float) -> Passes:  # noqa: F811
 
 
 def trunk(data: Path, out: Path, *, until: float, **flags) -> dict:  # noqa: F811
-    words = command(data, out, cell={"schedule": "constant"}, **SETTINGS, until_passes=until, keep_at=POINTS, **flags)
+    flags = SETTINGS | {"until_passes": until, "keep_at": POINTS} | flags
+    words = command(data, out, cell={"schedule": "constant"}, **flags)
     done = subprocess.run(words, capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
     return json.loads((out / "run.json").read_text())
@@ -106,6 +107,23 @@ def test_a_branch_is_the_run_from_its_start(data, scratch, grown, tmp_path):  # 
     assert json.loads((scratch / "run.json").read_text())["branched_from"] is None
     whole = json.loads((scratch / "run.json").read_text())["seconds"]
     assert record["seconds"] < whole / 2, "a fifth of the steps took more than half of the time"
+
+
+def test_deepspeed_and_other_ranks_make_the_same_trunk_and_branch(data, scratch, tmp_path):  # noqa: F811
+    """A trunk of two ranks under ZeRO-2, a branch of one; against one rank of the plain engine."""
+    sharded = {"engine": "deepspeed", "zero_stage": 2}
+    record = trunk(data, tmp_path / "trunk", until=1.4, launcher=torchrun(2), **sharded)
+    assert [attempt["world"] for attempt in record["attempts"]] == [2]
+    before = files(tmp_path / "trunk")
+    record, _ = branch(data, tmp_path / "branch", tmp_path / "trunk", **sharded)
+    assert files(tmp_path / "trunk") == before, "the trunk was touched"
+    assert record["branched_from"]["step"] == passes_of(data, 1.75).steps_within(1.4)
+    assert record["attempts"][0]["world"] == 1
+    metrics, expected = (pd.read_parquet(out / "metrics.parquet") for out in (tmp_path / "branch", scratch))
+    np.testing.assert_allclose(metrics["loss"], expected["loss"], rtol=2e-4)  # sums in another order, as in test_train
+    assert metrics.drop(columns="loss").equals(expected.drop(columns="loss"))
+    reference = json.loads((scratch / "run.json").read_text())
+    assert record["holdout"]["loss"] == pytest.approx(reference["holdout"]["loss"], rel=2e-4)
 
 
 def test_a_shorter_budget_leaves_the_same_trunk_earlier(data, grown, tmp_path):  # noqa: F811
