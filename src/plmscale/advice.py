@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from .budgets import TokenCost
-from .candidates import Candidate
+from .candidates import NEW_SIZES, Candidate
 from .curves import Curve, usable
 from .errors import InputError
 from .fits import Estimate, Fit, FitSettings
@@ -221,7 +221,7 @@ def best_sequence(
         Candidate, and half the interval after it.
     """
     hours, flops, size = (table[name].to_numpy(dtype=float) for name in ("device_hours", "flops", "n_params"))
-    cells, one = Cells(hours, flops, size, _is_new(table)), np.ones_like(hours)
+    cells, one = Cells(hours, flops, size, table["kind"].isin(list(NEW_SIZES)).to_numpy()), np.ones_like(hours)
     if spread:
         dearest = max(budget.device_hours / LEAST_SPREAD, float(hours.min()))
         budget = budget._replace(flops_before=math.inf)
@@ -237,11 +237,6 @@ class Cells(NamedTuple):
     flops: Array
     size: Array
     is_new: NDArray[np.bool_]
-
-
-def _is_new(table: pd.DataFrame) -> NDArray[np.bool_]:
-    """Which candidates are of a size that was never trained."""
-    return np.array([str(kind).endswith("size") or str(kind).startswith("size") for kind in table["kind"]], dtype=bool)
 
 
 def _greedy(known: KnownLaw, rows: Array, cells: Cells, budget: Budget, rule: Rule) -> list[tuple[int, float]]:

@@ -20,6 +20,9 @@ BEYOND = 2.0
 """Tokens per parameter of a candidate are at most this far outside those trained, where nobody has seen the law."""
 SAME = 1.2
 """A candidate within this factor of a trained run of its size is another seed of it."""
+SMALLER, LARGER, BETWEEN = "smaller size", "larger size", "size between"
+NEW_SIZES = (SMALLER, LARGER, BETWEEN)
+"""What a candidate is whose size was never trained."""
 
 
 class Candidate(NamedTuple):
@@ -32,7 +35,7 @@ class Candidate(NamedTuple):
     n_params, n_tokens, flops, device_hours : float
         N, D, training FLOPs and cost.
     kind : str
-        "another seed", "longer", "shorter", "length between", "smaller size", "larger size" or "size between".
+        "another seed", "longer", "shorter", "length between", or one of `NEW_SIZES`.
     row : str
         Shape of a size that models.tsv does not have yet.
     """
@@ -126,8 +129,8 @@ def kind(size: float, length: float, trained: Mapping[int, Sequence[float]]) -> 
     sizes, own = list(trained), trained.get(int(size), ())
     if not own:
         if size < sizes[0]:
-            return "smaller size"
-        return "larger size" if size > sizes[-1] else "size between"
+            return SMALLER
+        return LARGER if size > sizes[-1] else BETWEEN
     if near(length, own):
         return "another seed"
     if length > max(own):
