@@ -68,9 +68,10 @@ lint: setup
 docs: setup
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
-# Three workers for two cores: the one with the tests on SLURM mostly waits.
+# Three workers for two cores: the one with the tests on SLURM mostly waits. It has to begin with them (tests/conftest.py),
+# where pytest-xdist would take the groups of most tests first.
 unit: setup
-	@OMP_NUM_THREADS=1 python -m pytest -n 3 --dist loadgroup
+	@OMP_NUM_THREADS=1 python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 clean:
 	rm -rf results .snakemake
