@@ -29,7 +29,7 @@ onstart:
     for warning in CALIBRATION_WARNINGS:
         print(f"warning: {warning}", file=sys.stderr)
     if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
-        progress.watch(plan.workloads(STUDY, COUNTED), folder=Path("results/runs"))
+        progress.watch(jobs.workloads(STUDY, COUNTED, shared=TRUNKS), trunks=TRUNKS, results=Path("results"))
 
 
 rule all:

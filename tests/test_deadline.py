@@ -8,7 +8,8 @@ import pytest
 
 from plmscale.config import Hardware
 from plmscale.deadline import cheapest, fastest, least_device_hours, makespan, scheduled
-from plmscale.plan import all_options, chosen, planned_tokens
+from plmscale.jobs import planned_tokens
+from plmscale.plan import all_options, chosen
 from plmscale.plan_words import deadline_words
 from results_data import make_study
 

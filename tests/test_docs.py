@@ -21,11 +21,12 @@ from plmscale.grid import RESIDUES_PER_SEQUENCE, count_params, grid, train_flops
 from plmscale.grid_choice import LEAST_LENGTHS, LEAST_RUNS, LEAST_SIZES
 from plmscale.identifiability import NOISE, knowledge
 from plmscale.isoflop import MIN_BUDGETS, MIN_SIZES_PER_BUDGET, WINDOW
+from plmscale.jobs import planned_tokens
 from plmscale.kaplan import MAX_FACTOR
 from plmscale.kaplan_law import MAX_DECADES
 from plmscale.monitor import METRICS
 from plmscale.parametric import MAX_CONDITION
-from plmscale.plan import plan, plan_summary, planned_tokens
+from plmscale.plan import plan, plan_summary
 from plmscale.plateau_levels import FLAT_SHARE
 from plmscale.reproduce import targets
 from plmscale.run_noise import MIN_FREE

@@ -14,9 +14,10 @@ from plmscale.calibration import timed_cells, timed_run
 from plmscale.config import Training
 from plmscale.errors import InputError
 from plmscale.grid import Cell, grid
+from plmscale.jobs import planned_tokens
 from plmscale.pass_rows import pass_counts
 from plmscale.passes import Passes
-from plmscale.plan import plan, planned_tokens
+from plmscale.plan import plan
 from plmscale.runs import collect
 from plmscale.store import Store
 from plmscale.study import Study, load_study

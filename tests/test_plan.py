@@ -12,8 +12,9 @@ from plmscale.config import Execution, Hardware
 from plmscale.dispatch import dispatch, stoppable
 from plmscale.errors import InputError
 from plmscale.grid import grid
+from plmscale.jobs import Workload, workloads
 from plmscale.pace import assumed_pace
-from plmscale.plan import Workload, grid_resources, plan, plan_summary, workloads
+from plmscale.plan import grid_resources, plan, plan_summary
 from plmscale.progress import line, state
 from plmscale.study import Study
 
@@ -130,14 +131,15 @@ def test_longest_cells_have_the_highest_priority(paper_study):
 
 def test_progress_is_read_from_the_files_of_the_runs(tmp_path):
     cells = {name: Workload(n_tokens=100, flops=10.0) for name in ("done", "running", "stale", "left")}
+    runs = tmp_path / "runs"
     for name in ("done", "running", "stale"):
-        (tmp_path / name).mkdir()
-    (tmp_path / "done/run.json").write_text("{}")
+        (runs / name).mkdir(parents=True)
+    (runs / "done/run.json").write_text("{}")
     rows = [json.dumps({"step": i, "n_tokens": 10 * i}) for i in (1, 2, 3)]
-    (tmp_path / "running/metrics.jsonl").write_text("\n".join(rows) + '\n{"step": 4, "n_to')  # a row being written
-    (tmp_path / "stale/metrics.jsonl").write_text(rows[0] + "\n")
-    os.utime(tmp_path / "stale/metrics.jsonl", (time.time() - 3600,) * 2)
-    found = state(cells, folder=tmp_path)
+    (runs / "running/metrics.jsonl").write_text("\n".join(rows) + '\n{"step": 4, "n_to')  # a row being written
+    (runs / "stale/metrics.jsonl").write_text(rows[0] + "\n")
+    os.utime(runs / "stale/metrics.jsonl", (time.time() - 3600,) * 2)
+    found = state(cells, results=tmp_path)
     assert (found.done, found.running, found.left) == (1, 1, 2)
     assert found.share == pytest.approx((10 + 3 + 1) / 40)
     text = line(found, share_before=0.1, seconds=100)

@@ -1,14 +1,21 @@
 """Planned against actual cost where a run changed its devices, stopped early, or was recorded by an older version."""
 
+import json
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 
-from plmscale.config import Hardware
+from plmscale.config import Config, Hardware, Subset
+from plmscale.curves import to_frame
 from plmscale.grid import grid
-from plmscale.outcomes import planned_and_actual
+from plmscale.outcomes import trained
 from plmscale.pace import assumed_pace
-from results_data import make_results, make_study
+from plmscale.planned_actual import planned_and_actual
+from plmscale.results import Results, read_results
+from plmscale.study import Study
+from plmscale.trunks import trunk_cell
+from results_data import PAPERS_5M, make_results, make_study
 
 
 @pytest.fixture
@@ -39,3 +46,104 @@ def test_a_run_that_stopped_early_is_compared_with_the_plan_for_what_it_saw(resu
     assert row["ratio_seen"] == pytest.approx(600 / 3600 / row["planned_for_seen"], rel=1e-12)
     assert row["ratio"] == pytest.approx(600 / 3600 / row["planned_device_hours"], rel=1e-12)
     assert row["ratio"] < row["ratio_seen"]
+
+
+START, SPEED = 36.0, 1e11 * 0.5
+"""Seconds that a job takes to start, and FLOP/s."""
+WHOLE, HALF, TRUNK = "5M/all/wsd/seed0", "5M/half/wsd/seed0", "trunks/5M/all/seed0"
+
+
+def shared_study() -> Study:
+    """A set of 4 million tokens, and half a pass over it: a trunk of 3.2 million, branches of 0.8 and 0.4."""
+    hardware = Hardware(name="x", peak_flops=1e11, memory_gib=80, startup_seconds=START, mfu=0.5, target_hours=1e6)
+    sets = (
+        Subset(name="all", kind="all", n_sequences=40_000, train=True),
+        Subset(name="half", kind="passes", of="all", epochs=0.5, n_sequences=40_000, train=True),
+    )
+    return Study(Config(hardware=hardware), (PAPERS_5M.model_copy(update={"schedules": ["wsd"]}),), sets)
+
+
+def record(cell, *, n_tokens: int, before: int = 0, seconds: float, devices: int = 1, **more) -> dict:
+    left = {"step": 1, "n_tokens": before, "squared_lengths": 9 * before} if before else None
+    return {
+        "cell": cell.frozen(),
+        "status": "done",
+        "reason": None,
+        "n_tokens": n_tokens,
+        "squared_lengths": 9 * n_tokens,
+        "trunk": "checkpoints" if before else None,
+        "branched_from": left,
+        "wall_seconds": seconds / devices,
+        "device_seconds": seconds,
+        "resumed_at_steps": [],
+        "allocation": {"world": devices},
+    } | more
+
+
+def results_of(study: Study, records: list[dict], trunks: list[dict]) -> Results:
+    counts = {"all": {"n_tokens": 4_000_000}, "half": {"n_tokens": 2_000_000}}
+    return Results(study, pd.DataFrame(), [], records, {}, counts, {}, trunk_records=trunks)
+
+
+def planned_hours(study: Study, n_tokens: int) -> float:
+    return (START + n_tokens / assumed_pace(grid(study)[0], study.config.hardware).tokens_per_second) / 3600
+
+
+def test_trunks_are_rows_and_branches_are_what_they_train_themselves():
+    """The short branch left the trunk at 1.5 instead of 1.6 million tokens, and trained 0.5 instead of 0.4."""
+    study = shared_study()
+    whole, half = grid(study)
+    runs = [
+        record(whole, n_tokens=4_000_000, before=3_200_000, seconds=7200),
+        record(half, n_tokens=2_000_000, before=1_500_000, seconds=1800),
+    ]
+    trunk = record(trunk_cell(whole), n_tokens=3_200_000, seconds=36_000, devices=2, until_passes=0.8)
+    results = results_of(study, runs, [trunk])
+    table = planned_and_actual(results).set_index("run")
+    assert table.index.tolist() == [WHOLE, HALF, TRUNK, "sum", "sum", "sum"]
+    assert table["schedule"].tolist() == ["wsd", "wsd", "wsd trunk", "wsd", "wsd trunk", "study"]
+    assert table["planned_tokens"].tolist() == [800_000, 400_000, 3_200_000, 1_200_000, 3_200_000, 4_400_000]
+    assert table["seen_tokens"].tolist() == [800_000, 500_000, 3_200_000, 1_300_000, 3_200_000, 4_500_000]
+    planned = [planned_hours(study, n) for n in (800_000, 400_000, 3_200_000)]
+    expected = [*planned, planned[0] + planned[1], planned[2], sum(planned)]
+    assert table["planned_device_hours"].tolist() == pytest.approx(expected, rel=1e-12)
+    assert table["actual_device_hours"].tolist() == [2, 0.5, 10, 2.5, 10, 12.5]
+    assert table.loc[TRUNK, "actual_hours"] == 5
+    assert table.loc[HALF, "planned_for_seen"] == pytest.approx(planned_hours(study, 500_000), rel=1e-12)
+    assert table.iloc[-1]["ratio"] == pytest.approx(12.5 / sum(planned), rel=1e-12)
+    assert trained(results)[0] == 4_500_000
+
+
+def test_runs_without_a_trunk_are_planned_without_and_a_lost_record_counts_nothing():
+    study = shared_study()
+    whole, half = grid(study)
+    runs = [record(cell, n_tokens=n, seconds=3600) for cell, n in ((whole, 4_000_000), (half, 2_000_000))]
+    table = planned_and_actual(results_of(study, runs, []))
+    assert table["run"].tolist() == [WHOLE, HALF, "sum", "sum"]
+    assert table["planned_tokens"].tolist() == table["seen_tokens"].tolist() == [4e6, 2e6, 6e6, 6e6]
+    runs = [run | {"trunk": "checkpoints"} for run in runs]
+    lost = planned_and_actual(results_of(study, runs, [])).set_index("run")
+    assert lost.loc[TRUNK, "status"] == "missing"
+    planned = [planned_hours(study, n) for n in (800_000, 400_000)]
+    assert lost.iloc[-1]["ratio"] == pytest.approx(2 / sum(planned), rel=1e-12), "of what has both"
+
+
+def test_records_of_runs_and_of_trunks_are_told_apart(tmp_path):
+    study = shared_study()
+    run = record(grid(study)[0], n_tokens=1, seconds=1)
+    files = {"run.json": run, "trunk.json": run | {"until_passes": 0.8}, "stats.json": {}}
+    for name, content in files.items():
+        (tmp_path / name).write_text(json.dumps(content))
+    results = make_results(make_study(widths=("w32",), schedules=("constant",), sets=("half",)), fits=False)
+    results.runs.to_parquet(tmp_path / "runs.parquet")
+    to_frame(results.curves).to_parquet(tmp_path / "curves.parquet")
+    read = read_results(
+        study.to_json(),
+        runs=tmp_path / "runs.parquet",
+        curves=tmp_path / "curves.parquet",
+        records=[tmp_path / "run.json", tmp_path / "trunk.json"],
+        fits=[],
+        subsets=[],
+        stats=tmp_path / "stats.json",
+    )
+    assert (read.records, read.trunk_records) == ([run], [run | {"until_passes": 0.8}])

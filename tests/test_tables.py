@@ -17,8 +17,9 @@ from plmscale.catalog import IF_ANY, TABLES
 from plmscale.formats import with_interval
 from plmscale.grid import Cell
 from plmscale.law_tables import PAPER_PARAMETERS, PAPER_SIZES
-from plmscale.outcomes import outcomes, planned_and_actual
+from plmscale.outcomes import outcomes
 from plmscale.plan import plan
+from plmscale.planned_actual import planned_and_actual
 from plmscale.provenance import dependencies
 from plmscale.summary import LINE, summary_text, write_summary
 from plmscale.table_formats import Column, Table, to_latex, to_markdown, to_tsv

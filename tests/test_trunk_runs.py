@@ -54,12 +54,14 @@ def scratch(data, tmp_path_factory) -> Path:  # noqa: F811
 def grown(data, tmp_path_factory) -> Path:  # noqa: F811
     """A trunk of 0.8 passes that was then extended to 1.4."""
     out = tmp_path_factory.mktemp("trunk")
-    record = trunk(data, out, until=0.8)
-    assert record["until_passes"] == 0.8
-    assert record["n_tokens"] <= 0.8 * lengths_of(data).sum()
+    before = trunk(data, out, until=0.8)
+    assert before["until_passes"] == 0.8
+    assert before["n_tokens"] <= 0.8 * lengths_of(data).sum()
     record = trunk(data, out, until=1.4)
-    (attempt,) = record["attempts"]
-    assert attempt["from_step"] == passes_of(data, 1.0).steps_within(0.8) > 0
+    first, attempt = record["attempts"]
+    assert [first] == before["attempts"]
+    assert attempt["from_step"] == first["to_step"] == passes_of(data, 1.0).steps_within(0.8) > 0
+    assert record["device_seconds"] == before["device_seconds"] + attempt["wall_seconds"]
     return out
 
 

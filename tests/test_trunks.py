@@ -11,12 +11,14 @@ from snakemake.utils import update_config
 from conftest import ROOT
 from plmscale.config import Training
 from plmscale.grid import grid
+from plmscale.jobs import TRUNK, workloads
 from plmscale.outcomes import branch_tokens
-from plmscale.plan import TRUNK, grid_resources, plan, plan_summary, plan_trunks, workloads
-from plmscale.plan_report import plan_text, whole_plan
+from plmscale.plan import grid_resources, plan, plan_summary, plan_trunks, whole_plan
+from plmscale.plan_report import plan_text
+from plmscale.progress import State, line, state
 from plmscale.schedule_settings import Wsd
 from plmscale.study import Study, load_study
-from plmscale.trunks import ask_again, trunk_cell, trunks, trunks_here, until_passes
+from plmscale.trunks import ask_again, to_count, trunk_cell, trunks, trunks_here, until_passes
 
 HEADER = "name\tkind\tmin_identity\tsame_size_as\tof\tepochs\tn_sequences\ttrain\n"
 LADDER = {"p30": 30 / 64, "p23": 23 / 64, "p20": 20 / 64}
@@ -75,7 +77,35 @@ def test_hours_are_those_of_the_parts(tmp_path):
     assert shared["schedule"].tolist() == [TRUNK]
     assert shared["n_tokens"].tolist() == [round(0.8 * 64e6 * 325)]
     assert plan(here)["n_tokens"].tolist() == plan(apart)["n_tokens"].tolist(), "D of a run is that of the whole run"
-    assert workloads(here, {}) == workloads(apart, {})
+    work, whole = workloads(here, {}), workloads(apart, {})
+    assert sum(w.flops for w in work.values()) == pytest.approx(one["flops_trained"].sum(), rel=1e-12)
+    assert {path: work[path].n_tokens for path in whole} == {path: w.n_tokens for path, w in whole.items()}
+    assert work["5M/uniref50/wsd/seed0"].before == work["trunks/5M/uniref50/seed0"].n_tokens
+
+
+def test_a_cell_that_shares_with_none_that_is_left_is_planned_whole(tmp_path):
+    """The others were trained without a trunk: walltime and device-hours are those of a run from its start."""
+    here, results = study(tmp_path), tmp_path / "results"
+    for cell in grid(here)[1:]:
+        finished(results, cell, trunk=None)
+    apart = grid_resources(study(tmp_path, execution={"branch": False}), {})
+    assert grid_resources(here, {}, shared=trunks_here(here, results=results)) == apart
+    assert grid_resources(here, {})["5M/uniref50/wsd/seed0"] != apart["5M/uniref50/wsd/seed0"]
+
+
+def test_a_trunk_that_nobody_needs_is_not_trained_to_be_counted(tmp_path):
+    here, results = study(tmp_path), tmp_path / "results"
+    for cell in grid(here)[1:]:
+        finished(results, cell, trunk="somewhere")
+    found = trunks_here(here, results=results)
+    assert to_count(found, results=results) == found, "a branch is to come"
+    finished(results, grid(here)[0], trunk="somewhere")
+    found = trunks_here(here, results=results)
+    assert len(found) == 1 and to_count(found, results=results) == {}
+    record = results / "trunks/5M/uniref50/seed0/trunk.json"
+    record.parent.mkdir(parents=True)
+    record.write_text("{}")
+    assert to_count(found, results=results) == found
 
 
 def test_trunks_start_first_and_have_resources_of_their_own(tmp_path):
@@ -154,6 +184,38 @@ def test_a_trunk_never_shrinks_and_is_asked_again_where_it_fell_short(tmp_path):
         assert until_passes(trunk, results=results) == 0.8
         assert ask_again({trunk.path: trunk}, results=results) == [folder / "until_passes.txt"]
         assert (folder / "until_passes.txt").read_text() == before + "\n"
+
+
+def test_the_progress_line_counts_trunks_and_of_branches_what_they_train(tmp_path):
+    """A set and half of it: of 1.1 parts of FLOPs 0.8 are in the trunk, 0.2 and 0.1 in the branches."""
+    here, results = study(tmp_path, epochs={"half": 0.5}), tmp_path / "results"
+    whole, half = grid(here)
+    work, found = workloads(here, {}), trunks(here)
+    (trunk,) = found.values()
+
+    def trained(folder: Path, n_tokens: float) -> State:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "metrics.jsonl").write_text(json.dumps({"n_tokens": n_tokens}) + "\n")
+        return state(work, results=results, trunks=found)
+
+    tokens, folder = 64e6 * 325, results / "trunks" / trunk.path
+    now = trained(folder, 0.6 * tokens)
+    assert (now.done, now.running, now.left, now.trunks, now.trunks_done, now.trunks_running) == (0, 0, 2, 1, 0, 1)
+    assert now.share == pytest.approx(0.6 / 1.1)
+    assert "trunks: 0 of 1 done, 1 running" in line(now, share_before=0, seconds=1)
+    (folder / "metrics.jsonl").unlink()
+    record = {"cell": trunk.cell.frozen(), "until_passes": 0.4}
+    (folder / "trunk.json").write_text(json.dumps(record))
+    assert state(work, results=results, trunks=found).share == pytest.approx(0.4 / 1.1), "to be extended"
+    (folder / "trunk.json").write_text(json.dumps(record | {"until_passes": 0.8}))
+    now = trained(results / "runs" / half.path, 0.45 * tokens)
+    assert (now.running, now.trunks_done) == (1, 1)
+    assert now.share == pytest.approx((0.8 + 0.05) / 1.1), "the branch has half of its own tokens"
+    for cell in (whole, half):
+        finished(results, cell, trunk="somewhere")
+    (folder / "trunk.json").unlink()
+    now = state(work, results=results, trunks=found)
+    assert (now.done, now.trunks_done, now.share) == (2, 1, 1.0), "nobody waits for the trunk"
 
 
 def test_tokens_of_a_trunk_are_not_those_of_its_branch():

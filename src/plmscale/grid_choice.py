@@ -19,7 +19,8 @@ from .errors import InputError
 from .grid import Cell, count_params, grid
 from .identifiability import NOISE, Knowledge, directions, gradients, interior_of, knowledge
 from .information import covariance, variances, variances_without
-from .plan import chosen, planned_tokens
+from .jobs import planned_tokens
+from .plan import chosen
 from .study import Study
 
 Array = NDArray[np.float64]

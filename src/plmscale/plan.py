@@ -5,7 +5,6 @@ retrains nothing.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
@@ -17,100 +16,40 @@ from .config import Execution, Hardware, ModelSize
 from .deadline import Options, Schedule, cheapest, fastest, scheduled
 from .devices import Device, device_of
 from .dispatch import dispatch
-from .grid import RESIDUES_PER_SEQUENCE, Cell, count_params, grid, train_flops
+from .grid import Cell, count_params, grid, train_flops
+from .jobs import TRUNK, Job, by_flops, jobs, planned_tokens
 from .memory import GIB
-from .pass_rows import planned_passes
 from .study import Study
-from .trunks import decay_start, trunk_of_each, trunks
-
-TRUNK = "wsd trunk"
-"""What stands for the schedule in the row of a trunk."""
-
-TRUNKS = "trunks/"
-"""Before the path of a trunk, where jobs are named."""
+from .trunks import Trunk
 
 Records = Mapping[str, Mapping[str, Any]]
 """Usable measurements by size, see `plmscale.calibration.read_calibrations`."""
 
-
-def planned_tokens(study: Study, counted: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Tokens of a run on each set: counted where the set exists, else estimated.
-
-    The estimate is the paper's 325 residues a sequence, cut to `max_length` with START and END. Sets of kind `passes`
-    have the tokens of the set that they are of, as often as they pass over it.
-    """
-    estimate = min(RESIDUES_PER_SEQUENCE, study.config.max_length)
-    once = {s.name: (counted or {}).get(s.name, s.n_sequences * estimate) for s in study.subsets if s.of is None}
-    return once | planned_passes(study.subsets, once)
+Shared = Mapping[str, Trunk] | None
+"""The trunks that there are, see `plmscale.jobs.jobs`; None: those of a study of which nothing has been trained."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """What one job trains.
-
-    Attributes
-    ----------
-    path : str
-        `Cell.path`, or `trunks/` and `Trunk.path`.
-    cell : Cell
-    n_tokens : int
-        Those that the job itself trains: of a branch those after its trunk.
-    """
-
-    path: str
-    cell: Cell
-    n_tokens: int
-
-
-def jobs(study: Study, tokens: Mapping[str, int]) -> list[Job]:
-    """The training jobs of a study: its cells in the order of the grid, then its trunks."""
-    found = trunks(study)
-    branches = trunk_of_each(found)
-    parts = [
-        Job(cell.path, cell, tokens[cell.subset] - (trunk_tokens(cell, tokens) if cell.path in branches else 0))
-        for cell in grid(study)
-    ]
-    last = [max(trunk.branches, key=decay_start) for trunk in found.values()]
-    ends = [trunk_tokens(cell, tokens) for cell in last]
-    return parts + [Job(TRUNKS + t.path, t.cell, n) for t, n in zip(found.values(), ends, strict=True)]
-
-
-def trunk_tokens(cell: Cell, tokens: Mapping[str, int]) -> int:
-    """Tokens after which the decay of a cell begins."""
-    return round(decay_start(cell) * tokens[cell.data])
-
-
-def all_options(study: Study, tokens: Mapping[str, int], records: Records, *, hardware: Hardware) -> Options:
-    """Every job's allocations by its path, jobs in the order in which Snakemake starts them.
-
-    Branches are planned as if they need not wait for their trunk.
-    """
+def all_options(
+    study: Study, tokens: Mapping[str, int], records: Records, *, hardware: Hardware, shared: Shared = None
+) -> Options:
+    """Every job's allocations by its path, jobs in the order in which Snakemake starts them."""
     measured, execution = paces(study, records), study.config.execution
     found = {}
-    every = jobs(study, tokens)
+    every = jobs(study, tokens, shared=shared)
     for job in every:  # the first that does not fit is refused
         pace = measured.get(job.cell.model.name)
         options = allocations(job.cell, job.n_tokens, hardware=hardware, execution=execution, pace=pace)
         found[job.path] = list(options)
-    return {job.path: found[job.path] for job in _by_flops(every)}
+    return {job.path: found[job.path] for job in by_flops(every)}
 
 
-def _by_flops(every: Sequence[Job]) -> list[Job]:
-    """Jobs with most FLOPs first: long ones are started first, so that none is left at the end."""
-    return sorted(every, key=lambda job: -_flops(job.cell, job.n_tokens))
-
-
-def _flops(cell: Cell, n_tokens: int) -> float:
-    return train_flops(cell.model, n_tokens, convention="appendix_e", max_length=cell.max_length)
-
-
-def chosen(study: Study, tokens: Mapping[str, int], records: Records) -> Schedule:
+def chosen(study: Study, tokens: Mapping[str, int], records: Records, *, shared: Shared = None) -> Schedule:
     """The allocation of every cell; the makespan is infinite where `max_devices` is not given.
 
     With a deadline that cannot be met, the allocation that ends first.
     """
     hardware = study.config.hardware
-    options = all_options(study, tokens, records, hardware=hardware)
+    options = all_options(study, tokens, records, hardware=hardware, shared=shared)
     if hardware.deadline_hours is None or hardware.max_devices is None:
         each = {
             path: next((a for a in found if a.hours <= hardware.target_hours), found[-1])
@@ -121,7 +60,13 @@ def chosen(study: Study, tokens: Mapping[str, int], records: Records) -> Schedul
     return found or fastest(options, max_devices=hardware.max_devices)
 
 
-def plan(study: Study, counted: Mapping[str, int] | None = None, records: Records | None = None) -> pd.DataFrame:
+def plan(
+    study: Study,
+    counted: Mapping[str, int] | None = None,
+    records: Records | None = None,
+    *,
+    shared: Shared = None,
+) -> pd.DataFrame:
     """The compute plan: one row per cell.
 
     Parameters
@@ -131,6 +76,8 @@ def plan(study: Study, counted: Mapping[str, int] | None = None, records: Record
         Exact tokens of the sets that exist already.
     records : mapping of str to dict, optional
         Measured speeds by size.
+    shared : mapping of str to Trunk, optional
+        See `plmscale.jobs.jobs`.
 
     Returns
     -------
@@ -142,34 +89,41 @@ def plan(study: Study, counted: Mapping[str, int] | None = None, records: Record
         device's draw and price are known, `energy_kwh` and `cost`.
     """
     tokens = planned_tokens(study, counted)
-    return _rows(study, [(job, tokens[job.cell.subset]) for job in _cells(study, tokens)], counted, records)
+    cell_jobs = jobs(study, tokens, shared=shared)[: len(grid(study))]
+    found = chosen(study, tokens, records or {}, shared=shared)
+    return _rows(study, [(job, tokens[job.cell.subset]) for job in cell_jobs], counted or {}, found)
 
 
-def plan_trunks(study: Study, counted: Mapping[str, int] | None = None, records: Records | None = None) -> pd.DataFrame:
+def plan_trunks(
+    study: Study,
+    counted: Mapping[str, int] | None = None,
+    records: Records | None = None,
+    *,
+    shared: Shared = None,
+) -> pd.DataFrame:
     """The trunks of a plan: one row each, with the columns of `plan`; empty without any."""
     tokens = planned_tokens(study, counted)
-    trunk_jobs = jobs(study, tokens)[len(grid(study)) :]
-    table = _rows(study, [(job, job.n_tokens) for job in trunk_jobs], counted, records)
-    return table.assign(schedule=TRUNK)
+    trunk_jobs = jobs(study, tokens, shared=shared)[len(grid(study)) :]
+    found = chosen(study, tokens, records or {}, shared=shared)
+    return _rows(study, [(job, job.n_tokens) for job in trunk_jobs], counted or {}, found).assign(schedule=TRUNK)
 
 
-def _cells(study: Study, tokens: Mapping[str, int]) -> list[Job]:
-    return jobs(study, tokens)[: len(grid(study))]
+def whole_plan(study: Study, counted: Mapping[str, int], records: Records, *, shared: Shared = None) -> pd.DataFrame:
+    """The rows of all cells, then those of their trunks."""
+    cells, trunks = (make(study, counted, records, shared=shared) for make in (plan, plan_trunks))
+    return pd.concat([cells, trunks], ignore_index=True) if len(trunks) else cells
 
 
-def _rows(
-    study: Study, which: Sequence[tuple[Job, int]], counted: Mapping[str, int] | None, records: Records | None
-) -> pd.DataFrame:
+def _rows(study: Study, which: Sequence[tuple[Job, int]], counted: Mapping[str, int], found: Schedule) -> pd.DataFrame:
     """Rows of the plan for jobs, each with the tokens that its run has seen at its end."""
     config, rows = study.config, []
     device = device_of(config.hardware, config.training.precision)
-    found = chosen(study, planned_tokens(study, counted), records or {}).allocations
     for job, n_tokens in which:
-        cell, allocation = job.cell, found[job.path]
-        known = "counted" if cell.data in (counted or {}) else "estimate"
+        cell, allocation = job.cell, found.allocations[job.path]
+        known = "counted" if cell.data in counted else "estimate"
         row = {"n_params": count_params(cell.model), "n_tokens": n_tokens, "tokens_from": known}
         row |= _flop_columns(cell.model, n_tokens, cell.max_length)
-        row |= {"tokens_trained": job.n_tokens, "flops_trained": _flops(cell, job.n_tokens)}
+        row |= {"tokens_trained": job.n_tokens, "flops_trained": job.flops}
         row |= _allocation_columns(allocation) | _memory_columns(allocation)
         row |= _time_columns(cell, allocation, device) | _cost_columns(allocation, config.hardware, device)
         rows.append(_identity(cell) | row)
@@ -265,31 +219,17 @@ def resources(
     }
 
 
-@dataclass(frozen=True)
-class Workload:
-    """What a cell has to do: tokens of its set and, by appendix E, their training FLOPs."""
-
-    n_tokens: int
-    flops: float
-
-
-def workloads(study: Study, counted: Mapping[str, int]) -> dict[str, Workload]:
-    """The workload of every cell by its path."""
-    tokens = planned_tokens(study, counted)
-    return {cell.path: Workload(tokens[cell.subset], _flops(cell, tokens[cell.subset])) for cell in grid(study)}
-
-
 def grid_resources(
-    study: Study, counted: Mapping[str, int], records: Records | None = None
+    study: Study, counted: Mapping[str, int], records: Records | None = None, *, shared: Shared = None
 ) -> dict[str, dict[str, str | int | None]]:
     """`resources` of every job by its path, and its `priority`: long ones first, so that none is left at the end."""
     config, tokens = study.config, planned_tokens(study, counted)
-    allocated = chosen(study, tokens, records or {}).allocations
-    every = jobs(study, tokens)
+    allocated = chosen(study, tokens, records or {}, shared=shared).allocations
+    every = jobs(study, tokens, shared=shared)
     found = {
         job.path: resources(job.cell, allocated[job.path], hardware=config.hardware, execution=config.execution)
         for job in every
     }
-    for priority, job in enumerate(reversed(_by_flops(every))):
+    for priority, job in enumerate(reversed(by_flops(every))):
         found[job.path] |= {"priority": priority, "flop_convention": config.analysis.flops}
     return found

@@ -6,7 +6,8 @@ from pathlib import Path
 import pandas as pd
 
 from .files import atomic
-from .plan import TRUNK, Records, plan, plan_summary, plan_trunks
+from .jobs import TRUNK
+from .plan import Records, plan_summary, whole_plan
 from .plan_figure import draw_plan
 from .plan_words import budget_words, deadline_words, paragraph, trunk_words
 from .study import Study
@@ -47,12 +48,6 @@ def write_plan(
             partial.write_text(content)
     draw_plan(study, table, folder)
     return words
-
-
-def whole_plan(study: Study, counted: Mapping[str, int], records: Records) -> pd.DataFrame:
-    """The rows of all cells, then those of their trunks."""
-    cells, shared = plan(study, counted, records), plan_trunks(study, counted, records)
-    return pd.concat([cells, shared], ignore_index=True) if len(shared) else cells
 
 
 def plan_text(

@@ -12,7 +12,8 @@ from .devices import device_of
 from .formats import number
 from .grid import grid
 from .grid_choice import choice_rows
-from .plan import TRUNK, Records, all_options, chosen, planned_tokens
+from .jobs import TRUNK, planned_tokens
+from .plan import Records, all_options, chosen
 from .study import Study
 from .trunks import SCHEDULE
 
@@ -49,7 +50,7 @@ def trunk_words(table: pd.DataFrame) -> str:
     Parameters
     ----------
     table : pandas.DataFrame
-        Rows of cells and of trunks, see `plmscale.plan_report.whole_plan`.
+        Rows of cells and of trunks, see `plmscale.plan.whole_plan`.
 
     Examples
     --------

@@ -19,7 +19,7 @@ from .catalog import IF_ANY, TABLES, figure_names
 from .figure_style import SizeScale
 from .files import atomic
 from .formats import is_missing, number, short, verdict
-from .outcomes import outcomes
+from .outcomes import outcomes, trained
 from .provenance import versions
 from .published_models import RULE, law_sentence, place
 from .rate_report import off_optimum
@@ -210,7 +210,7 @@ def _trained(results: Results, rows: Sequence[Mapping[str, Any]]) -> str:
     done = sum(row["status"] == "done" for row in rows)
     sizes = sorted({row["n_params"] for row in rows})
     span = f"{short(sizes[0])} to {short(sizes[-1])}" if len(sizes) > 1 else short(sizes[0])
-    flops = sum(float(row["flops"] or 0) for row in rows)
+    _, flops = trained(results)
     return (
         f"{done} of {len(rows)} runs finished: {len(sizes)} sizes ({span} parameters) on {', '.join(results.sets)}, "
         f"{number(flops)} training FLOPs by {results.study.config.analysis.flops}."

@@ -35,6 +35,8 @@ class Results:
         Statistics of the store.
     calibrations : dict of str to dict
         Usable measurements of speed by size.
+    trunk_records : list of dict
+        The records of trunks (`trunk.json`).
     """
 
     study: Study
@@ -45,6 +47,7 @@ class Results:
     subsets: dict[str, dict[str, Any]]
     stats: dict[str, Any]
     calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trunk_records: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def schedules(self) -> list[str]:
@@ -78,15 +81,32 @@ def read_results(
     stats: Path,
     calibrations: dict[str, dict[str, Any]] | None = None,
 ) -> Results:
-    """Read a finished study from its files; `study` is `Study.to_json`."""
+    """Read a finished study from its files.
+
+    Parameters
+    ----------
+    study : dict
+        `Study.to_json`.
+    runs, curves, stats : Path
+    records : sequence of Path
+        Of runs (`run.json`) and of trunks (`trunk.json`).
+    fits, subsets : sequence of Path
+    calibrations : dict, optional
+
+    Returns
+    -------
+    Results
+    """
+    read = [read_json(path) for path in records]
     read_fits = [read_json(path) for path in fits]
     return Results(
         study=Study.from_json(study),
         runs=pd.read_parquet(runs),
         curves=from_frame(pd.read_parquet(curves)),
-        records=[read_json(path) for path in records],
+        records=[record for record in read if "until_passes" not in record],
         fits={f["fit"]: {s: Fit.from_json(fit) for s, fit in f["schedules"].items()} for f in read_fits},
         subsets={d["name"]: d for d in (read_json(path) for path in subsets)},
         stats=read_json(stats),
         calibrations=calibrations or {},
+        trunk_records=[record for record in read if "until_passes" in record],
     )

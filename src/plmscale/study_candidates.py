@@ -12,7 +12,8 @@ from .curves import Curve
 from .errors import InputError
 from .formats import short
 from .grid import Cell, count_params, train_flops
-from .plan import Records, planned_tokens
+from .jobs import planned_tokens
+from .plan import Records
 from .study import Study
 
 SHORTER = 2.0

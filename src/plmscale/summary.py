@@ -14,7 +14,8 @@ from .files import atomic
 from .fits import Fit
 from .formats import FIT_TITLES, STATUS_WORDS, balance, growth, number, short, verdict, with_interval
 from .law_tables import fits_of
-from .outcomes import outcomes, planned_and_actual
+from .outcomes import outcomes, trained
+from .planned_actual import planned_and_actual
 from .rate_report import off_optimum
 from .results import Results
 from .runs import version_warnings
@@ -83,7 +84,7 @@ def _paragraph(text: str) -> list[str]:
 def _trained(results: Results, table: pd.DataFrame, total: dict[str, Any]) -> list[str]:
     rows = table.to_dict("records")
     sizes, done = sorted({row["n_params"] for row in rows}), sum(row["status"] == "done" for row in rows)
-    tokens, flops = (sum(float(row[key] or 0) for row in rows) for key in ("n_tokens", "flops"))
+    tokens, flops = trained(results)
     hours = total["actual_device_hours"]
     spent = "" if _absent(hours) else f", {number(float(hours))} device-hours"
     span = f"{len(sizes)} sizes, {short(sizes[0])} to {short(sizes[-1])} parameters" if len(sizes) > 1 else "one size"
@@ -91,7 +92,7 @@ def _trained(results: Results, table: pd.DataFrame, total: dict[str, Any]) -> li
     return [
         *_paragraph(f"{done} of {len(table)} runs finished: {span}, on {', '.join(sets)}."),
         *_paragraph(
-            f"{short(tokens)} tokens seen, {number(flops)} training FLOPs "
+            f"{short(tokens)} tokens trained, {number(flops)} training FLOPs "
             f"(convention {results.study.config.analysis.flops}){spent}."
         ),
     ]

@@ -105,6 +105,15 @@ class Table:
         return [[column.cell(row) for column in self.columns] for row in frame.astype(object).to_dict("records")]
 
 
+IDENTITY = (
+    Column("Model", "model"),
+    Column("Set", "subset"),
+    Column("Schedule", "schedule"),
+    Column("Seed", "seed"),
+)
+"""Columns that name a cell."""
+
+
 def write_table(table: Table, folder: Path, *, name: str, title: str) -> None:
     """Write {name}.tsv, .md and .tex, each atomically.
 

@@ -7,19 +7,18 @@ import pandas as pd
 
 from .catalog import TABLES
 from .config import ModelSize
-from .devices import device_of
+from .cost_tables import plan_table, planned_vs_actual
 from .files import atomic
 from .grid import count_params, forward_flop_terms, forward_flops, parameter_terms, train_flops_per_token
 from .law_tables import law_parameters, optimal_sizes
-from .outcomes import counted_tokens, outcomes, planned_and_actual
-from .plan import plan
+from .outcomes import outcomes
 from .published_models import of_study as published_models
 from .rate_report import rates_table
 from .repeated_table import repeated_table
 from .results import Results
 from .sensitivity_report import sensitivity_table
 from .set_worth import set_worth_table
-from .table_formats import Column, Table, write_table
+from .table_formats import IDENTITY, Column, Table, write_table
 from .table_html import to_html
 
 FLOP_FORMULAS = {
@@ -187,14 +186,6 @@ def _formula_table(
     return Table(pd.DataFrame(rows, dtype=object), columns, pd.DataFrame(shown, dtype=object), (note,))
 
 
-IDENTITY = (
-    Column("Model", "model"),
-    Column("Set", "subset"),
-    Column("Schedule", "schedule"),
-    Column("Seed", "seed"),
-)
-
-
 def runs(results: Results) -> Table:
     """One row per cell: what it was trained on, and how it ended."""
     data = outcomes(results)
@@ -224,60 +215,6 @@ def runs(results: Results) -> Table:
         "positions, so that the difference of two runs is surer than their intervals."
     )
     return Table(data, columns, notes=(losses, interval, *notes))
-
-
-COSTS = {"energy_kwh": "Energy (kWh)", "cost": "Cost"}
-"""Columns of the plan that need the device's draw and price."""
-
-
-def plan_table(results: Results) -> Table:
-    """The compute plan with the tokens as counted."""
-    data = plan(results.study, counted_tokens(results), results.calibrations).astype(object)
-    config = results.study.config
-    device = device_of(config.hardware, config.training.precision)
-    columns = [
-        *IDENTITY,
-        Column("N (parameters)", "n_params", "count"),
-        Column("D (tokens)", "n_tokens", "count"),
-        Column("C, appendix E (FLOPs)", "flops_appendix_e", "number"),
-        Column("Nodes", "nodes", "count"),
-        Column("Devices per node", "devices_per_node", "count"),
-        Column("Micro-batch (tokens)", "micro_batch_tokens", "count"),
-        Column("Accumulation steps", "grad_accum", "count"),
-        Column("Memory (GiB)", "memory_gib", "number"),
-        Column("Utilisation", "utilisation", "number"),
-        Column("Speed", "speed_from"),
-        Column("Time (h)", "hours", "number"),
-        Column("Device-hours", "device_hours", "number"),
-        Column("Walltime (min)", "walltime_min", "count"),
-    ]
-    columns += [Column(title, name, "number") for name, title in COSTS.items() if name in data]
-    note = (
-        f"{device.name}: {device.peak_flops:.3g} FLOP/s peak; {device.mfu:.0%} of it assumed where nothing is measured."
-    )
-    return Table(data, columns, notes=(note,))
-
-
-def planned_vs_actual(results: Results) -> Table:
-    """Planned and actual cost per cell, with sums per schedule and for the study."""
-    columns = (
-        *IDENTITY,
-        Column("Status", "status"),
-        Column("Planned (tokens)", "planned_tokens", "count"),
-        Column("Seen (tokens)", "seen_tokens", "count"),
-        Column("Planned (h)", "planned_hours", "number"),
-        Column("Actual (h)", "actual_hours", "number"),
-        Column("Planned (device-hours)", "planned_device_hours", "number"),
-        Column("Planned for the tokens seen (device-hours)", "planned_for_seen", "number"),
-        Column("Actual (device-hours)", "actual_device_hours", "number"),
-        Column("Actual ÷ planned", "ratio", "number"),
-        Column("Actual ÷ planned for the tokens seen", "ratio_seen", "number"),
-    )
-    note = (
-        "Both are from start to end of the job; actual is over all attempts, each on its own devices, of an "
-        "interrupted one up to its last checkpoint. Sums: model “all”."
-    )
-    return Table(planned_and_actual(results), columns, notes=(note,))
 
 
 BUILDERS: dict[str, Callable[[Results], Table]] = {

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from .attempts import device_seconds
 from .checkpoints import Progress
 from .errors import InputError
+from .files import read_json
 from .run_record import record_of, write_outputs
 from .trainer import Run
 
@@ -70,6 +72,8 @@ class TrunkRun(Run):
         self.attempts.end("finished" if status == "done" else f"finished: {status}", step=self.progress.step)
         record = record_of(self, status=status, reason=reason, holdout=None)
         record["until_passes"] = self.args.until_passes
+        record["attempts"] = attempts = [*self._earlier(record["attempts"]), *record["attempts"]]
+        record["device_seconds"] = device_seconds(attempts)
         if self.turn:
             self.turn.leave_result(record, rows)
         write_outputs(self.args, record, rows)
@@ -77,6 +81,15 @@ class TrunkRun(Run):
         self.checkpoints.keep(0 if newest and self.checkpoints.pinned(newest[0]) else 1)
         self.metrics_log.unlink(missing_ok=True)
         self.attempts.forget()
+
+    def _earlier(self, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """The attempts at what this training has extended, of the record that it is about to replace."""
+        try:
+            there = read_json(self.args.record)
+        except InputError:
+            return []
+        extended = all(each["from_step"] or not each["to_step"] for each in attempts)
+        return there["attempts"] if extended and there["cell"] == self.cell.frozen() else []
 
 
 def _points(text: str) -> list[float]:

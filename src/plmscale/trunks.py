@@ -7,7 +7,7 @@ a constant rate serves all budgets, and each of them is a branch that trains its
 any checkpoint before its decay begins.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -123,14 +123,32 @@ def trunks_here(study: Study, *, results: Path) -> dict[str, Trunk]:
     results : Path
         Folder of the results; nothing in it is changed.
     """
+    found = (_finished(results / "runs" / cell.path) for cell in grid(study) if cell.schedule == SCHEDULE)
+    return trunks_of_records(study, [record for record in found if record])
+
+
+def trunks_of_records(study: Study, records: Iterable[Mapping[str, Any]]) -> dict[str, Trunk]:
+    """The trunks of a study of which some runs have these records; see `trunks_here`."""
+    cells = {cell.path: cell.frozen() for cell in grid(study) if cell.schedule == SCHEDULE}
     alone, kept = set(), set()
-    for cell in grid(study):
-        if cell.schedule != SCHEDULE:
-            continue
-        record = _finished(results / "runs" / cell.path)
-        if record and record["cell"] == cell.frozen():
-            (kept if record.get("trunk") else alone).add(cell.path)
+    for record in records:
+        frozen = record["cell"]
+        path = f"{frozen['model']['name']}/{frozen['subset']}/{frozen['schedule']}/seed{frozen['seed']}"
+        if cells.get(path) == frozen:
+            (kept if record.get("trunk") else alone).add(path)
     return trunks(study, alone=alone, kept=kept)
+
+
+def to_count(found: Mapping[str, Trunk], *, results: Path) -> dict[str, Trunk]:
+    """Trunks without those that nobody needs any more: all branches are finished, and the record was deleted.
+
+    They are not trained again to be counted.
+    """
+    return {
+        path: trunk
+        for path, trunk in found.items()
+        if (results / "trunks" / path / RECORD).is_file() or len(trunk.finished) < len(trunk.branches)
+    }
 
 
 def _finished(run: Path) -> dict[str, Any] | None:
@@ -150,7 +168,7 @@ def until_passes(trunk: Trunk, *, results: Path) -> float:
 
     A budget that is removed, or added between others, so leaves it as it is.
     """
-    return max(trunk.until, _reached(trunk, results) or 0.0)
+    return max(trunk.until, reached(trunk, results=results))
 
 
 def ask_again(found: Mapping[str, Trunk], *, results: Path) -> list[Path]:
@@ -169,7 +187,7 @@ def ask_again(found: Mapping[str, Trunk], *, results: Path) -> list[Path]:
     list of Path
         The files that got it.
     """
-    behind = [results / "trunks" / path for path, trunk in found.items() if not _is_there(trunk, results)]
+    behind = [results / "trunks" / path for path, trunk in found.items() if not is_there(trunk, results=results)]
     asked = [folder / ASKED for folder in behind if (folder / ASKED).is_file() and (folder / RECORD).is_file()]
     for path in asked:
         with path.open("a") as file:
@@ -177,14 +195,21 @@ def ask_again(found: Mapping[str, Trunk], *, results: Path) -> list[Path]:
     return asked
 
 
-def _is_there(trunk: Trunk, results: Path) -> bool:
-    return (_reached(trunk, results) or 0.0) >= trunk.until
+def is_there(trunk: Trunk, *, results: Path) -> bool:
+    """Whether all branches of a trunk can leave it."""
+    return reached(trunk, results=results) >= trunk.until
 
 
-def _reached(trunk: Trunk, results: Path) -> float | None:
-    """Passes that the trunk on disk is good for; None without one, or where it is one of something else."""
+def reached(trunk: Trunk, *, results: Path) -> float:
+    """Passes that the trunk on disk is good for; 0 without one, or where it is one of something else."""
+    record = trunk_record(trunk, results=results)
+    return record["until_passes"] if record else 0.0
+
+
+def trunk_record(trunk: Trunk, *, results: Path) -> dict[str, Any] | None:
+    """The record of a trunk; None without one, or where it is one of something else."""
     try:
         there = read_json(results / "trunks" / trunk.path / RECORD)
     except InputError:
         return None
-    return there["until_passes"] if there["cell"] == trunk.cell.frozen() else None
+    return there if there["cell"] == trunk.cell.frozen() else None

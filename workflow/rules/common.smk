@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from plmscale import calibration, files, markers, plan, progress, provenance, remove, trunks
+from plmscale import calibration, files, jobs, markers, plan, progress, provenance, remove, trunks
 from plmscale.catalog import (
     COMPARISON_TABLES,
     FIGURES,
@@ -32,9 +32,10 @@ try:
     COUNTED = counted_tokens(Path("results/subsets"), SUBSETS)
     TIMED = calibration.timed_cells(STUDY)
     CALIBRATIONS, CALIBRATION_WARNINGS = calibration.read_calibrations(STUDY, Path("results/calibration"))
-    RESOURCES = plan.grid_resources(STUDY, COUNTED, CALIBRATIONS)
     TRUNKS = trunks.trunks_here(STUDY, results=Path("results"))
+    RESOURCES = plan.grid_resources(STUDY, COUNTED, CALIBRATIONS, shared=TRUNKS)
     BRANCHES = trunks.trunk_of_each(TRUNKS)
+    COUNTED_TRUNKS = trunks.to_count(TRUNKS, results=Path("results"))
     SOURCE = source_file(STUDY.config, downloads=Path("resources/download"), base=Path(workflow.basedir))
 except InputError as error:
     sys.exit(f"error: {error}")  # Snakemake's own report would bury the message, and --quiet all drops it

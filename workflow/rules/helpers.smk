@@ -46,12 +46,7 @@ def frozen_trunk(wildcards):
 
 def planned_trunk(field):
     """A resource of a job from the compute plan of its trunk."""
-
-    def value(wildcards):
-        trunk = trunk_of(wildcards)  # one that finished runs alone have left is in no plan
-        return RESOURCES.get(plan.TRUNKS + trunk.path, RESOURCES[trunk.branches[0].path])[field]
-
-    return value
+    return lambda wildcards: RESOURCES[jobs.TRUNKS + trunk_of(wildcards).path][field]
 
 
 def trunk_until(wildcards):
@@ -194,7 +189,8 @@ def finished_study():
     return {
         "runs": "results/analysis/runs.parquet",
         "curves": "results/analysis/curves.parquet",
-        "records": collect("results/runs/{cell}/run.json", cell=CELLS),
+        "records": collect("results/runs/{cell}/run.json", cell=CELLS)
+        + collect("results/trunks/{trunk}/trunk.json", trunk=COUNTED_TRUNKS),
         "fits": collect("results/fits/{fit}.json", fit=FITS),
         "subsets": collect("results/subsets/{subset}.json", subset=[*SUBSETS, "holdout"]),
         "stats": "results/store/stats.json",
