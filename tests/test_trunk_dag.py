@@ -156,10 +156,14 @@ def test_what_was_trained_without_a_trunk_stands_when_budgets_come(scratch, tmp_
     assert (jobs["trunk"], jobs["train"], jobs["freeze"]) == (1, 2, 2)
 
 
-def test_status_and_removal_know_cells_alone(study, tmp_path):
+def test_status_knows_trunks_and_removal_cells_alone(study, tmp_path):
     folder = copy(study, tmp_path / "here")
-    said = snakemake(folder, "status")
-    assert "2 done" in said
+    assert "2 done; trunks: 1 done; " in snakemake(folder, "status")
+    record_of_trunk = folder / "results/trunks/S/all/seed0/trunk.json"
+    record_of_trunk.rename(tmp_path / "away")
+    jobs = planned(folder, "tables")
+    assert (jobs.get("trunk"), jobs.get("train"), jobs["tables"]) == (None, None, 1), "nothing is trained to be counted"
+    (tmp_path / "away").rename(record_of_trunk)
     snakemake(folder, "remove", "--config", "cell=S/p0.5/wsd/seed0")
     assert not run_of(folder, "p0.5").exists()
     assert trunk_record(folder)["status"] == "done"

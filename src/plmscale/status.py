@@ -7,6 +7,7 @@ at any time. Prints the grid, and writes `results/status/status.tsv` and `status
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import yaml
 from .cell_states import STATES, cell_states
 from .errors import InputError
 from .files import atomic
+from .jobs import TRUNK, TRUNKS
 from .progress import duration
 from .study import Study, load_study
 from .subsets import counted_tokens
@@ -25,6 +27,7 @@ COLOURS = {
     "diverged": "#762a83",
     "running": "#2166ac",
     "queued": "#92c5de",
+    "waiting": "#d1e5f0",
     "interrupted": "#fdae61",
     "failed": "#b2182b",
     "not begun": "#e8e8e8",
@@ -86,18 +89,23 @@ def write_status(study: Study, *, results: Path) -> str:
 
 
 def summary(table: pd.DataFrame) -> str:
-    """One line: cells by state, and device-hours spent against planned.
+    """One line: cells and trunks by state, and device-hours spent against planned.
 
     Examples
     --------
-    >>> rows = {"state": ["done", "running"], "device_hours": [1.0, 0.5], "planned_device_hours": [1.25, 1.25]}
-    >>> summary(pd.DataFrame(rows))
-    '1 done, 1 running; 1.50 of 2.50 planned device-hours spent'
+    >>> rows = {"state": ["waiting", "running"], "device_hours": [0.0, 0.5], "planned_device_hours": [1.25, 1.25]}
+    >>> summary(pd.DataFrame({"schedule": ["wsd", TRUNK]} | rows))
+    '1 waiting; trunks: 1 running; 0.50 of 2.50 planned device-hours spent'
     """
-    found = table["state"].tolist()
-    counts = [f"{n} {state}" for state in STATES if (n := found.count(state))]
+    of_trunks = table["schedule"] == TRUNK
+    cells, trunks = (_counts(table.loc[which, "state"].tolist()) for which in (~of_trunks, of_trunks))
     spent, planned = sum(table["device_hours"].tolist()), sum(table["planned_device_hours"].tolist())
-    return f"{', '.join(counts)}; {_hours(spent)} of {_hours(planned)} planned device-hours spent"
+    parts = [cells, *([f"trunks: {trunks}"] if trunks else [])]
+    return f"{'; '.join(parts)}; {_hours(spent)} of {_hours(planned)} planned device-hours spent"
+
+
+def _counts(found: Sequence[str]) -> str:
+    return ", ".join(f"{n} {state}" for state in STATES if (n := found.count(state)))
 
 
 def in_words(table: pd.DataFrame) -> str:
@@ -105,21 +113,22 @@ def in_words(table: pd.DataFrame) -> str:
     lines = []
     for title, cells in _maps(table):
         lines += [title, _grid(cells).to_string(), ""]
-    for cell in table.loc[table["reason"].notna()].to_dict("records"):
-        path = f"{cell['model']}/{cell['subset']}/{cell['schedule']}/seed{cell['seed']}"
-        lines.append(f"{path} {cell['state']}: {cell['reason']}")
+    for row in table.loc[table["reason"].notna() & (table["state"] != "waiting")].to_dict("records"):
+        schedule = "" if row["schedule"] == TRUNK else f"/{row['schedule']}"
+        path = f"{'' if schedule else TRUNKS}{row['model']}/{row['subset']}{schedule}/seed{row['seed']}"
+        lines.append(f"{path} {row['state']}: {row['reason']}")
     return "\n".join([*lines, summary(table)])
 
 
 def _maps(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    """The cells of each schedule and seed, under its title."""
+    """The cells of each schedule and seed, and the trunks of each seed, under their titles."""
     titles = table["schedule"] + ", seed " + table["seed"].astype(str)
     return [(title, table.loc[titles == title]) for title in titles.unique()]
 
 
 def _grid(cells: pd.DataFrame) -> pd.DataFrame:
     short = [
-        row["state"] if row["state"] in ("done", "not begun") else f"{row['state']} {row['percent']:.0f} %"
+        row["state"] if row["state"] in ("done", "waiting", "not begun") else f"{row['state']} {row['percent']:.0f} %"
         for row in cells.to_dict("records")
     ]
     grid = cells.assign(short=short).pivot(index="model", columns="subset", values="short").fillna("")
