@@ -7,11 +7,13 @@ import pytest
 from scipy.optimize import curve_fit
 
 from plmscale import identifiability as known
-from plmscale.config import Config, ModelSize, Subset
+from plmscale.config import Config, Hardware, ModelSize, Subset
 from plmscale.errors import InputError
 from plmscale.grid import grid
-from plmscale.grid_choice import Choice, choice_rows, within_budget
-from plmscale.plan import plan
+from plmscale.grid_choice import Choice, choice_rows, planned_hours, within_budget
+from plmscale.grid_costs import NOTHING, Costs
+from plmscale.jobs import planned_tokens
+from plmscale.plan import plan, whole_plan
 from plmscale.plan_words import budget_words
 from plmscale.study import Study
 
@@ -80,12 +82,13 @@ def test_leaving_out_the_dearest_cells_would_lose_more(paper_study):
     budget = 5000.0
     study = within_budget(with_budget(paper_study, budget))
     choice = Choice(paper_study)
-    dearest, total = [], choice.hours.sum()
-    for i in np.argsort(-choice.hours):
+    hours = plan(paper_study)["device_hours"].to_numpy()
+    dearest, total = [], hours.sum()
+    for i in np.argsort(-hours):
         if total <= budget:
             break
         dearest.append(choice.cells[i].path)
-        total -= choice.hours[i]
+        total -= hours[i]
     ours = choice.known("token_decay", without=study.left_out)
     theirs = choice.known("token_decay", without=dearest)
     assert ours.span_params > theirs.span_params
@@ -107,6 +110,62 @@ def test_the_choice_travels_with_the_study_and_is_told(paper_study):
     assert rows is not None and len(rows) == 4
     counted = {"uniref50": 10**12}
     assert "more than the budget" in budget_words(study, plan(study, counted))[0]
+
+
+def shared_study(**hardware) -> Study:
+    """Five sizes at eight budgets of one set, at `wsd` from common trunks and at a constant rate."""
+    shape = {"d_ffn": 1280, "n_heads": 20, "learning_rate": 1e-4, "schedules": ["wsd", "constant"]}
+    models = tuple(
+        ModelSize.model_validate(shape | {"name": f"m{i}", "n_layers": 4 * (i + 1), "d_model": 320 * (i + 1)})
+        for i in range(5)
+    )
+    sets = [Subset(name="all", kind="all", n_sequences=10**7, train=True)]
+    for epochs in (0.05, 0.1, 0.2, 0.35, 0.5, 0.7, 2.0):
+        part = Subset(name=f"p{epochs:g}", kind="passes", of="all", epochs=epochs, n_sequences=10**7, train=True)
+        sets.append(part)
+    return Study(Config(hardware=Hardware(**hardware)), models, tuple(sets))
+
+
+def with_branches(study: Study, branch: bool) -> Study:
+    execution = study.config.execution.model_copy(update={"branch": branch})
+    return replace(study, config=study.config.model_copy(update={"execution": execution}))
+
+
+HARDWARE = (
+    {"name": "H100"},
+    {"name": "H100", "target_hours": 2.0, "max_nodes": 8},
+    {"name": "H100", "deadline_hours": 200.0, "max_devices": 64},
+)
+
+
+@pytest.mark.parametrize("hardware", HARDWARE[:2])
+def test_what_a_cell_frees_is_the_difference_of_two_plans(hardware):
+    study = shared_study(**hardware)
+    cells, rng = grid(study), np.random.default_rng(0)
+    costs, left_out = Costs(study, planned_tokens(study)), []
+    for i in rng.permutation(len(cells))[:-10].tolist():
+        before = planned_hours(replace(study, left_out=tuple(left_out)))
+        after = planned_hours(replace(study, left_out=(*left_out, cells[i].path)))
+        assert costs.freed[i] == pytest.approx(max(NOTHING, before - after), rel=1e-6)
+        costs.leave_out(i)
+        left_out.append(cells[i].path)
+
+
+@pytest.mark.parametrize("hardware", HARDWARE)
+def test_what_trunks_save_is_spent_on_more_cells(hardware):
+    """Before, cells were chosen at what each costs from its start."""
+    study, kept = shared_study(**hardware), set()
+    scratch = with_branches(study, branch=False)
+    whole = planned_hours(scratch)
+    for share in (0.1, 0.25, 0.5):
+        chosen, before = (within_budget(with_budget(s, share * whole)) for s in (study, scratch))
+        assert len(grid(chosen)) > len(grid(before))
+        assert whole_plan(chosen, {}, {})["device_hours"].sum() <= share * whole
+        paths = {cell.path for cell in grid(chosen)}
+        assert kept <= paths, "a larger budget keeps what a smaller one keeps"
+        kept = paths
+    words, _ = budget_words(chosen, whole_plan(chosen, {}, {}))
+    assert f"pays for {len(kept)} of 80 cells" in words and "more than the budget" not in words
 
 
 def test_a_thousand_cells_are_planned_and_chosen_from():

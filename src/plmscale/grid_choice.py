@@ -1,15 +1,18 @@
 """The part of a grid that a budget pays for: which cells to leave out, and what that costs the fits.
 
-Cells are left out one by one until the rest is within the budget. Each time it is the cell whose loss is least for the
-device-hours that it frees. The loss is what the schedule's law loses: the logarithms of the variances of a, alpha and
-beta (`plmscale.identifiability`), and the decades over which the best size lies inside the grid. Every schedule keeps
-as many sizes, lengths and runs as its law needs. The order does not depend on the budget, so that a larger budget keeps
-what a smaller one keeps, and it depends on the configuration alone: neither counted tokens nor measured speeds move
-it.
+Cells are left out one by one until the plan of the rest is within the budget. Each time it is the cell whose loss is
+least for the device-hours that it frees. The loss is what the schedule's law loses: the logarithms of the variances of
+a, alpha and beta (`plmscale.identifiability`), and the decades over which the best size lies inside the grid. What a
+cell frees is the difference of what the rest costs with it and without: of a branch its own decay and, of the last one
+of a trunk, what the trunk need not be longer than the one before. Every schedule keeps as many sizes, lengths and runs
+as its law needs. The order does not depend on the budget, so that a larger budget keeps what a smaller one keeps, and
+it depends on the configuration alone: neither counted tokens nor measured speeds move it.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +20,7 @@ from numpy.typing import NDArray
 
 from .errors import InputError
 from .grid import Cell, count_params, grid
+from .grid_costs import Costs
 from .identifiability import NOISE, Knowledge, directions, gradients, interior_of, knowledge
 from .information import covariance, variances, variances_without
 from .jobs import planned_tokens
@@ -42,21 +46,24 @@ def within_budget(study: Study) -> Study:
         return study
     choice = Choice(study)
     order = choice.order()
-    total = float(choice.hours.sum())
-    left_out: list[int] = []
-    for i in order:
-        if total <= budget:
-            break
-        left_out.append(i)
-        total -= float(choice.hours[i])
-    if total > budget:
-        n_least = len(choice.cells) - len(order)
+
+    def rest(n_left_out: int) -> Study:
+        paths = {choice.cells[i].path for i in order[:n_left_out]}
+        return replace(study, left_out=tuple(cell.path for cell in choice.cells if cell.path in paths))
+
+    least = bisect_left(range(len(order) + 1), True, key=lambda n: planned_hours(rest(n)) <= budget)
+    if least > len(order):
         raise InputError(
-            f"budget_gpu_hours is {budget:g}, but the least grid that the fits can use, {n_least} cells, "
-            f"costs {total:.4g} device-hours by the plan. Raise the budget, or name smaller sizes or sets."
+            f"budget_gpu_hours is {budget:g}, but the least grid that the fits can use, "
+            f"{len(choice.cells) - len(order)} cells, costs {planned_hours(rest(len(order))):.4g} device-hours by the "
+            "plan. Raise the budget, or name smaller sizes or sets."
         )
-    paths = {choice.cells[i].path for i in left_out}
-    return replace(study, left_out=tuple(cell.path for cell in choice.cells if cell.path in paths))
+    return rest(least)
+
+
+def planned_hours(study: Study) -> float:
+    """Device-hours of a study by the plan, trunks among them, at estimated tokens and assumed speeds."""
+    return chosen(study, planned_tokens(study), {}).device_hours
 
 
 class Choice:
@@ -70,18 +77,13 @@ class Choice:
     ----------
     cells : list of Cell
         All of them, in the order of the grid.
-    hours : ndarray of float64, shape (n,)
-        Device-hours by the plan at estimated tokens and assumed speeds, every cell trained from its start: what shared
-        trunks save is not spent on more cells.
     """
 
     def __init__(self, study: Study) -> None:
-        execution = study.config.execution.model_copy(update={"branch": False})  # what a cell costs by itself
-        whole = replace(study, left_out=(), config=study.config.model_copy(update={"execution": execution}))
+        whole = replace(study, left_out=())
         tokens = planned_tokens(whole)
         self.cells: Sequence[Cell] = grid(whole)
-        planned = chosen(whole, tokens, {}).allocations
-        self.hours = np.array([planned[cell.path].device_hours for cell in self.cells])
+        self._costs = partial(Costs, whole, tokens)
         self._n = np.array([float(count_params(cell.model)) for cell in self.cells])
         self._d = np.array([float(tokens[cell.subset]) for cell in self.cells])
         names = list(dict.fromkeys(cell.schedule for cell in self.cells))
@@ -90,15 +92,17 @@ class Choice:
 
     def order(self) -> list[int]:
         """Cells in the order in which they are left out, as far as that may go."""
+        costs = self._costs()
         kept = np.ones(len(self.cells), dtype=bool)
         loss = np.full(len(self.cells), np.inf)
         for group in range(len(self.schedules)):
             self._lose(loss, kept, group)
         found: list[int] = []
         while np.isfinite(loss).any():
-            worst = int(np.argmin(loss / self.hours))
+            worst = int(np.argmin(loss / costs.freed))
             kept[worst] = False
             found.append(worst)
+            costs.leave_out(worst)
             self._lose(loss, kept, int(self._group[worst]))
         return found
 

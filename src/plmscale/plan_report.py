@@ -6,7 +6,6 @@ from pathlib import Path
 import pandas as pd
 
 from .files import atomic
-from .jobs import TRUNK
 from .plan import Records, plan_summary, whole_plan
 from .plan_figure import draw_plan
 from .plan_words import budget_words, deadline_words, paragraph, trunk_words
@@ -55,7 +54,7 @@ def plan_text(
 ) -> str:
     """The plan in Markdown: paragraphs, sums, and cells."""
     sums = plan_summary(table, study.config.hardware)
-    budget, known = budget_words(study, table.loc[table["schedule"] != TRUNK])
+    budget, known = budget_words(study, table)
     total = {str(name): value for name, value in sums.iloc[-1].items()}
     parts = ["# Compute plan", paragraph(study, table, total), *(f"Warning: {line}" for line in warnings)]
     if shared := trunk_words(table):

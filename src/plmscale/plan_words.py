@@ -154,7 +154,14 @@ def _longest(options: Options) -> tuple[str, float]:
 
 
 def budget_words(study: Study, table: pd.DataFrame) -> tuple[str, pd.DataFrame | None]:
-    """What the budget leaves out and what that does to the fits; empty and None without a budget."""
+    """What the budget leaves out and what that does to the fits; empty and None without a budget.
+
+    Parameters
+    ----------
+    study : Study
+    table : pandas.DataFrame
+        Rows of cells and of trunks, see `plmscale.plan.whole_plan`.
+    """
     budget = study.config.budget_gpu_hours
     if budget is None:
         return "", None
@@ -162,7 +169,7 @@ def budget_words(study: Study, table: pd.DataFrame) -> tuple[str, pd.DataFrame |
     n_all = len(grid(replace(study, left_out=())))
     if not study.left_out:
         return f"The budget of {number(budget)} device-hours pays for all {n_all} cells.", rows
-    spent = sum(table["device_hours"].tolist())
+    n_kept, spent = n_all - len(study.left_out), sum(table["device_hours"].tolist())
     over = ""
     if spent > budget:
         over = (
@@ -170,7 +177,7 @@ def budget_words(study: Study, table: pd.DataFrame) -> tuple[str, pd.DataFrame |
             "estimates, so that it does not change while the study runs. Lower the budget to leave out more."
         )
     return (
-        f"The budget of {number(budget)} device-hours pays for {len(table)} of {n_all} cells. Left out, since the fits "
+        f"The budget of {number(budget)} device-hours pays for {n_kept} of {n_all} cells. Left out, since the fits "
         f"lose least by them for what they cost: {', '.join(study.left_out)}.{over} The table tells what the rest is "
         "expected to tell of Chinchilla's law, at the constants of Besiroglu et al. 2024 and 0.5 % noise of a run's "
         "loss: relative standard errors are proportional to the noise, their ratios are not. An interior decade is one "
