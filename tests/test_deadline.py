@@ -6,9 +6,9 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from plmscale.config import Hardware
+from plmscale.config import Hardware, Subset
 from plmscale.deadline import cheapest, fastest, least_device_hours, makespan, scheduled
-from plmscale.jobs import planned_tokens
+from plmscale.jobs import by_flops, jobs, planned_tokens, waits
 from plmscale.plan import all_options, chosen
 from plmscale.plan_words import deadline_words
 from results_data import make_study
@@ -76,3 +76,62 @@ def test_a_deadline_out_of_reach_says_what_would_help():
     assert "cannot be met on 8 devices at once" in words and "With max_devices" in words
     words = deadline_words(with_hardware(study, deadline_hours=1e-4, max_devices=8, max_nodes=1), {}, {})
     assert "No number of max_devices meets it: w288/all_20k/" in words and "max_nodes 1 × 8" in words
+
+
+def test_a_job_waits_for_the_one_before_it_and_others_go_first():
+    """On two devices: the branches 1 and 2 begin at 4, when their trunk 0 ends; 3 does not wait for them."""
+    jobs = [(4, 1), (3, 1), (2, 1), (1, 1)]
+    assert makespan(jobs, 2, after={1: 0, 2: 0}) == 7
+    assert makespan(jobs, 2) == 5
+    assert makespan(jobs, 1, after={1: 0, 2: 0}) == 10
+    assert makespan([(2, 1), (5, 1)], 2, after={0: 1}) == 7, "whatever their order"
+    assert makespan([(5, 1), (1, 2), (1, 1)], 2, after={1: 0}) == 6, "the last one goes before"
+
+
+def branching(**settings):
+    """Three sizes at a whole pass, half a pass and a quarter of it, at `wsd`."""
+    study = make_study(widths=("w32", "w128", "w288"), schedules=("wsd",), sets=("all_20k",))
+    parts = [
+        Subset(name=f"p{epochs:g}", kind="passes", of="all_20k", epochs=epochs, n_sequences=400_000, train=True)
+        for epochs in (0.5, 0.25)
+    ]
+    return with_hardware(replace(study, subsets=(*study.subsets, *parts)), **settings)
+
+
+def test_a_deadline_of_trunks_holds_with_every_branch_after_its_trunk():
+    tokens = planned_tokens(branching())
+    quick = chosen(branching(deadline_hours=1e-9, max_devices=16), tokens, {}).makespan
+    every = jobs(branching(), tokens)
+    after = waits(every)
+    assert len(after) == 9 and set(after.values()) == {job.path for job in every if job.after is None}
+    for deadline in (1.01 * quick, 2 * quick, 8 * quick):
+        found = chosen(branching(deadline_hours=deadline, max_devices=16), tokens, {})
+        assert found.makespan <= deadline
+        assert found.makespan == scheduled(found.allocations, 16, after=after).makespan
+        hours = {path: each.hours for path, each in found.allocations.items()}
+        chain = max(hours[path] + hours[before] for path, before in after.items())
+        assert found.makespan >= chain > max(hours.values())
+
+
+def test_a_deadline_shorter_than_a_trunk_and_its_branch_says_so():
+    """On all devices the longest job alone would be done in time."""
+    study = branching(devices_per_node=8, max_nodes=1)
+    tokens = planned_tokens(study)
+    options = all_options(study, tokens, {}, hardware=study.config.hardware)
+    hours = {path: min(each.hours for each in found) for path, found in options.items()}
+    deadline = 1.1 * max(hours.values())
+    words = deadline_words(branching(devices_per_node=8, max_nodes=1, deadline_hours=deadline, max_devices=512), {}, {})
+    path = "trunks/w288/all_20k/seed0 and then w288/all_20k/wsd/seed0 take"
+    assert f"No number of max_devices meets it: {path}" in words
+    words = deadline_words(branching(deadline_hours=1e4, max_devices=16), {}, {})
+    assert "branches after their trunks, on 16 devices at once" in words
+
+
+def test_trunks_go_first_with_the_longest_of_their_branches():
+    """A trunk of 0.8 passes and its branch of 0.2 count as the run of a whole pass, which is longer than 0.9."""
+    study = branching()
+    part = Subset(name="most", kind="passes", of="all_20k", epochs=0.9, n_sequences=400_000, train=True)
+    models = tuple(model.model_copy(update={"schedules": ["wsd", "constant"]}) for model in study.models)
+    study = replace(study, models=models, subsets=(*study.subsets, part))
+    order = [job.path for job in by_flops(jobs(study, planned_tokens(study)))]
+    assert order.index("trunks/w288/all_20k/seed0") < order.index("w288/most/constant/seed0")

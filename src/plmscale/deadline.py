@@ -1,11 +1,11 @@
 """The cheapest allocation of a whole study that meets a deadline on so many devices.
 
-Cells are jobs that may be as wide as one chooses: wider is faster, and dearer, since devices lose speed to each other.
-Choosing widths and order for the least makespan is NP-hard (Du and Leung 1989). Here every cell gets the fewest devices
-with which it ends within a common time, the jobs are placed by list scheduling in the order in which Snakemake starts
-them, and the common time is the longest for which that schedule meets the deadline (the thresholds of Ludwig and Tiwari
-1994). The schedule is written out, so that its end is a promise and no bound; what no allocation can undercut is told
-beside it.
+Cells and trunks are jobs that may be as wide as one chooses: wider is faster, and dearer, since devices lose speed to
+each other. Choosing widths and order for the least makespan is NP-hard (Du and Leung 1989). Here every job gets the
+fewest devices with which it ends within a common time, the jobs are placed by list scheduling in the order in which
+Snakemake starts them, a branch when its trunk has ended, and the common time is the longest for which that schedule
+meets the deadline (the thresholds of Ludwig and Tiwari 1994). The schedule is written out, so that its end is a promise
+and no bound; what no allocation can undercut is told beside it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,10 @@ from heapq import heappop, heappush
 from .allocation import Allocation
 
 Options = Mapping[str, Sequence[Allocation]]
-"""By cell, its allocations, fewest devices first; cells in the order in which they are started."""
+"""By job, its allocations, fewest devices first; jobs in the order in which they are started."""
+
+Waits = Mapping[str, str]
+"""By a job the one that must have ended before: by a branch its trunk."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,17 @@ class Schedule:
         return sum(each.device_hours for each in self.allocations.values())
 
 
-def makespan(jobs: Sequence[tuple[float, int]], max_devices: int) -> float:
+def makespan(jobs: Sequence[tuple[float, int]], max_devices: int, *, after: Mapping[int, int] | None = None) -> float:
     """When the last of some jobs ends, if each is started as soon as its devices are free, earlier ones first.
 
     Parameters
     ----------
     jobs : sequence of (float, int)
         Hours and devices, in the order of their priority. A later job that fits goes before an earlier one that does
-        not.
+        not, or that still waits for another.
     max_devices : int
+    after : mapping of int to int, optional
+        By the place of a job that of the one which must have ended before.
 
     Examples
     --------
@@ -55,48 +60,63 @@ def makespan(jobs: Sequence[tuple[float, int]], max_devices: int) -> float:
 
     >>> makespan([(3.0, 1), (2.0, 2), (1.0, 1)], 2)
     5.0
+
+    The third is a branch of the first.
+
+    >>> makespan([(3.0, 1), (2.0, 1), (1.0, 1)], 2, after={2: 0})
+    4.0
     """
-    waiting, running = list(jobs), []
+    waiting = list(range(len(jobs)))
+    running: list[tuple[float, int]] = []
+    blocked = dict(after or {})
     now, free = 0.0, max_devices
     while waiting or running:
-        left: list[tuple[float, int]] = []
-        for place, (hours, devices) in enumerate(waiting):
-            if devices <= free:
+        left: list[int] = []
+        for place, job in enumerate(waiting):
+            hours, devices = jobs[job]
+            if devices <= free and job not in blocked:
                 free -= devices
-                heappush(running, (now + hours, devices))
+                heappush(running, (now + hours, job))
             else:
-                left.append((hours, devices))
+                left.append(job)
             if not free:
                 left += waiting[place + 1 :]
                 break
         waiting = left
-        now, released = heappop(running)
-        free += released
+        now = running[0][0]
+        ended = set()
         while running and running[0][0] <= now:
-            free += heappop(running)[1]
+            ended.add(heappop(running)[1])
+        free += sum(jobs[job][1] for job in ended)
+        blocked = {job: before for job, before in blocked.items() if before not in ended}
     return now
 
 
-def scheduled(chosen: Mapping[str, Allocation], max_devices: int) -> Schedule:
+def scheduled(chosen: Mapping[str, Allocation], max_devices: int, *, after: Waits | None = None) -> Schedule:
     """The schedule of given allocations."""
     jobs = [(each.hours, each.devices) for each in chosen.values()]
-    return Schedule(dict(chosen), makespan(jobs, max_devices))
+    place = {path: i for i, path in enumerate(chosen)}
+    waits = {place[path]: place[before] for path, before in (after or {}).items()}
+    return Schedule(dict(chosen), makespan(jobs, max_devices, after=waits))
 
 
-def cheapest(options: Options, *, deadline: float, max_devices: int) -> Schedule | None:
+def cheapest(options: Options, *, deadline: float, max_devices: int, after: Waits | None = None) -> Schedule | None:
     """The cheapest schedule of the family that ends by `deadline` (hours); None if none does."""
     found: Schedule | None = None
     for limit in _limits(options, below=deadline):
-        schedule = scheduled(_within(options, limit), max_devices)
+        schedule = scheduled(_within(options, limit), max_devices, after=after)
         if schedule.makespan <= deadline:
             found = schedule
             break
-    return None if found is None else _narrowed(found, options, deadline=deadline, max_devices=max_devices)
+    if found is None:
+        return None
+    return _narrowed(found, options, deadline=deadline, max_devices=max_devices, after=after)
 
 
-def fastest(options: Options, *, max_devices: int) -> Schedule:
+def fastest(options: Options, *, max_devices: int, after: Waits | None = None) -> Schedule:
     """The schedule of the family that ends first."""
-    found = [scheduled(_within(options, limit), max_devices) for limit in _limits(options, below=float("inf"))]
+    limits = _limits(options, below=float("inf"))
+    found = [scheduled(_within(options, limit), max_devices, after=after) for limit in limits]
     return min(found, key=lambda schedule: schedule.makespan)
 
 
@@ -126,7 +146,7 @@ def _within(options: Options, limit: float) -> dict[str, Allocation]:
     return chosen
 
 
-def _narrowed(start: Schedule, options: Options, *, deadline: float, max_devices: int) -> Schedule:
+def _narrowed(start: Schedule, options: Options, *, deadline: float, max_devices: int, after: Waits | None) -> Schedule:
     """Cells made narrower one by one, the greatest saving first, as long as the deadline holds."""
     best = start
     narrower = []
@@ -138,7 +158,7 @@ def _narrowed(start: Schedule, options: Options, *, deadline: float, max_devices
     for _, path, other in narrower[:MOST_LIMITS]:
         if best.allocations[path] is not start.allocations[path]:
             continue
-        tried = scheduled(best.allocations | {path: other}, max_devices)
+        tried = scheduled(best.allocations | {path: other}, max_devices, after=after)
         if tried.makespan <= deadline:
             best = tried
     return best

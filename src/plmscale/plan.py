@@ -17,7 +17,7 @@ from .deadline import Options, Schedule, cheapest, fastest, scheduled
 from .devices import Device, device_of
 from .dispatch import dispatch
 from .grid import Cell, count_params, grid, train_flops
-from .jobs import TRUNK, Job, by_flops, jobs, planned_tokens
+from .jobs import TRUNK, Job, by_flops, jobs, planned_tokens, waits
 from .memory import GIB
 from .study import Study
 from .trunks import Trunk
@@ -50,14 +50,16 @@ def chosen(study: Study, tokens: Mapping[str, int], records: Records, *, shared:
     """
     hardware = study.config.hardware
     options = all_options(study, tokens, records, hardware=hardware, shared=shared)
+    after = waits(jobs(study, tokens, shared=shared))
     if hardware.deadline_hours is None or hardware.max_devices is None:
         each = {
             path: next((a for a in found if a.hours <= hardware.target_hours), found[-1])
             for path, found in options.items()
         }
-        return scheduled(each, hardware.max_devices) if hardware.max_devices else Schedule(each, float("inf"))
-    found = cheapest(options, deadline=hardware.deadline_hours, max_devices=hardware.max_devices)
-    return found or fastest(options, max_devices=hardware.max_devices)
+        most = hardware.max_devices
+        return scheduled(each, most, after=after) if most else Schedule(each, float("inf"))
+    found = cheapest(options, deadline=hardware.deadline_hours, max_devices=hardware.max_devices, after=after)
+    return found or fastest(options, max_devices=hardware.max_devices, after=after)
 
 
 def plan(

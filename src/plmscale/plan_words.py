@@ -7,12 +7,12 @@ from typing import Any
 import pandas as pd
 
 from .config import Hardware
-from .deadline import Options, cheapest, least_device_hours
+from .deadline import Options, Waits, cheapest, least_device_hours
 from .devices import device_of
 from .formats import number
 from .grid import grid
 from .grid_choice import choice_rows
-from .jobs import TRUNK, planned_tokens
+from .jobs import TRUNK, jobs, planned_tokens, waits
 from .plan import Records, all_options, chosen
 from .study import Study
 from .trunks import SCHEDULE
@@ -105,7 +105,8 @@ def deadline_words(study: Study, counted: Mapping[str, int], records: Records) -
     tokens = planned_tokens(study, counted)
     found = chosen(study, tokens, records)
     where = f"on {hardware.max_devices} devices at once"
-    took = f"started in the order of their FLOPs {where}, the cells are trained after {number(found.makespan)} h"
+    order = "in the order of their FLOPs" + (", branches after their trunks," if waits(jobs(study, tokens)) else "")
+    took = f"started {order} {where}, the cells are trained after {number(found.makespan)} h"
     bind = f"Keep to it with `--resources devices={hardware.max_devices}`."
     if hardware.deadline_hours is None:
         return f"With this allocation, {took}. {bind}"
@@ -128,16 +129,17 @@ MOST_DOUBLINGS = 8
 
 def _remedy(study: Study, tokens: Mapping[str, int], records: Records) -> str:
     """What would meet a deadline that cannot be met."""
-    hardware = study.config.hardware
+    hardware, after = study.config.hardware, waits(jobs(study, tokens))
     assert hardware.deadline_hours is not None and hardware.max_devices is not None
     for doubling in range(1, MOST_DOUBLINGS):
-        more = hardware.model_copy(update={"max_devices": hardware.max_devices * 2**doubling})
+        most = hardware.max_devices * 2**doubling
+        more = hardware.model_copy(update={"max_devices": most})
         options = all_options(study, tokens, records, hardware=more)
-        if cheapest(options, deadline=hardware.deadline_hours, max_devices=more.max_devices or 1):
-            return f"With max_devices {more.max_devices} it can be met; else give more time, or a budget_gpu_hours."
-    path, hours = _longest(all_options(study, tokens, records, hardware=_unbounded(hardware)))
+        if cheapest(options, deadline=hardware.deadline_hours, max_devices=most, after=after):
+            return f"With max_devices {most} it can be met; else give more time, or a budget_gpu_hours."
+    which, hours = _longest(all_options(study, tokens, records, hardware=_unbounded(hardware)), after=after)
     return (
-        f"No number of max_devices meets it: {path} alone takes {number(hours)} h on hardware.max_nodes "
+        f"No number of max_devices meets it: {which} {number(hours)} h on hardware.max_nodes "
         f"{hardware.max_nodes} × {hardware.devices_per_node} devices. Raise max_nodes, give more time, or leave it out."
     )
 
@@ -146,11 +148,12 @@ def _unbounded(hardware: Hardware) -> Hardware:
     return hardware.model_copy(update={"max_devices": None})
 
 
-def _longest(options: Options) -> tuple[str, float]:
-    """The cell that takes longest on all the devices it may have, and its hours."""
-    hours = {path: min(each.hours for each in found) for path, found in options.items()}
+def _longest(options: Options, *, after: Waits) -> tuple[str, float]:
+    """What takes longest on all the devices that it may have, a branch with its trunk, in words; and its hours."""
+    quickest = {path: min(each.hours for each in found) for path, found in options.items()}
+    hours = {path: alone + quickest.get(after.get(path, ""), 0.0) for path, alone in quickest.items()}
     path = max(hours, key=lambda one: hours[one])
-    return path, hours[path]
+    return f"{after[path]} and then {path} take" if path in after else f"{path} alone takes", hours[path]
 
 
 def budget_words(study: Study, table: pd.DataFrame) -> tuple[str, pd.DataFrame | None]:
