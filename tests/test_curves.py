@@ -8,6 +8,7 @@ from scipy.stats import multivariate_normal
 from plmscale.curves import MAX_BINS, Curve, from_frame, smooth, to_frame, usable
 from plmscale.errors import InputError
 from plmscale.smoothing import smooth_values, third_derivative
+from plmscale.tidy import tidy
 from scaling_data import INITIAL_LOSS, chinchilla, make_runs, published
 
 
@@ -177,3 +178,15 @@ def test_smoothing_is_the_penalised_least_squares_and_its_level_the_most_likely(
     best = smooth_values(x, y, weights=weights).level
     assert likelihood(best) > max(likelihood(best * factor) for factor in (0.5, 0.8, 1.25, 2.0))
     assert smooth_values(x, y, weights=weights, level=0.0).values == pytest.approx(y, rel=1e-12)
+
+
+def test_a_run_is_of_one_trunk(tmp_path):
+    table = pd.DataFrame({"N": [1e6, 1e6, 2e6], "D": [1e8, 2e8, 1e8], "loss": [3.0, 2.9, 2.8], "trunk": ["a", "a", ""]})
+    runs = tidy(table, source="runs.csv").frame
+    curves = smooth(runs)
+    assert [curve.trunk for curve in curves] == ["a", "a", ""]
+    assert [curve.trunk for curve in from_frame(to_frame(curves))] == ["a", "a", ""]
+    assert {curve.trunk for curve in smooth(runs.drop(columns="trunk"))} == {""}
+    one = runs.assign(run="one", model="m", subset="s", n_params=1000, unique_tokens=0)
+    with pytest.raises(InputError, match="several values of trunk"):
+        smooth(one)

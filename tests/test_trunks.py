@@ -18,7 +18,7 @@ from plmscale.plan_report import plan_text
 from plmscale.progress import State, line, state
 from plmscale.schedule_settings import Wsd
 from plmscale.study import Study, load_study
-from plmscale.trunks import ask_again, to_count, trunk_cell, trunks, trunks_here, until_passes
+from plmscale.trunks import ask_again, common_trunk, to_count, trunk_cell, trunks, trunks_here, until_passes
 
 HEADER = "name\tkind\tmin_identity\tsame_size_as\tof\tepochs\tn_sequences\ttrain\n"
 LADDER = {"p30": 30 / 64, "p23": 23 / 64, "p20": 20 / 64}
@@ -221,3 +221,15 @@ def test_the_progress_line_counts_trunks_and_of_branches_what_they_train(tmp_pat
 def test_tokens_of_a_trunk_are_not_those_of_its_branch():
     assert branch_tokens({"branched_from": {"step": 3, "n_tokens": 70, "squared_lengths": 9}}) == 70
     assert branch_tokens({"branched_from": None}) == branch_tokens({}) == 0
+
+
+def test_runs_of_one_trajectory_name_one_trunk(tmp_path):
+    """Whether it was trained once or again: until the rate depends on the budget they are the same steps."""
+    here = study(tmp_path, schedules="wsd,constant,token_decay,cosine", seeds=[0, 1], execution={"branch": False})
+    named = {(cell.schedule, cell.seed): set() for cell in grid(here)}
+    for cell in grid(here):
+        named[cell.schedule, cell.seed].add(common_trunk(cell))
+    for seed in (0, 1):
+        assert named["cosine", seed] == {""}
+        for schedule in ("wsd", "constant", "token_decay"):
+            assert named[schedule, seed] == {f"5M/uniref50/seed{seed}"}

@@ -54,6 +54,8 @@ class Curve:
         where fewer than five points.
     learning_rate : float
         Largest learning rate; NaN where it is not known.
+    trunk : str
+        Runs that share a value share noise, see `plmscale.shared_noise`. Empty: the run shares it with none.
     flops, n_tokens, loss, raw_loss : arrays of shape (k,), k <= 400
         Positions are evaluations of the run, the first and the last included; FLOPs increase strictly.
     """
@@ -75,6 +77,7 @@ class Curve:
     loss: Array
     raw_loss: Array
     learning_rate: float = float("nan")
+    trunk: str = ""
 
     def loss_at(self, flops: ArrayLike) -> Array:
         """Smoothed loss (nats) at `flops`; NaN outside the run. A cubic spline through the points in log-log."""
@@ -127,7 +130,8 @@ def smooth(runs: pd.DataFrame, *, level: float | None = None) -> list[Curve]:
     Parameters
     ----------
     runs : DataFrame
-        One row per (run, evaluation), with the columns `COLUMNS` and `SERIES`; `learning_rate` may be absent.
+        One row per (run, evaluation), with the columns `COLUMNS` and `SERIES`; `learning_rate` and
+        `trunk` may be absent.
         Evaluations at zero FLOPs give the initial loss; evaluations whose loss is not a positive number are left out.
     level : float, optional
         Smoothing level of `plmscale.smoothing.smooth_values`; by default restricted maximum likelihood chooses it per
@@ -214,6 +218,7 @@ def _smooth_run(run: str, rows: pd.DataFrame, *, level: float | None) -> Curve:
         loss=np.exp(smoothed[keep]),
         raw_loss=raw[keep],
         learning_rate=_largest_rate(rows),
+        trunk=str(_only(run, rows, name="trunk") or "") if "trunk" in rows else "",
     )
 
 
@@ -229,13 +234,16 @@ def _largest_rate(rows: pd.DataFrame) -> float:
 
 def _identity(run: str, rows: pd.DataFrame) -> dict[str, Any]:
     """What may not change within a run, as plain values."""
-    for name in COLUMNS[1:]:
-        values = list(dict.fromkeys(rows[name].tolist()))
-        if len(values) != 1:
-            raise InputError(f"run {run} has several values of {name}: {values[:5]}; it must be one.")
-    first = rows.iloc[0].to_dict()
+    first = {name: _only(run, rows, name=name) for name in COLUMNS[1:]}
     texts = {name: str(first[name]) for name in ("model", "subset", "schedule", "status")}
     return texts | {name: int(first[name]) for name in ("seed", "n_params", "unique_tokens", "batch_tokens")}
+
+
+def _only(run: str, rows: pd.DataFrame, *, name: str) -> Any:
+    values = list(dict.fromkeys(rows[name].tolist()))
+    if len(values) != 1:
+        raise InputError(f"run {run} has several values of {name}: {values[:5]}; it must be one.")
+    return values[0]
 
 
 def _fit_spline(log_flops: Array, log_loss: Array, *, level: float | None) -> tuple[Array, float]:

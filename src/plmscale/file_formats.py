@@ -61,6 +61,7 @@ RUNS_MEANINGS = {
     "loss": "Nats per masked token.",
     "learning_rate": "Of the next step.",
     "lr_fraction": "The same ÷ lr0.",
+    "trunk": "Runs with the same text have steps in common, and noise with them; empty: with no other run.",
 }
 """Columns of results/analysis/runs.parquet (`plmscale.runs.collect`)."""
 

@@ -10,6 +10,7 @@ import pandas as pd
 from .errors import InputError
 from .files import read_json
 from .grid import Cell, train_flops
+from .trunks import common_trunk
 
 log = logging.getLogger(__name__)
 
@@ -80,6 +81,7 @@ def _one(record: dict[str, Any], metrics: Path, convention: str) -> pd.DataFrame
             "loss": rows["loss"],
             "learning_rate": rows["learning_rate"],
             "lr_fraction": rows["lr_fraction"],
+            "trunk": common_trunk(cell),
         }
     )
 

@@ -50,6 +50,10 @@ FIELDS: dict[str, Field] = {
     "batch_tokens": Field(
         ("batch_size_tokens", "tokens_per_step"), "Tokens of one optimizer step; mixtures are noted."
     ),
+    "trunk": Field(
+        ("branched_from", "trunk_name"),
+        "Runs that share a value share noise: branches of one run, points along one. Empty: independent of all others.",
+    ),
     "lr_fraction": Field(("lr_share",), "Learning rate at this point as a share of the largest."),
     "learning_rate": Field(
         ("lr", "lr0", "peak_lr", "max_lr", "base_lr", "initial_lr", "peak_learning_rate", "max_learning_rate"),

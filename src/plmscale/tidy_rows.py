@@ -30,7 +30,7 @@ ONE_GROUP = "all runs"
 
 THREE = ("n_params", "n_tokens", "flops")
 NUMBERS = (*THREE, "loss", "seed", "unique_tokens", "batch_tokens", "lr_fraction", "learning_rate", "step")
-TEXTS = ("run", "model", "group", "schedule", "subset", "status")
+TEXTS = ("run", "model", "group", "schedule", "subset", "status", "trunk")
 WITH_SUFFIX = ("n_params", "n_tokens", "unique_tokens", "batch_tokens")
 
 
@@ -84,6 +84,8 @@ class Rows:
         columns |= {"status": self.text("status", ["done"] * n), "n_params": sizes}
         for name in ("unique_tokens", "batch_tokens"):
             columns[name] = np.nan_to_num(self.number(name)[first]).astype(np.int64)
+        if "trunk" in self.texts:
+            columns["trunk"] = self.texts["trunk"]
         series = {name: self.numbers[name] for name in ("n_tokens", "flops", "loss")}
         return pd.DataFrame(
             columns | {"step": step} | series | {name: self.number(name) for name in ("lr_fraction", "learning_rate")}

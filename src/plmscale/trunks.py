@@ -16,6 +16,7 @@ from .attempts import RESULT
 from .errors import InputError
 from .files import read_json
 from .grid import Cell, grid
+from .schedules import ENDS_WITH_BUDGET
 from .study import Study
 
 SCHEDULE = "wsd"
@@ -70,6 +71,15 @@ def trunk_cell(cell: Cell) -> Cell:
 def trunk_path(cell: Cell) -> str:
     """Name of the trunk of a cell: size, set and seed."""
     return f"{cell.model.name}/{cell.data}/seed{cell.seed}"
+
+
+def common_trunk(cell: Cell) -> str:
+    """Name of the steps that a run has in common with runs of other budgets, trained once or again; empty without any.
+
+    Runs of one size, set and seed are one run until a rate depends on the budget: to the decay of `wsd`, to the end of
+    the shorter one at `constant` and `token_decay`, never at `cosine`.
+    """
+    return trunk_path(cell) if cell.schedule == SCHEDULE or cell.schedule not in ENDS_WITH_BUDGET else ""
 
 
 def decay_start(cell: Cell) -> float:
