@@ -155,6 +155,38 @@ def resampled_laws(
     return theta, objective
 
 
+def redrawn_laws(problem: Problem, law: ChinchillaLaw, shift: Array) -> tuple[Array, Array]:
+    """Optimum of each replicate: the losses of the law itself, off by drawn noise.
+
+    Parameters
+    ----------
+    law : ChinchillaLaw
+        Its parameters are the truth of the replicates, and where they are started.
+    shift : array, shape (k, n)
+        Noise of log loss.
+
+    Returns
+    -------
+    theta, objective : arrays of shape (k, 5) and (k,)
+        In the coordinates of `Problem`.
+    """
+    truth = problem.theta(law)
+    moved = shift - residuals(problem, truth)
+
+    def model(theta: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        residual, jacobian = predict(problem, theta)
+        return residual + moved[rows], jacobian
+
+    return minimise(
+        model,
+        np.repeat(truth[None], len(shift), axis=0),
+        weights=np.ones_like(shift),
+        delta=problem.delta,
+        bounds=BOUNDS,
+        smallest_gain=RESAMPLE_GAIN,
+    )
+
+
 def grid_starts(problem: Problem, weights: Array, *, size: int, n_starts: int) -> Array:
     """Best E, A, B >= 0 by least squares at each (alpha, beta) of a grid; the best `n_starts` of its local minima.
 

@@ -33,6 +33,7 @@ from .uncertainty import (
     failed_share,
     lack_of_fit,
     noise_warnings,
+    unless_assumed,
 )
 
 KEYS = ("a", "b", "n_prefactor", "d_prefactor", "a_plus_b", "a_constrained", "b_constrained")
@@ -65,10 +66,10 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     table = about(table, np.array(values), positive=(2, 3))
     stretch = _stretch(grid, found, lines, noise=noise)
     estimates = {
-        key: estimate(values[i], table[:, i], n_free=noise.n_free, stretch=stretch)
+        key: estimate(values[i], table[:, i], n_free=noise.drawn_free, stretch=stretch)
         for i, key in enumerate((*KEYS, *ALL_POINTS_KEYS))
     }
-    verdict = _verdict(found, estimates, failed=failed_share(table[:, 0]))
+    verdict = unless_assumed(_verdict(found, estimates, failed=failed_share(table[:, 0])), noise.shared)
     points, left_out = _points(grid, optima, kept)
     details = {
         "warnings": [*curve_warnings(kept), *noise_warnings(noise)],
@@ -136,7 +137,7 @@ def _replicates(
     log_losses = log_losses - own_offsets(coarse, noise=noise)[:, None]
     rows, lines = [], []
     for start in range(0, n, REPLICATE_BLOCK):
-        shift = noise.sd * rng.standard_normal((min(REPLICATE_BLOCK, n - start), len(coarse.sizes), 1))
+        shift = noise.draw(rng, n=min(REPLICATE_BLOCK, n - start), n_runs=len(coarse.sizes))[..., None]
         lowest = by_size(coarse, log_losses + shift)
         found = find(lowest, log_flops, noise=-np.inf).log_flops
         rows.append(np.stack([*_headline(coarse, found, used=used), *staircase(coarse, lowest)], axis=1))

@@ -26,6 +26,7 @@ from .uncertainty import (
     exponent_verdict,
     failed_share,
     noise_warnings,
+    unless_assumed,
 )
 
 Array = NDArray[np.float64]
@@ -110,8 +111,8 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     counted = np.array([not profile["reason"] for profile in profiles])
     values = _laws(profiles)
     table = _replicates(budgets, counted=counted, noise=noise, rng=rng, n=settings.n_bootstrap)
-    estimates = {key: estimate(values[i], table[:, i], n_free=noise.n_free) for i, key in enumerate(KEYS)}
-    verdict = _verdict(profiles, estimates, failed=failed_share(table[:, 0]))
+    estimates = {key: estimate(values[i], table[:, i], n_free=noise.drawn_free) for i, key in enumerate(KEYS)}
+    verdict = unless_assumed(_verdict(profiles, estimates, failed=failed_share(table[:, 0])), noise.shared)
 
     def sizes_at(flops: float) -> tuple[float, Array]:
         return values[2] * flops ** values[0], table[:, 2] * flops ** table[:, 0]
@@ -213,7 +214,7 @@ def _replicates(grid: Grid, *, counted: NDArray[np.bool_], noise: RunNoise, rng:
     powers = np.stack([x**k for k in range(5)])
     rows = []
     for start in range(0, n, REPLICATE_BLOCK):
-        shift = np.exp(noise.sd * rng.standard_normal((min(REPLICATE_BLOCK, n - start), 1, len(x))))
+        shift = np.exp(noise.draw(rng, n=min(REPLICATE_BLOCK, n - start), n_runs=len(x)))[:, None]
         loss = np.where(seen, grid.losses.T, 0.0) * shift
         with np.errstate(invalid="ignore", divide="ignore"):
             means = np.where(per_size > 0, loss @ of_size / per_size, np.inf)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .curves import Curve, usable
+from .design_effects import design_effects, law_noise
 from .fits import Estimate, Fit, FitSettings, withheld
 from .kaplan_law import (
     EXPONENT_RANGE,
@@ -19,7 +20,9 @@ from .kaplan_law import (
     N_FREE,
     Problem,
     best_fit,
+    contrasts,
     profile_intervals,
+    redrawn,
     resampled,
     term_tests,
     unbounded,
@@ -27,6 +30,7 @@ from .kaplan_law import (
 from .misfit import lowered, misfit_tests
 from .points import Points, points_of, too_few
 from .run_noise import run_noise
+from .shared_noise import SharedNoise
 from .uncertainty import (
     Verdict,
     condition_number,
@@ -35,6 +39,8 @@ from .uncertainty import (
     interval,
     multiplicities,
     resamples,
+    shared_details,
+    unless_assumed,
 )
 
 Array = NDArray[np.float64]
@@ -49,7 +55,8 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     """Fit Kaplan's combined law. Signature of `plmscale.fits.FitFunction`.
 
     Estimates: alpha_N, alpha_D, N_c (parameters), D_c (tokens). Intervals: profile likelihood;
-    `details["bootstrap_log10"]` has those of a bootstrap over runs beside them.
+    `details["bootstrap_log10"]` has those of replicates beside them. Where runs share a trunk, both hold what it shifts
+    (`plmscale.design_effects`).
     `details["unbounded"]` is ordinary least squares without signs, which shows what an unidentified fit returns.
     """
     kept, excluded = usable(curves)
@@ -66,30 +73,51 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     theta = problem.constants(phi)
     residuals, jacobian = problem.model(phi[None])
     scale = huber_scale(residuals[0], delta=problem.delta, n_runs=points.n_runs, n_free=N_FREE)
-    tests = term_tests(problem, phi, objective, scale=scale, n_runs=points.n_runs)
+    shared = law_noise(points, residuals[0], jacobian[0])
+    effects = np.ones(len(KEYS)) if shared is None else _effects(shared, points, problem, phi)
+    tests = term_tests(problem, phi, objective, scale=scale, n_runs=points.n_runs, effects=effects)
     tests["condition"] = condition_number(jacobian[0])
     details |= {"objective": objective, "optimum": _optimum(theta), "tests": tests, "unbounded": unbounded(points)}
     verdict = _terms_verdict(tests, theta)
     estimates = nothing
     ends = np.full((len(KEYS), 2), np.nan)
     if verdict is None:
-        ends = profile_intervals(problem, phi, objective, scale=scale, n_runs=points.n_runs)
+        ends = profile_intervals(problem, phi, objective, scale=scale, n_runs=points.n_runs, effects=effects)
         estimates = {key: _estimate(theta[i], *ends[i]) for i, key in enumerate(KEYS)}
-        details["bootstrap_log10"] = _bootstrap(problem, phi, points, rng=rng, settings=settings)
-        misfits = misfit_tests(points, residuals[0], jacobian[0], noise=run_noise(kept))
+        details["bootstrap_log10"] = _bootstrap(problem, phi, points, shared, rng=rng, settings=settings)
+        misfits = misfit_tests(points, residuals[0], jacobian[0], noise=run_noise(kept), shared=shared)
         details["misfit"] = [one._asdict() for one in misfits]
-        verdict = lowered(_verdict(dict(zip(KEYS, ends, strict=True))), misfits)
+        verdict = unless_assumed(lowered(_verdict(dict(zip(KEYS, ends, strict=True))), misfits), shared)
+        details |= shared_details(shared, warnings=details["warnings"])
     details["log10_intervals"] = {key: (ends[i] / LN10).tolist() for i, key in enumerate(KEYS)}
     result = Fit("kaplan", verdict.status, verdict.reason, estimates, points.rows, excluded, details)
     return result if verdict.has_numbers else withheld(result)
 
 
+def _effects(shared: SharedNoise, points: Points, problem: Problem, phi: Array) -> Array:
+    """Design effects of what is profiled."""
+    rest, jacobian = problem.model(phi[None])
+    return design_effects(shared, points, rest[0], jacobian[0], contrasts=contrasts(phi), delta=problem.delta)
+
+
 def _bootstrap(
-    problem: Problem, phi: Array, points: Points, *, rng: np.random.Generator, settings: FitSettings
+    problem: Problem,
+    phi: Array,
+    points: Points,
+    shared: SharedNoise | None,
+    *,
+    rng: np.random.Generator,
+    settings: FitSettings,
 ) -> dict[str, Any]:
-    """Percentile intervals of the decimal logarithms over resamples of the runs, each solved from several starts."""
-    draws = resamples(points.n_runs, n=settings.n_bootstrap, rng=rng)
-    found = resampled(problem, phi, multiplicities(draws)[:, points.run])
+    """Percentile intervals of the decimal logarithms over replicates.
+
+    Resamples of the runs, each solved from several starts; where runs share noise, the law with that drawn again.
+    """
+    if shared is None:
+        draws = resamples(points.n_runs, n=settings.n_bootstrap, rng=rng)
+        found = resampled(problem, phi, multiplicities(draws)[:, points.run])
+    else:
+        found = redrawn(problem, phi, shared.draw(rng, settings.n_bootstrap)[:, points.run])
     logs = np.array([problem.constants(one) for one in found]) / LN10
     return {key: list(interval(logs[:, i])) for i, key in enumerate(KEYS)}
 

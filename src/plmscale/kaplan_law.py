@@ -106,6 +106,17 @@ def resampled(problem: Problem, phi: Array, weights: Array) -> Array:
     return theta.reshape(len(starts), k, 4)[best, np.arange(k)]
 
 
+def redrawn(problem: Problem, phi: Array, shift: Array) -> Array:
+    """Optimum of each replicate, shape (k, 4): the losses of the law at phi, off by noise `shift` of shape (k, n)."""
+    moved = shift - problem.model(phi[None])[0]
+
+    def model(theta: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        residual, jacobian = problem.model(theta)
+        return residual + moved[rows], jacobian
+
+    return _solve(problem, model, np.repeat(phi[None], len(shift), axis=0), smallest_gain=PROFILE_GAIN)[0]
+
+
 def _starts(problem: Problem, exponents: tuple[tuple[float, float], ...]) -> Array:
     """Constants that fit best, by linear least squares, for each pair of exponents."""
     starts = []
@@ -120,9 +131,22 @@ def _starts(problem: Problem, exponents: tuple[tuple[float, float], ...]) -> Arr
     return np.array(starts)
 
 
-def profile_intervals(problem: Problem, phi: Array, best: float, *, scale: float, n_runs: int) -> Array:
-    """95 % intervals of ln alpha_N, ln alpha_D, ln N_c, ln D_c, shape (4, 2); NaN for an end beyond MAX_DECADES."""
-    centre = problem.constants(phi)
+def contrasts(phi: Array) -> Array:
+    """Derivatives, shape (4, 4), of ln alpha_N, ln alpha_D, ln N_c, ln D_c by phi."""
+    found, inverse = np.eye(4), np.exp(-phi[:2])
+    found[[2, 3], [2, 3]] = inverse
+    found[[2, 3], [0, 1]] = -phi[2:] * inverse
+    return found
+
+
+def profile_intervals(
+    problem: Problem, phi: Array, best: float, *, scale: float, n_runs: int, effects: ArrayLike = 1.0
+) -> Array:
+    """95 % intervals of ln alpha_N, ln alpha_D, ln N_c, ln D_c, shape (4, 2); NaN for an end beyond MAX_DECADES.
+
+    `effects`, of shape (4,), are the design effects of `contrasts`, by which the limits grow.
+    """
+    centre, grown = problem.constants(phi), np.broadcast_to(np.asarray(effects, dtype=float), 4)
     reach = centre[:, None] + np.array([-1.0, 1.0]) * MAX_DECADES * LN10
     warm = np.repeat(phi[None], 8, axis=0)
 
@@ -133,7 +157,8 @@ def profile_intervals(problem: Problem, phi: Array, best: float, *, scale: float
         k = len(which)
         first = objective[:k] <= objective[k:]
         warm[rows] = np.where(first[:, None], theta[:k], theta[k:])
-        return np.array([likelihood_drop(one, best, scale=scale) for one in np.minimum(objective[:k], objective[k:])])
+        least = np.minimum(objective[:k], objective[k:])
+        return np.array([likelihood_drop(one, best, scale=scale) for one in least]) / grown[which]
 
     limit = drop_limit(1, n_left=n_runs - N_FREE)
     return intervals(drop, centre, first=np.full(4, FIRST_STEP), reach=reach, limit=limit)
@@ -159,15 +184,21 @@ def _held(problem: Problem, which: NDArray[np.intp], values: Array) -> Model:
     return model
 
 
-def term_tests(problem: Problem, phi: Array, best: float, *, scale: float, n_runs: int) -> dict[str, float]:
-    """What the law loses, in units of chi-square, without its size term and without its token term."""
+def term_tests(
+    problem: Problem, phi: Array, best: float, *, scale: float, n_runs: int, effects: ArrayLike = 1.0
+) -> dict[str, float]:
+    """What the law loses, in units of chi-square, without its size term and without its token term.
+
+    The larger design effect of a term's two parameters is taken for the term.
+    """
+    grown = np.broadcast_to(np.asarray(effects, dtype=float), 4)
     drops = {"limit": drop_limit(2, n_left=n_runs - N_FREE)}
     for index, name in ((2, "without_size_term"), (3, "without_token_term")):
         starts = np.repeat(phi[None], len(START_EXPONENTS), axis=0)
         starts[:, 3 - index] = np.log(START_EXPONENTS)
         starts[:, 5 - index] = problem.centre[2]
         _, objective = _solve(problem, problem.model, starts, hold=(index, LEVEL_RANGE[0]))
-        drops[name] = likelihood_drop(float(objective.min()), best, scale=scale)
+        drops[name] = likelihood_drop(float(objective.min()), best, scale=scale * max(grown[[index - 2, index]]))
     return drops
 
 

@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.stats import t as student
 
 from . import identifiability, information
-from .chinchilla import BOUNDS, Problem, chinchilla_law, predict, resampled_laws
+from .chinchilla import BOUNDS, Problem, chinchilla_law, predict
 from .fits import FitSettings
 from .law_profiles import N_FREE
 from .points import Points
+from .replicates import replicates
 from .run_noise import RunNoise
 from .targets import PowerCost, Target
-from .uncertainty import INTERVAL, huber_sd, multiplicities, resamples
+from .uncertainty import INTERVAL, huber_sd
 
 Array = NDArray[np.float64]
 
@@ -129,8 +130,7 @@ def of_runs(
     columns = points.n_params, points.n_tokens, points.loss
     problem, law = Problem.of(*columns, delta=delta), chinchilla_law(*columns, delta=delta)
     best = problem.theta(law)
-    weights = multiplicities(resamples(points.n_runs, n=min(N_LAWS, settings.n_bootstrap), rng=rng))[:, points.run]
-    drawn = resampled_laws(problem, law, weights)[0]
+    drawn = replicates(problem, points, law, n=min(N_LAWS, settings.n_bootstrap), rng=rng)[0]
     reach = BOUNDS[1] - BOUNDS[0]
     inside = ((drawn - BOUNDS[0] > AT_BOUND * reach) & (BOUNDS[1] - drawn > AT_BOUND * reach)).all(axis=1)
     residual = predict(problem, best[None])[0][0]

@@ -1,7 +1,7 @@
 """Profile likelihood of Chinchilla's law: its parameters and the exponent a = beta / (alpha + beta)."""
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from .chinchilla import BOUNDS, EXPONENT_RANGE, LOG_ZERO, ChinchillaLaw, Problem, predict
 from .gauss_newton import minimise
@@ -18,7 +18,17 @@ FIRST_STEP = 0.02
 PROFILE_GAIN = 1e-8
 
 
-def profile_intervals(problem: Problem, law: ChinchillaLaw, *, scale: float, n_runs: int) -> dict[str, Array]:
+def contrasts(problem: Problem, law: ChinchillaLaw) -> Array:
+    """Derivatives, shape (6, 5), of what is profiled by the coordinates of the problem: `PROFILED` in rows."""
+    found = np.vstack([np.eye(N_FREE), np.zeros(N_FREE)])
+    found[1, 3], found[2, 4] = problem.centre
+    found[5, 3:] = -1 / law.alpha, 1 / law.beta
+    return found
+
+
+def profile_intervals(
+    problem: Problem, law: ChinchillaLaw, *, scale: float, n_runs: int, effects: ArrayLike = 1.0
+) -> dict[str, Array]:
     """95 % intervals, shape (2,), of E, A, B, alpha, beta, a and b.
 
     Parameters
@@ -29,6 +39,8 @@ def profile_intervals(problem: Problem, law: ChinchillaLaw, *, scale: float, n_r
         `plmscale.uncertainty.huber_scale` of its residuals.
     n_runs : int
         Independent observations behind the points.
+    effects : array_like, shape (6,)
+        Design effects of `contrasts`, by which the limits grow.
 
     Returns
     -------
@@ -49,11 +61,12 @@ def profile_intervals(problem: Problem, law: ChinchillaLaw, *, scale: float, n_r
     reach[5] = np.minimum(-7.0, log_ratio), np.maximum(7.0, log_ratio)
     first = np.array([FIRST_STEP, 5 * FIRST_STEP, 5 * FIRST_STEP, FIRST_STEP * alpha, FIRST_STEP * beta, FIRST_STEP])
     warm = np.repeat(optimum[None], 2 * len(centre), axis=0)
+    grown = np.broadcast_to(np.asarray(effects, dtype=float), len(centre))
 
     def drop(which: NDArray[np.intp], values: Array) -> Array:
         rows = 2 * which + (values > centre[which])
         objective, warm[rows] = _held(problem, which, values, np.stack([warm[rows], np.tile(optimum, (len(rows), 1))]))
-        return np.array([likelihood_drop(one, law.objective, scale=scale) for one in objective])
+        return np.array([likelihood_drop(one, law.objective, scale=scale) for one in objective]) / grown[which]
 
     ends = intervals(drop, centre, first=first, reach=reach, limit=drop_limit(1, n_left=n_runs - N_FREE))
     return _in_units(ends)

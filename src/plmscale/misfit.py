@@ -13,6 +13,7 @@ from scipy.stats import f as f_distribution
 
 from .points import Points
 from .run_noise import RunNoise
+from .shared_noise import SharedNoise
 from .uncertainty import LARGEST_SHARE, Verdict
 
 Array = NDArray[np.float64]
@@ -26,6 +27,8 @@ MIN_LEFT = 3
 # Degree of the polynomial in log N and log D that no residual of a right law follows; 2 where fewer degrees of freedom
 # would be left than it has terms.
 MAX_DEGREE = 3
+# How much trunks have in common is uncertain; the tests take this quantile, so that noise is not called structure.
+CAUTION = 0.9
 
 
 class Misfit(NamedTuple):
@@ -59,7 +62,9 @@ def per_run(points: Points, residual: Array, jacobian: Array) -> Residuals:
     return Residuals(mean(residual), np.array([mean(row) for row in jacobian]), mean(x), mean(y), mean(flops))
 
 
-def misfit_tests(points: Points, residual: Array, jacobian: Array, *, noise: RunNoise) -> list[Misfit]:
+def misfit_tests(
+    points: Points, residual: Array, jacobian: Array, *, noise: RunNoise, shared: SharedNoise | None = None
+) -> list[Misfit]:
     """Every test that the runs of a parametric law allow.
 
     Parameters
@@ -71,6 +76,8 @@ def misfit_tests(points: Points, residual: Array, jacobian: Array, *, noise: Run
     jacobian : array, shape (p, n)
         Of the predicted log loss by the p parameters.
     noise : RunNoise
+    shared : SharedNoise, optional
+        What runs of one trunk have in common: it is no structure, and all is done after `SharedNoise.whitener`.
 
     Notes
     -----
@@ -79,6 +86,9 @@ def misfit_tests(points: Points, residual: Array, jacobian: Array, *, noise: Run
     - seeds: runs scatter about the law by more than reruns do (Fisher's lack of fit), where seeds were repeated.
     """
     runs = per_run(points, residual, jacobian)
+    root = None if shared is None else shared.whitener(quantile=CAUTION)
+    if root is not None:
+        runs = runs._replace(residual=root @ runs.residual, jacobian=runs.jacobian @ root)
     scale = float(np.median(np.abs(runs.residual))) / 0.6745
     clipped = np.clip(runs.residual, -CLIP_SIGMAS * scale, CLIP_SIGMAS * scale)
     # A Jacobian's columns differ by orders of magnitude; only the space that they span is meant.
@@ -87,8 +97,8 @@ def misfit_tests(points: Points, residual: Array, jacobian: Array, *, noise: Run
         "the last doubling of compute": runs.flops > LARGEST_SHARE * runs.flops.max(),
         "the largest size": runs.log_size == runs.log_size.max(),
     }
-    found = [_structure(clipped, law, runs), _seeds(clipped, law, noise)]
-    found += [_beyond(clipped, law, mask, what=what) for what, mask in left_out.items()]
+    found = [_structure(clipped, law, runs, root=root), None if shared else _seeds(clipped, law, noise)]
+    found += [_beyond(clipped, law, mask, what=what, root=root) for what, mask in left_out.items()]
     return [one for one in found if one is not None]
 
 
@@ -103,11 +113,12 @@ def lowered(verdict: Verdict, found: Sequence[Misfit]) -> Verdict:
     return Verdict("weakly_identified", f"the law does not fit: {worst.words}. {otherwise} {verdict.reason}")
 
 
-def _structure(residual: Array, law: Array, points: Residuals) -> Misfit | None:
+def _structure(residual: Array, law: Array, points: Residuals, *, root: Array | None) -> Misfit | None:
     x, y = (_scaled(one) for one in (points.log_size, points.log_tokens))
     rest = residual - law @ (law.T @ residual)
     for degree in range(MAX_DEGREE, 1, -1):
         terms = np.stack([x**i * y**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=1)
+        terms = terms if root is None else root @ terms
         basis, size, _ = np.linalg.svd(terms - law @ (law.T @ terms), full_matrices=False)
         basis = basis[:, size > 1e-6 * np.linalg.norm(terms)]
         n_terms, n_left = basis.shape[1], residual.size - law.shape[1] - basis.shape[1]
@@ -119,8 +130,10 @@ def _structure(residual: Array, law: Array, points: Residuals) -> Misfit | None:
     return None
 
 
-def _beyond(residual: Array, law: Array, mask: NDArray[np.bool_], *, what: str) -> Misfit | None:
+def _beyond(residual: Array, law: Array, mask: NDArray[np.bool_], *, what: str, root: Array | None) -> Misfit | None:
     """The runs of `mask` against the law of the others: what they add to the squares when they are fitted as well."""
+    if root is not None:
+        return _beyond_whitened(residual, law, root[:, mask], what=what)
     n_hidden, n_left = int(mask.sum()), int((~mask).sum()) - law.shape[1]
     if n_hidden == 0 or n_left < MIN_LEFT or np.linalg.matrix_rank(law[~mask], tol=1e-9) < law.shape[1]:
         return None
@@ -128,8 +141,24 @@ def _beyond(residual: Array, law: Array, mask: NDArray[np.bool_], *, what: str) 
     whole = residual - law @ (law.T @ residual)
     squares = float(np.sum(rest**2))
     added = float(np.sum(whole**2)) - squares
+    return _missed(added, squares, (n_hidden, n_left), what=what)
+
+
+def _beyond_whitened(residual: Array, law: Array, dummies: Array, *, what: str) -> Misfit | None:
+    """The same with a column for each hidden run, which takes it out whatever it shares with others (Salkever 1976)."""
+    both = np.concatenate([law, dummies], axis=1)
+    n_hidden, n_left = dummies.shape[1], residual.size - both.shape[1]
+    if n_hidden == 0 or n_left < MIN_LEFT or np.linalg.matrix_rank(both, tol=1e-9) < both.shape[1]:
+        return None
+    squares = float(np.sum((residual - both @ np.linalg.lstsq(both, residual, rcond=None)[0]) ** 2))
+    added = float(np.sum((residual - law @ (law.T @ residual)) ** 2)) - squares
+    return _missed(added, squares, (n_hidden, n_left), what=what)
+
+
+def _missed(added: float, squares: float, degrees: tuple[int, int], *, what: str) -> Misfit:
+    n_hidden, n_left = degrees
     words = f"without {what} it misses these {n_hidden} runs by {{ratio:.1f}} times what its own scatter allows"
-    return _fisher(f"without {what}", added / n_hidden, squares / n_left, (n_hidden, n_left), words)
+    return _fisher(f"without {what}", added / n_hidden, squares / n_left, degrees, words)
 
 
 def _seeds(residual: Array, law: Array, noise: RunNoise | None) -> Misfit | None:

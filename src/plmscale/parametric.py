@@ -13,15 +13,17 @@ from .chinchilla import (
     Problem,
     chinchilla_law,
     predict,
-    resampled_laws,
 )
 from .curves import Curve, usable
+from .design_effects import design_effects, law_noise
 from .fits import Estimate, Fit, FitSettings, withheld
-from .law_profiles import N_FREE, profile_intervals
+from .law_profiles import N_FREE, PROFILED, contrasts, profile_intervals
 from .laws import huber
 from .misfit import lowered, misfit_tests
 from .points import Points, points_of, too_few
+from .replicates import replicates
 from .run_noise import run_noise
+from .shared_noise import SharedNoise
 from .uncertainty import (
     Verdict,
     condition_number,
@@ -31,8 +33,8 @@ from .uncertainty import (
     huber_scale,
     interval,
     likelihood_drop,
-    multiplicities,
-    resamples,
+    shared_details,
+    unless_assumed,
 )
 
 Array = NDArray[np.float64]
@@ -51,7 +53,8 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
 
     Estimates: E, A, B, alpha, beta, and the exponents a = beta / (alpha + beta) and b = alpha / (alpha + beta) of
     N_opt and D_opt under C proportional to N D. Intervals: profile likelihood; `details["bootstrap"]` has those of a
-    bootstrap over runs, each resample solved again.
+    bootstrap over runs, each resample solved again. Where runs share a trunk, intervals grow by the design effects of
+    what it shifts (`plmscale.design_effects`), and replicates draw its noise instead.
     """
     kept, excluded = usable(curves)
     nothing = {key: Estimate(None) for key in KEYS}
@@ -68,18 +71,27 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     values = _values(law)
     rest, jacobian = predict(problem, problem.theta(law)[None])
     scale = huber_scale(rest[0], delta=problem.delta, n_runs=points.n_runs, n_free=N_FREE)
-    ends = profile_intervals(problem, law, scale=scale, n_runs=points.n_runs)
+    shared = law_noise(points, rest[0], jacobian[0])
+    effects = np.ones(len(PROFILED)) if shared is None else _effects(shared, points, problem, law)
+    ends = profile_intervals(problem, law, scale=scale, n_runs=points.n_runs, effects=effects)
     estimates = {key: Estimate(values[key], *(_bound(end) for end in ends[key])) for key in KEYS}
-    laws = _resampled(problem, points, law, rng=rng, settings=settings)
-    tests = _term_tests(points, law, scale=scale, settings=settings) | {"condition": condition_number(jacobian[0])}
-    misfits = misfit_tests(points, rest[0], jacobian[0], noise=run_noise(kept))
-    verdict = lowered(_verdict(law, estimates, tests), misfits)
-    details |= {
-        "misfit": [one._asdict() for one in misfits],
-        "objective": law.objective,
-        "optimum": values,
-        "tests": tests,
-    } | _bootstrap(laws)
+    found = replicates(problem, points, law, n=settings.n_bootstrap, rng=rng)
+    laws = [problem.law(one, float(reached)) for one, reached in zip(*found, strict=True)]
+    tests = _term_tests(points, law, scale=scale, effects=effects, settings=settings) | {
+        "condition": condition_number(jacobian[0])
+    }
+    misfits = misfit_tests(points, rest[0], jacobian[0], noise=run_noise(kept), shared=shared)
+    verdict = unless_assumed(lowered(_verdict(law, estimates, tests), misfits), shared)
+    details |= (
+        shared_details(shared, warnings=details["warnings"])
+        | {
+            "misfit": [one._asdict() for one in misfits],
+            "objective": law.objective,
+            "optimum": values,
+            "tests": tests,
+        }
+        | _bootstrap(laws)
+    )
     if verdict.has_numbers:
         details["optimal_sizes"] = _sizes(law, laws, curves=kept, settings=settings)
     result = Fit("chinchilla", verdict.status, verdict.reason, estimates, points.rows, excluded, details)
@@ -112,16 +124,14 @@ def _bound(end: float) -> float | None:
     return float(end) if np.isfinite(end) else None
 
 
-def _resampled(
-    problem: Problem, points: Points, law: ChinchillaLaw, *, rng: np.random.Generator, settings: FitSettings
-) -> list[ChinchillaLaw]:
-    weights = multiplicities(resamples(points.n_runs, n=settings.n_bootstrap, rng=rng))[:, points.run]
-    theta, objective = resampled_laws(problem, law, weights)
-    return [problem.law(one, float(reached)) for one, reached in zip(theta, objective, strict=True)]
+def _effects(shared: SharedNoise, points: Points, problem: Problem, law: ChinchillaLaw) -> Array:
+    """Design effects of what is profiled."""
+    rest, jacobian = predict(problem, problem.theta(law)[None])
+    return design_effects(shared, points, rest[0], jacobian[0], contrasts=contrasts(problem, law), delta=problem.delta)
 
 
 def _bootstrap(laws: Sequence[ChinchillaLaw]) -> dict[str, Any]:
-    """Standard errors and percentile intervals over the resamples of the runs."""
+    """Standard errors and percentile intervals over the replicates."""
     table = {key: np.array([_values(one)[key] for one in laws]) for key in KEYS}
     return {
         "standard_errors": {key: float(np.nanstd(draws, ddof=1)) for key, draws in table.items()},
@@ -129,16 +139,22 @@ def _bootstrap(laws: Sequence[ChinchillaLaw]) -> dict[str, Any]:
     }
 
 
-def _term_tests(points: Points, law: ChinchillaLaw, *, scale: float, settings: FitSettings) -> dict[str, float]:
-    """What the law loses, in units of chi-square, without its size term and without its token term."""
+def _term_tests(
+    points: Points, law: ChinchillaLaw, *, scale: float, effects: Array, settings: FitSettings
+) -> dict[str, float]:
+    """What the law loses, in units of chi-square, without its size term and without its token term.
+
+    The larger design effect of a term's two parameters is taken for the term.
+    """
     delta = settings.huber_delta
     drops = {"limit": drop_limit(2, n_left=points.n_runs - N_FREE)}
+    of_term = {"n_params": max(effects[[1, 3]]), "n_tokens": max(effects[[2, 4]])}
     for name, constant in (("without_size_term", "n_params"), ("without_token_term", "n_tokens")):
         # A constant column makes its term a part of the floor.
         columns = {"n_params": points.n_params, "n_tokens": points.n_tokens}
         columns[constant] = np.full_like(columns[constant], np.exp(np.mean(np.log(columns[constant]))), dtype=float)
         without = chinchilla_law(columns["n_params"], columns["n_tokens"], points.loss, delta=delta)
-        drops[name] = likelihood_drop(without.objective, law.objective, scale=scale)
+        drops[name] = likelihood_drop(without.objective, law.objective, scale=scale * of_term[constant])
     log_loss = np.log(points.loss)
     drops["objective_constant"] = float(np.sum(huber(log_loss - np.median(log_loss), delta=delta)))
     return drops

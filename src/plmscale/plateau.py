@@ -37,6 +37,7 @@ from .uncertainty import (
     failed_share,
     lack_of_fit,
     noise_warnings,
+    unless_assumed,
 )
 
 Array = NDArray[np.float64]
@@ -70,7 +71,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     stretches = _stretches(law_points, drawn, kept, n_free=noise.n_free)
     estimates = {
         key: estimate(
-            values[i], table[:, i], n_free=noise.n_free, stretch=stretches[max(i - 2, 0) // 4] if i > 1 else 1
+            values[i], table[:, i], n_free=noise.drawn_free, stretch=stretches[max(i - 2, 0) // 4] if i > 1 else 1
         )
         for i, key in enumerate(names)
     }
@@ -79,6 +80,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     details |= {"run_noise": noise.to_json(), "lack_of_fit": stretches}
     details["warnings"] += noise_warnings(noise)
     verdict = _verdict(plateau, kept, per_level[-1], estimates[names[top]], failed=failed_share(table[:, top]))
+    verdict = unless_assumed(verdict, noise.shared)
     details["levels"] = per_level
     if verdict.has_numbers:
         details["optimal_sizes"] = _sizes(values[top : top + 2], table[:, top : top + 2], per_level[-1], kept, settings)
@@ -112,7 +114,7 @@ def _replicates(
 
     Which runs are flat, and how far "all of the drop" stays from the plateau, are taken as known.
     """
-    shift = np.exp(noise.sd * rng.standard_normal((settings.n_bootstrap, len(curves))))
+    shift = np.exp(noise.draw(rng, n=settings.n_bootstrap, n_runs=len(curves)))
     losses = np.full(len(shift), np.nan if plateau.loss is None else plateau.loss)
     if settings.plateau_loss is None and plateau.flat:
         own = [i for i, curve in enumerate(curves) if any(curve is one for one in plateau.flat)]

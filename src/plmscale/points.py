@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from .curves import Curve
 from .fits import FitSettings
+from .shared_noise import trunks_of
 from .uncertainty import MIN_SIZES
 
 Array = NDArray[np.float64]
@@ -19,13 +20,17 @@ FIRST_SHARE = 0.1
 
 
 class Points(NamedTuple):
-    """Arrays of shape (n,); `run` indexes the curves. `rows` are the same as JSON-able dicts."""
+    """Arrays of shape (n,); `run` indexes the curves. `rows` are the same as JSON-able dicts.
+
+    `trunks` has the trunk of each run, as an index; None where no two runs share one.
+    """
 
     n_params: Array
     n_tokens: Array
     loss: Array
     run: NDArray[np.intp]
     rows: list[dict[str, Any]]
+    trunks: NDArray[np.intp] | None = None
 
     @property
     def unique_tokens(self) -> Array:
@@ -59,9 +64,10 @@ def points_of(curves: Sequence[Curve], *, settings: FitSettings) -> Points:
                     "lr_fraction_end": curve.lr_fraction_end,
                     "unique_tokens": curve.unique_tokens,
                 }
+                | ({"trunk": curve.trunk} if curve.trunk else {})
             )
     n_params, n_tokens, loss = (np.array([row[key] for row in rows]) for key in ("n_params", "n_tokens", "loss"))
-    return Points(n_params, n_tokens, loss, np.array(index, dtype=np.intp), rows)
+    return Points(n_params, n_tokens, loss, np.array(index, dtype=np.intp), rows, trunks_of(curves))
 
 
 def too_few(points: Points, *, n_free: int) -> str:

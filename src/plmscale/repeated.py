@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from .chinchilla import chinchilla_law
 from .curves import Curve, usable
+from .design_effects import law_noise
 from .fits import Estimate, Fit, FitSettings, withheld
 from .law_profiles import N_FREE as BASE_FREE
 from .misfit import lowered, misfit_tests
@@ -30,12 +31,14 @@ from .repeated_law import (
     base_held,
     polish,
     predict,
+    redrawn,
     repeated_law,
     staged_law,
 )
-from .repeated_profiles import profile_intervals
+from .repeated_profiles import effects_of, profile_intervals
 from .run_noise import run_noise
 from .selection import epochs, repeats
+from .shared_noise import SharedNoise
 from .uncertainty import (
     Verdict,
     curve_warnings,
@@ -45,6 +48,8 @@ from .uncertainty import (
     likelihood_drop,
     multiplicities,
     resamples,
+    shared_details,
+    unless_assumed,
 )
 
 Array = NDArray[np.float64]
@@ -65,6 +70,7 @@ class Found(NamedTuple):
     law: RepeatedLaw
     scale: float
     settings: FitSettings
+    shared: SharedNoise | None
 
     @property
     def data(self) -> tuple[Array, Array, Array, Array]:
@@ -95,8 +101,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
         reason = f"{NO_REPEATS}." if kept else "there is no usable run."
         return Fit("repeated", "failed", reason, nothing, (), excluded, details)
     points = points_of(kept, settings=settings)
-    details["warnings"] = curve_warnings(kept)
-    details["most_epochs"] = max(epochs(curve) for curve in kept)
+    details |= {"warnings": curve_warnings(kept), "most_epochs": max(epochs(curve) for curve in kept)}
     reason = too_few(points, n_free=N_FREE)
     if reason:
         return Fit("repeated", "not_identified", reason, nothing, points.rows, excluded, details)
@@ -104,11 +109,11 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     draws = _resampled(found, rng=rng)
     estimates = _estimates(found, draws)
     over = _overfitting(found)
-    misfits = misfit_tests(points, *_seen(found), noise=run_noise(kept))
-    verdict = lowered(_verdict(estimates["r_d"], over), misfits)
+    misfits = misfit_tests(points, *_seen(found), noise=run_noise(kept), shared=found.shared)
+    verdict = unless_assumed(lowered(_verdict(estimates["r_d"], over), misfits), found.shared)
     if over["wanted"]:
         estimates["penalty"] = Estimate(over["penalty"], over["penalty_low"], over["penalty_high"])
-    details |= {
+    details |= shared_details(found.shared, warnings=details["warnings"]) | {
         "objective": found.law.objective,
         "optimum": found.law.values,
         "staged": _staged(found),
@@ -170,9 +175,9 @@ def _data(points: Points) -> tuple[Array, Array, Array, Array]:
 def _solved(points: Points, *, settings: FitSettings) -> Found:
     problem = Problem.of(_data(points), delta=settings.huber_delta)
     law = repeated_law(_data(points), delta=settings.huber_delta)
-    rest = predict(problem, problem.theta(law)[None])[0][0]
-    scale = huber_scale(rest, delta=settings.huber_delta, n_runs=points.n_runs, n_free=N_FREE)
-    return Found(points, problem, law, scale, settings)
+    rest, jacobian = predict(problem, problem.theta(law)[None])
+    scale = huber_scale(rest[0], delta=settings.huber_delta, n_runs=points.n_runs, n_free=N_FREE)
+    return Found(points, problem, law, scale, settings, law_noise(points, rest[0], jacobian[0, :PENALTY]))
 
 
 def _seen(found: Found) -> tuple[Array, Array]:
@@ -183,11 +188,18 @@ def _seen(found: Found) -> tuple[Array, Array]:
 
 
 def _resampled(found: Found, *, rng: np.random.Generator) -> Array:
-    """Parameters (n_bootstrap, 7) of the law solved again on each resample of the runs."""
-    points, problem = found.points, found.problem
-    weights = multiplicities(resamples(points.n_runs, n=found.settings.n_bootstrap, rng=rng))[:, points.run]
-    theta = np.repeat(problem.theta(found.law)[None], len(weights), axis=0)
-    theta, objective = polish(problem, theta, weights, penalty=False, smallest_gain=RESAMPLE_GAIN)
+    """Parameters (n_bootstrap, 7) of the law solved again on each resample of the runs, or with their noise redrawn."""
+    points, problem, n = found.points, found.problem, found.settings.n_bootstrap
+    theta = problem.theta(found.law)
+    if found.shared is not None:
+        shift = found.shared.draw(rng, n)[:, points.run]
+        return _values(problem, *redrawn(problem, theta, shift, smallest_gain=RESAMPLE_GAIN))
+    weights = multiplicities(resamples(points.n_runs, n=n, rng=rng))[:, points.run]
+    starts = np.repeat(theta[None], len(weights), axis=0)
+    return _values(problem, *polish(problem, starts, weights, penalty=False, smallest_gain=RESAMPLE_GAIN))
+
+
+def _values(problem: Problem, theta: Array, objective: Array) -> Array:
     laws = [problem.law(one, float(reached)) for one, reached in zip(theta, objective, strict=True)]
     return np.array([list(law.values.values())[:PENALTY] for law in laws])
 
@@ -195,7 +207,8 @@ def _resampled(found: Found, *, rng: np.random.Generator) -> Array:
 def _estimates(found: Found, draws: Array) -> dict[str, Estimate]:
     values = found.law.values
     limit = drop_limit(1, n_left=found.n_left)
-    ends = profile_intervals(found.problem, found.law, scale=found.scale, limit=limit)
+    effects = effects_of(found.shared, found.points, found.problem, found.law, free=range(N_FREE))
+    ends = profile_intervals(found.problem, found.law, scale=found.scale, limit=limit, effects=effects)
     estimates = {}
     for i, key in enumerate(KEYS[:PENALTY]):
         low, high = ends[i] if i in (R_D, R_N) else interval(draws[:, i])
@@ -244,9 +257,10 @@ def _staged(found: Found) -> dict[str, Any]:
     rest = predict(found.problem, theta[None])[0][0]
     scale = huber_scale(rest, delta=delta, n_runs=found.points.n_runs, n_free=2)
     limit, within = drop_limit(1, n_left=n_left), base_held(theta)
-    low, high = profile_intervals(found.problem, law, scale=scale, limit=limit, which=(R_D,), within=within)[R_D]
-    ends = {"r_d_low": low, "r_d_high": high}
-    return {"r_d": law.r_d, "r_n": law.r_n, "objective": law.objective, "reason": ""} | ends
+    effects = effects_of(found.shared, found.points, found.problem, law, free=(R_D, R_N))
+    known = {"r_d": law.r_d, "r_n": law.r_n, "objective": law.objective, "reason": ""}
+    ends = profile_intervals(found.problem, law, scale=scale, limit=limit, which=(R_D,), within=within, effects=effects)
+    return known | dict(zip(("r_d_low", "r_d_high"), ends[R_D], strict=True))
 
 
 def _overfitting(found: Found) -> dict[str, Any]:
@@ -264,6 +278,8 @@ def _overfitting(found: Found) -> dict[str, Any]:
     ]
     # The better law's scatter is the noise: that of the law without the term holds what it misses.
     scale = huber_scale(rest[1], delta=delta, n_runs=n_runs, n_free=N_FREE + 1)
+    effects = effects_of(found.shared, found.points, problem, law, free=range(N_FREE + 1))
+    scale = scale if effects is None else scale * effects[PENALTY]
     drop = likelihood_drop(found.law.objective, law.objective, scale=scale)
     limit = drop_limit(1, n_left=found.n_left - 1)
     wanted = law.penalty > 0 and drop > limit and scores[1] < scores[0]

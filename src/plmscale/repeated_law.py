@@ -166,6 +166,24 @@ def polish(
     )
 
 
+def redrawn(problem: Problem, theta: Array, shift: Array, *, smallest_gain: float) -> tuple[Array, Array]:
+    """Optimum of each replicate: the losses of the law at theta, off by noise `shift` of shape (k, n)."""
+    moved = shift - predict(problem, theta[None])[0]
+
+    def model(at: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        residual, jacobian = predict(problem, at)
+        return residual + moved[rows], jacobian
+
+    return minimise(
+        model,
+        np.repeat(theta[None], len(shift), axis=0),
+        weights=np.ones_like(shift),
+        delta=problem.base.delta,
+        bounds=bounds(penalty=False),
+        smallest_gain=smallest_gain,
+    )
+
+
 def repeated_law(
     points: tuple[Array, Array, Array, Array], *, delta: float = 1e-3, penalty: bool = False
 ) -> RepeatedLaw:

@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from .analysis import fit_settings
 from .arms import Arm, Comparison
-from .chinchilla import Problem, chinchilla_law, resampled_laws
+from .chinchilla import Problem, chinchilla_law
 from .compared import Facts, Member
 from .curves import Curve, usable
 from .fits import Estimate, FitSettings
 from .formats import NO_FIT, STATUS_WORDS, with_interval
 from .matched import MIN_MODELS, matched
 from .points import points_of
+from .replicates import replicates
 from .results import Results
 from .table_formats import Column, Table
-from .uncertainty import multiplicities, resamples
 
 Array = NDArray[np.float64]
 
@@ -90,8 +90,7 @@ def _token_terms(results: Results, schedule: str, *, settings: FitSettings, seed
     problem = Problem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     law = chinchilla_law(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     rng = np.random.default_rng(seed)
-    weights = multiplicities(resamples(points.n_runs, n=N_DRAWS, rng=rng))[:, points.run]
-    laws = [law, *(problem.law(theta, 0.0) for theta in resampled_laws(problem, law, weights)[0])]
+    laws = [law, *(problem.law(theta, 0.0) for theta in replicates(problem, points, law, n=N_DRAWS, rng=rng)[0])]
     return np.array([one.B for one in laws]), np.array([one.beta for one in laws])
 
 

@@ -6,6 +6,7 @@ run is what is resampled.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from scipy.stats import t as student
 from .curves import Curve
 from .fits import Estimate, Status
 from .run_noise import RunNoise
+from .shared_noise import ASSUMED_SHARE, SharedNoise
 
 Array = NDArray[np.float64]
 
@@ -167,7 +169,7 @@ def huber_scale(residuals: Array, *, delta: float, n_runs: int, n_free: int) -> 
     delta : float
         Huber threshold.
     """
-    squares, within = _huber_moments(residuals, delta=delta, n_runs=n_runs, n_free=n_free)
+    squares, within = huber_moments(normal_sd(residuals, n_runs=n_runs, n_free=n_free), delta=delta)
     return squares / within * residuals.size / n_runs
 
 
@@ -177,14 +179,18 @@ def huber_sd(residuals: Array, *, delta: float, n_runs: int, n_free: int) -> flo
     The covariance of an M-estimate is E[psi^2] / E[psi']^2 times the inverse of J'J (Huber 1964): this is the root of
     that factor, both means as in `huber_scale`. The residuals hold the noise between runs and what the law misses.
     """
-    squares, within = _huber_moments(residuals, delta=delta, n_runs=n_runs, n_free=n_free)
+    squares, within = huber_moments(normal_sd(residuals, n_runs=n_runs, n_free=n_free), delta=delta)
     return float(np.sqrt(squares * residuals.size / n_runs) / within)
 
 
-def _huber_moments(residuals: Array, *, delta: float, n_runs: int, n_free: int) -> tuple[float, float]:
-    """E[psi^2] and E[psi'] under normal residuals; see `huber_scale`."""
+def normal_sd(residuals: Array, *, n_runs: int, n_free: int) -> float:
+    """Standard deviation of normal residuals with this mean absolute value, `n_free` parameters fitted to `n_runs`."""
     n_left = max(n_runs - n_free, 1)
-    sigma = max(float(np.mean(np.abs(residuals))) * np.sqrt(np.pi / 2 * n_runs / n_left), 1e-12)
+    return max(float(np.mean(np.abs(residuals))) * np.sqrt(np.pi / 2 * n_runs / n_left), 1e-12)
+
+
+def huber_moments(sigma: float, *, delta: float) -> tuple[float, float]:
+    """E[psi^2] and E[psi'] under normal residuals of standard deviation `sigma`; see `huber_scale`."""
     reach = delta / sigma
     within = 2 * norm.cdf(reach) - 1
     squares = sigma**2 * (within - 2 * reach * norm.pdf(reach)) + 2 * delta**2 * norm.sf(reach)
@@ -216,11 +222,35 @@ def drop_limit(n_constraints: int, *, n_left: int, level: float = INTERVAL) -> f
 def noise_warnings(noise: RunNoise) -> list[str]:
     """What a reader must know of the noise behind the intervals."""
     if noise.source != "evaluations":
-        return []
+        return shared_warnings(noise.shared)
     return [
         "too few runs to know the noise between them: intervals hold that of single evaluations only and may be too "
         "narrow. Train some cells with a second seed."
     ]
+
+
+def shared_warnings(shared: SharedNoise | None) -> list[str]:
+    """What a reader must know of noise that runs have in common."""
+    if shared is None or shared.known:
+        return []
+    return [
+        "runs of one trunk share noise, and these runs do not tell how much of it: intervals assume "
+        f"{ASSUMED_SHARE:.0%} of its variance. Train more sizes, or a second seed of some."
+    ]
+
+
+def shared_details(shared: SharedNoise | None, *, warnings: list[str]) -> dict[str, Any]:
+    """What the details of a fit say of noise that runs have in common; its warnings are added to `warnings`."""
+    warnings += shared_warnings(shared)
+    return {} if shared is None else {"common_noise": shared.to_json()}
+
+
+def unless_assumed(verdict: Verdict, shared: SharedNoise | None) -> Verdict:
+    """The verdict, at most weakly identified where the intervals rest on an assumed share of common noise."""
+    if verdict.status != "identified" or shared is None or shared.known:
+        return verdict
+    reason = f"intervals assume that the runs of a trunk share {ASSUMED_SHARE:.0%} of the variance of their noise; then"
+    return Verdict("weakly_identified", f"{reason} {verdict.reason}")
 
 
 def curve_warnings(curves: Sequence[Curve]) -> list[str]:
