@@ -3,18 +3,20 @@
     python benchmarks/branches.py --studies 40 --results RESULTS
 
 1. FLOPs of the paper's four budgets, from their starts and as branches, by decay share.
-2. A known law, simulated studies of 8 sizes × 4 budgets. A run's log loss is off by a normal draw of its own; branches
-   of a size share part of the variance of theirs, as runs do that were one run for most of their steps.
+2. Known laws, the simulated studies of `interval_coverage.py`. Runs of a size share part of the variance of their
+   noise, as branches do that were one run for most of their steps. With `--untold` the runs do not say so.
 3. A real study in RESULTS, of which every cell was trained at `cosine` from its start and at `wsd` as a branch: holdout
    losses side by side, fits with their verdicts, and device-seconds of both. The committed table says which.
 """
 
 import argparse
+from collections.abc import Sequence
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from interval_coverage import CHINCHILLA, SIZES, chinchilla, coverage, to_markdown
+from interval_coverage import BESIDE, CASES, PROFILED, Case, coverage, to_markdown
 from machine import facts
 
 from plmscale.curves import smooth
@@ -25,9 +27,17 @@ from plmscale.scaling import FITS
 LADDER = (64.0, 30.0, 23.0, 20.0)
 """Million sequences of the paper's sets."""
 
-BUDGETS = np.geomspace(1e6, 1e8, 4)
 NOISE = 0.003
-"""Standard deviation of a run's log loss, as in `interval_coverage.py`."""
+"""Standard deviation of a run's log loss, and of one evaluation of a curve, as in `interval_coverage.py`."""
+
+SHARES = (0.0, 0.5, 0.9)
+SMALL = {"6 sizes": (6, 1), "5 sizes": (5, 1), "4 sizes": (4, 1), "4 sizes, 3 seeds": (4, 3)}
+"""Sizes and seeds of studies of final losses at 4 budgets, Chinchilla's law."""
+
+ASKED = frozenset({"a", "alpha", "beta", "alpha_N", "alpha_D", "N_c", "D_c"})
+
+
+NAMES = [*(name for name in CASES if "plateau" not in name), *SMALL]
 
 
 def ladder() -> pd.DataFrame:
@@ -41,34 +51,59 @@ def ladder() -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def study(rng: np.random.Generator, *, shared: float) -> pd.DataFrame:
-    """Final losses of one simulated study, of whose noise variance runs of a size share this part."""
+def case_of(name: str) -> tuple[Case, int]:
+    """What is simulated, and its seeds."""
+    if name in CASES:
+        return CASES[name], 1
+    n_sizes, n_seeds = SMALL[name]
+    case = CASES["chinchilla, 32 final losses"]
+    return case._replace(sizes=np.geomspace(case.sizes[0], case.sizes[-1], n_sizes)), n_seeds
+
+
+def study(name: str, rng: np.random.Generator, *, shared: float, told: bool) -> pd.DataFrame:
+    """One simulated study, of whose noise variance runs of a size and seed share this part.
+
+    With `told` a column `trunk` says which they are.
+    """
     frames = []
-    for i, size in enumerate(SIZES.round()):
+    case, n_seeds = case_of(name)
+    for (i, size), seed in product(enumerate(case.sizes.round()), range(n_seeds)):
         common = rng.normal(0, NOISE * np.sqrt(shared))
-        for j, last in enumerate(BUDGETS.round()):
+        for j, last in enumerate(case.tokens.round()):
             off = common + rng.normal(0, NOISE * np.sqrt(1 - shared))
-            loss = np.r_[3.367, chinchilla(size, np.array([last])) * np.exp(off)]
-            series = {"step": [0, 1], "n_tokens": [0.0, last], "flops": [0.0, 6.0 * size * last], "loss": loss}
-            names = {"run": f"m{i}/s{j}", "model": f"m{i}", "subset": f"s{j}", "schedule": "constant", "seed": 0}
+            seen = np.unique(np.geomspace(2e3, last, case.n_rows).round()) if case.n_rows > 1 else np.array([last])
+            # A final loss is as it is; evaluations of a curve have noise of their own.
+            each = rng.normal(0, NOISE, seen.size) if case.n_rows > 1 else 0.0
+            loss, tokens = np.r_[3.367, case.law(size, seen) * np.exp(off + each)], np.r_[0.0, seen]
+            series = {"step": range(tokens.size), "n_tokens": tokens, "flops": 6.0 * size * tokens, "loss": loss}
+            names = {
+                "run": f"m{i}/s{j}/{seed}",
+                "model": f"m{i}",
+                "subset": f"s{j}",
+                "schedule": "constant",
+                "seed": seed,
+            }
             counts = {"status": "done", "n_params": int(size), "unique_tokens": int(last), "batch_tokens": 2000}
-            frames.append(pd.DataFrame({**series, **names, **counts, "lr_fraction": 1.0}))
+            trunk = {"trunk": f"m{i}/{seed}"} if told else {}
+            frames.append(pd.DataFrame({**series, **names, **counts, **trunk, "lr_fraction": 1.0}))
     return pd.concat(frames, ignore_index=True)
 
 
-def synthetic(n_studies: int) -> pd.DataFrame:
-    """Coverage of Chinchilla's law at three shares of common noise, and the spread of a."""
+def synthetic(n_studies: int, *, cases: Sequence[str], told: bool) -> pd.DataFrame:
+    """One row per study, fit and parameter at three shares of common noise."""
     rows = []
-    for shared in (0.0, 0.5, 0.9):
-        for k in range(n_studies):
-            rng = np.random.default_rng([0, k])
-            fit = FITS["chinchilla"](smooth(study(rng, shared=shared)), rng=rng, settings=FitSettings(n_bootstrap=20))
-            for key in ("a", "alpha", "beta"):
+    for name, shared, k in product(cases, SHARES, range(n_studies)):
+        rng = np.random.default_rng([0, k])
+        curves = smooth(study(name, rng, shared=shared, told=told))
+        for fit_name, truth in case_of(name)[0].wanted.items():
+            n = BESIDE if fit_name in PROFILED else 200
+            fit = FITS[fit_name](curves, rng=rng, settings=FitSettings(n_bootstrap=n, n_envelope=600))
+            for key in truth.keys() & ASKED:
                 one = fit.estimates[key]
-                row = {"case": f"common part of the variance {shared:g}", "fit": "chinchilla", "parameter": key}
-                row |= {"truth": CHINCHILLA[key], "status": fit.status, "study": k}
+                row = {"case": f"{name}; {shared:g} common", "fit": fit_name, "parameter": key}
+                row |= {"truth": truth[key], "status": fit.status, "study": k, "reason": fit.reason}
                 rows.append(row | {"value": one.value, "low": one.low, "high": one.high})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows).sort_values(["case", "fit", "parameter"], kind="stable")
 
 
 def losses(results: Path) -> pd.DataFrame:
@@ -114,13 +149,19 @@ def verdicts(results: Path) -> pd.DataFrame:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--studies", type=int, default=40)
+    parser.add_argument("--cases", nargs="+", choices=NAMES, default=NAMES)
+    parser.add_argument("--untold", action="store_true", help="runs do not say which of them share a trunk")
+    parser.add_argument("--rows", type=Path, help="csv for one row per study and parameter")
     parser.add_argument("--results", type=Path, help="results of a study; without it, no real study")
     options = parser.parse_args()
     known = facts("plmscale", "torch", "numpy", "scipy")
     print("; ".join(f"{name}: {value}" for name, value in known.items()) + ".\n")
     print("## FLOPs of the paper's ladder\n\n" + to_markdown(ladder()) + "\n")
-    rows = synthetic(options.studies)
-    print(f"## A known law, {options.studies} studies, noise {NOISE:g} of log loss\n")
+    rows = synthetic(options.studies, cases=options.cases, told=not options.untold)
+    words = "which runs share a trunk is " + ("not told" if options.untold else "told")
+    print(f"## Known laws, {options.studies} studies, noise {NOISE:g} of log loss; {words}\n")
+    if options.rows:
+        rows.to_csv(options.rows, index=False)
     print(to_markdown(coverage(rows)) + "\n")
     if options.results:
         print("## A real study\n\n" + to_markdown(losses(options.results)) + "\n")

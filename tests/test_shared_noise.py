@@ -103,7 +103,7 @@ def test_intervals_of_shared_noise_have_the_width_of_the_true_scatter():
     values, widths = [], {True: [], False: []}
     for k in range(40):
         runs = final_losses(np.random.default_rng([7, k]), shared=0.9)
-        for told in (True, False):
+        for told in (True, False) if k < 12 else (True,):
             one = fit("chinchilla", runs if told else runs.drop(columns="trunk")).estimates["alpha"]
             widths[told].append((one.high - one.low) / 2)
         values.append(one.value)
@@ -164,7 +164,7 @@ def test_what_the_runs_do_not_tell_is_assumed_and_said():
 def test_shared_noise_is_no_structure_and_structure_is():
     settings = FitSettings(n_bootstrap=20)
     verdicts = {True: [], False: []}
-    for k in range(30):
+    for k in range(20):
         runs = final_losses(np.random.default_rng([5, k]), shared=0.9)
         for told in (True, False):
             reason = fit("chinchilla", runs if told else runs.drop(columns="trunk"), settings=settings).reason
