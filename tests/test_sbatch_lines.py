@@ -50,3 +50,14 @@ def test_the_sbatch_lines_of_one_gpu_of_four_and_of_two_nodes(tmp_path):
     for cell, (hours, devices) in cells.items():
         said = re.sub(r" -t (\d+) ", lambda found: f" -t {int(found[1]) / 60:.0f}h ", lines[cell.partition("/")[0]])
         assert said.split() == f"-A my_account -p gpu -t {hours}h --mem 64000 {devices} --signal=USR1@120".split()
+
+
+def test_every_rule_that_trains_is_sent_where_the_gpus_are():
+    """Rules by their launcher, so that a new one is not forgotten in the profile."""
+    text = "".join(path.read_text() for path in sorted((ROOT / "workflow/rules").glob("*.smk")))
+    rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.M | re.S))
+    training = {name for name, body in rules.items() if "{resources.launcher}" in body}
+    assert {"train", "trunk", "calibrate_size"} <= training
+    asked = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["set-resources"]
+    assert set(asked) == training
+    assert all(each == asked["train"] for each in asked.values())
