@@ -111,7 +111,7 @@ def changed(study) -> Path:
 
 
 def test_tests_of_a_group_stay_on_one_worker(request):
-    """Otherwise each worker would train a study of its own, and start a SLURM of its own at the same ports."""
+    """Otherwise each worker trains a study of its own, and tests on SLURM skip where another worker has the cluster."""
     grouped = request.config.getoption("loadgroup", default=False)
     assert request.node.nodeid.endswith("@workflow") == grouped
 
