@@ -12,6 +12,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+import plmscale.cpu_attention  # noqa: F401  (numba looks at `print` when it is imported, which is patched below)
 from plmscale.alphabet import END, MASK, STANDARD, START
 from plmscale.batches import GlobalBatch
 from plmscale.config import ModelSize, Optimizer

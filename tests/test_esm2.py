@@ -6,11 +6,9 @@ import pytest
 import torch
 from esm.data import Alphabet
 from esm.model.esm2 import ESM2 as FairESM2
-from esm.rotary_embedding import RotaryEmbedding
 from torch.nn import functional
 
 from plmscale.alphabet import END, FIRST_RESIDUE, MASK, N_STANDARD, PAD, START, TOKENS
-from plmscale.attention import Layout, Rotation, attend
 from plmscale.config import ModelSize
 from plmscale.esm2 import ESM2
 from plmscale.grid import VOCABULARY_SIZE, parameter_terms
@@ -158,46 +156,6 @@ def test_a_share_without_predicted_positions_gives_gradients_of_zero():
             loss = model(flat, select[:0], lengths=counts).sum()
         loss.backward()
         assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
-
-
-@pytest.mark.parametrize("kernel", ["per_sequence", "padded"])
-@pytest.mark.parametrize("selected", [False, True])
-def test_attention_kernels_equal_the_formula(kernel, selected):
-    """softmax(q·k/√d)·v with rotary embeddings by fair-esm's own module, sequence by sequence, in double precision.
-
-    The second sequence has no selected position.
-    """
-    torch.manual_seed(0)
-    lengths, n_heads, head_dim = torch.tensor([7, 7, 19, 2, 11]), 3, 8
-    layout = Layout.of(lengths, torch.tensor([0, 3, 20, 21, 22, 34, 45]) if selected else None, device=CPU)
-    kv = torch.randn(int(lengths.sum()), 3, n_heads, head_dim, requires_grad=True)
-    inv_freq = 1 / 10000 ** (torch.arange(0, head_dim, 2) / head_dim)
-    rotation = Rotation.at(layout.positions, inv_freq, longest=19)
-    if selected:
-        q = kv[layout.select, 0]
-        mixed = attend(q, kv[:, 1:], rotation, layout, kernel=kernel)
-    else:
-        mixed = attend(None, kv, rotation, layout, kernel=kernel)
-    weights = torch.randn(mixed.shape)
-    (gradient,) = torch.autograd.grad((mixed * weights).sum(), kv)
-
-    double = kv.detach().double().requires_grad_()
-    expected = attention_formula(double, lengths, RotaryEmbedding(head_dim).double())
-    expected = expected if layout.select is None else expected[layout.select]
-    (expected_gradient,) = torch.autograd.grad((expected * weights).sum(), double)
-    torch.testing.assert_close(mixed.double(), expected, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(gradient.double(), expected_gradient, rtol=1e-5, atol=1e-5)
-
-
-def attention_formula(qkv: torch.Tensor, lengths: torch.Tensor, rotary: RotaryEmbedding) -> torch.Tensor:
-    """The textbook formula; features come interleaved and go to fair-esm's order, which turns halves together."""
-    halves = torch.cat((qkv[..., 0::2], qkv[..., 1::2]), -1)
-    rows = []
-    for part, plain in zip(halves.split(lengths.tolist()), qkv.split(lengths.tolist()), strict=True):
-        q, k = rotary(part[:, 0].transpose(0, 1), part[:, 1].transpose(0, 1))
-        shares = (q @ k.transpose(-1, -2) / qkv.shape[-1] ** 0.5).softmax(-1)
-        rows.append((shares @ plain[:, 2].transpose(0, 1)).transpose(0, 1).flatten(1))
-    return torch.cat(rows)
 
 
 def test_half_precision_stays_near_single():

@@ -2,15 +2,14 @@
 
 Tokens of all sequences of a micro-batch lie one after the other. Three kernels compute the same function:
 
-`per_sequence`  CPU: torch's fused CPU kernel, sequence by sequence; equal lengths that are neighbours go together.
+`cpu`     CPU, float32: `cpu_attention`, made for heads of 16 to 64 features, on which torch's own kernel is slow.
 `varlen`        CUDA, half precision: torch's variable-length flash attention.
 `padded`        everything else, and the reference: rows are padded for the attention alone.
 """
 
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, groupby
-from typing import Any
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -20,9 +19,6 @@ try:
     from torch.nn.attention.varlen import varlen_attn
 except ImportError:  # before torch 2.10
     varlen_attn = None
-
-_FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-_FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 
 
 @dataclass(frozen=True)
@@ -90,20 +86,29 @@ class Rotation:
 
     Attributes
     ----------
-    turns : Tensor of complex64, shape (n_tokens, head_dim / 2)
+    places : Tensor of complex64, shape (longest, head_dim / 2)
+        By how much each place in a sequence turns.
+    positions : Tensor of int64, shape (n_tokens,)
+        Place of each token.
     """
 
-    turns: Tensor
+    places: Tensor
+    positions: Tensor
 
     @classmethod
     def at(cls, positions: Tensor, inv_freq: Tensor, *, longest: int) -> "Rotation":
         """Turns at these positions, all below `longest`."""
         angles = torch.outer(torch.arange(longest, device=inv_freq.device, dtype=torch.float32), inv_freq.float())
-        return cls(torch.polar(torch.ones_like(angles), angles)[positions])
+        return cls(torch.polar(torch.ones_like(angles), angles), positions)
 
     def rows(self, select: Tensor) -> "Rotation":
         """Turns at the selected rows."""
-        return Rotation(self.turns[select])
+        return Rotation(self.places, self.positions[select])
+
+    @cached_property
+    def turns(self) -> Tensor:
+        """The turn of each row; complex64, shape (n_tokens, head_dim / 2)."""
+        return self.places[self.positions]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Turn `x` of shape (n, …, head_dim), in float32 whatever its type."""
@@ -127,7 +132,7 @@ def attend(q: Tensor | None, kv: Tensor, rotation: Rotation, layout: Layout, *, 
         Keys and values, behind queries if `q` is None. Queries and keys are not turned yet.
     rotation : Rotation
     layout : Layout
-    kernel : {"per_sequence", "varlen", "padded"}, optional
+    kernel : {"cpu", "varlen", "padded"}, optional
         The default is the best for type and device.
 
     Returns
@@ -136,8 +141,10 @@ def attend(q: Tensor | None, kv: Tensor, rotation: Rotation, layout: Layout, *, 
         Shape (k or n_tokens, n_heads · head_dim).
     """
     kernel = kernel or _best_kernel(kv)
-    if kernel == "per_sequence":
-        return _PerSequence.apply(q, kv, rotation, layout)
+    if kernel == "cpu":
+        from .cpu_attention import CPUAttention  # here, since it imports the compiler, which a GPU does not need
+
+        return CPUAttention.apply(q, kv, rotation, layout)
     selected = q is not None
     if q is not None and not q.shape[0]:
         return q.flatten(1) + 0 * kv.sum()  # a share without predicted positions: keys and values get gradients of 0
@@ -150,7 +157,7 @@ def attend(q: Tensor | None, kv: Tensor, rotation: Rotation, layout: Layout, *, 
 
 def _best_kernel(kv: Tensor) -> str:
     if kv.device.type == "cpu" and kv.dtype == torch.float32:
-        return "per_sequence"
+        return "cpu"
     half = kv.dtype in (torch.bfloat16, torch.float16)
     return "varlen" if kv.is_cuda and half and varlen_attn is not None else "padded"
 
@@ -190,52 +197,6 @@ def _filled(lengths: tuple[int, ...], device: torch.device) -> Tensor:
     return torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
 
 
-class _PerSequence(torch.autograd.Function):
-    """Turn queries and keys, attend sequence by sequence; gradients are written where the projection wants them.
-
-    Written by hand because autograd would return the gradient of every slice as a tensor of the whole's size.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, q: Tensor | None, kv: Tensor, rotation: Rotation, layout: Layout) -> Tensor:
-        selected = q is not None
-        turned = _turned(kv[:, :-1], rotation.turns)
-        queries, key = turned[:, 0], turned[:, -1]
-        if selected:
-            queries = _turned(q, rotation.turns[layout.select])
-        mixed, sums = kv.new_empty(queries.shape), []
-        for rows, columns in _groups(layout, selected=selected):
-            out, logsumexp = _FLASH(
-                *(_heads_first(x, c) for x, c in ((queries, rows), (key, columns), (kv[:, -1], columns)))
-            )
-            _heads_first(mixed, rows).copy_(out)
-            sums.append(logsumexp)
-        ctx.save_for_backward(queries, key, kv, mixed, rotation.turns, *sums)
-        ctx.layout, ctx.selected = layout, selected
-        return mixed.flatten(1)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor, None, None]:  # type: ignore[override]  (Function leaves it open)
-        queries, key, kv, mixed, turns, *sums = ctx.saved_tensors
-        layout, selected = ctx.layout, ctx.selected
-        # The kernel is not called for sequences without a query: their keys and values have gradients of 0.
-        d_kv = torch.empty_like(kv) if all(layout.queries(selected=selected)) else torch.zeros_like(kv)
-        d_q = torch.empty_like(queries) if selected else d_kv[:, 0]
-        targets = (d_q, d_kv[:, -2], d_kv[:, -1])
-        grad = grad.view(mixed.shape)
-        for (rows, columns), logsumexp in zip(_groups(layout, selected=selected), sums, strict=True):
-            of_rows = [_heads_first(x, rows) for x in (grad, queries, mixed)]
-            of_columns = [_heads_first(x, columns) for x in (key, kv[:, -1])]
-            parts = _FLASH_BACKWARD(of_rows[0], of_rows[1], *of_columns, of_rows[2], logsumexp, 0.0, False)
-            for target, where, part in zip(targets, (rows, columns, columns), parts, strict=True):
-                _heads_first(target, where).copy_(part)
-        back = turns.conj().resolve_conj()
-        _turn_in_place(d_kv[:, :-1], back)
-        if selected:
-            _turn_in_place(d_q, back[layout.select])
-        return d_q if selected else None, d_kv, None, None
-
-
 def _pairs(x: Tensor) -> Tensor:
     """View of `x` (…, head_dim) as complex numbers (…, head_dim / 2)."""
     return torch.view_as_complex(x.unflatten(-1, (x.shape[-1] // 2, 2)))
@@ -247,36 +208,5 @@ def _turned(x: Tensor, turns: Tensor) -> Tensor:
     return torch.view_as_real(pairs * _along_rows(turns, pairs)).flatten(-2)
 
 
-def _turn_in_place(x: Tensor, turns: Tensor) -> None:
-    pairs = _pairs(x)
-    pairs.mul_(_along_rows(turns, pairs))
-
-
 def _along_rows(turns: Tensor, pairs: Tensor) -> Tensor:
     return turns.view(turns.shape[0], *([1] * (pairs.ndim - 2)), turns.shape[1])
-
-
-@dataclass(frozen=True)
-class _Rows:
-    """`n` neighbouring sequences of `length` rows, from row `start` on."""
-
-    start: int
-    n: int
-    length: int
-
-
-def _groups(layout: Layout, *, selected: bool) -> list[tuple[_Rows, _Rows]]:
-    """Query and key rows of what one call of the kernel computes."""
-    pairs = zip(layout.queries(selected=selected), layout.lengths, strict=True)
-    groups, row, column = [], 0, 0
-    for (n_rows, n_columns), members in groupby(pairs):
-        n = sum(1 for _ in members)
-        if n_rows:
-            groups.append((_Rows(row, n, n_rows), _Rows(column, n, n_columns)))
-        row, column = row + n * n_rows, column + n * n_columns
-    return groups
-
-
-def _heads_first(x: Tensor, rows: _Rows) -> Tensor:
-    """View of shape (n, n_heads, length, head_dim) of these rows of `x` (rows, n_heads, head_dim)."""
-    return x[rows.start : rows.start + rows.n * rows.length].unflatten(0, (rows.n, rows.length)).transpose(1, 2)

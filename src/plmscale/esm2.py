@@ -2,7 +2,7 @@
 
 Weights are interchangeable with `esm.model.esm2.ESM2` of fair-esm 2.0.0, whose contact head this encoder leaves out.
 Differences are in how the same function is computed: sequences packed without padding, one product for queries, keys
-and values, fused attention without a stored s × s matrix, and a last block and language-model head that are evaluated
+and values, attention without a stored s × s matrix, and a last block and language-model head that are evaluated
 only where they are needed.
 """
 
