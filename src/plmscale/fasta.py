@@ -34,7 +34,7 @@ __all__ = [
     "FastaReader", "Tally", "decode", "encode",
 ]  # fmt: skip
 
-BLOCK_SIZE = 1 << 19
+BLOCK_SIZE = 1 << 20
 """Bytes of text at a time: a block and its tokens fit in a second-level cache."""
 _EXAMPLES = 5
 

@@ -1,7 +1,8 @@
 """One pass over the bytes of a FASTA file: text in, tokens, ids and keys out. Compiled; see `fasta` for the rules.
 
-The parser is a machine with a state of a few integers, so that a block may end anywhere. The hot loop takes eight
-letters at a time: one look-up for two of them, one comparison for all.
+The parser is a machine with a state of a few integers, so that a block may end anywhere. The hot loop takes as many
+letters at a time as the processor looks up in one instruction, and at the end of a block, or where there is no such
+instruction, eight: one look-up for two of them, one comparison for all.
 """
 
 from typing import Any, NamedTuple
@@ -10,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .alphabet import FIRST_RESIDUE, RESIDUES, TOKENS
+from .byte_vectors import LOOKED_UP, WIDTH, equal_bytes, first_flag, look_up
 from .compiled import compiled, inlined
-from .words import HIGH_BITS, below, equal, load_word, n_before, store_word
+from .words import HIGH_BITS, below, load_word, n_before, store_word
 from .xxhash import xxh64
 
 BEFORE, NAME_START, NAME, TITLE, LINE_START, BODY = range(6)
@@ -32,6 +34,7 @@ _LOWER = 32
 _J, _J_LOWER, _STAR, _LINE_END, _BLANK, _RETURN, _OTHER = 64, 65, 66, 67, 68, 69, 255
 _X = TOKENS.index("X")
 _GREATER = ord(">")
+_VECTOR, _LOOKED_UP = np.uint64(WIDTH), np.uint64(LOOKED_UP)
 _ONE, _EIGHT = np.uint64(1), np.uint64(8)  # unsigned: signed indices are tested for < 0, which takes three times longer
 Index = int | np.int64
 
@@ -163,11 +166,11 @@ def _name(text: NDArray[np.uint8], j: np.uint64, state: NDArray[np.int64], ids: 
 @inlined
 def _to_line_end(text: NDArray[np.uint8], j: np.uint64) -> np.uint64:
     n = np.uint64(text.size)
-    while j + _EIGHT <= n:
-        flags = equal(load_word(text, j), 10)
+    while j + _VECTOR <= n:
+        flags = equal_bytes(text, j, 10)
         if flags:
-            return j + n_before(flags)
-        j += _EIGHT
+            return j + first_flag(flags)
+        j += _VECTOR
     while j < n and text[j] != 10:
         j += _ONE
     return j
@@ -217,6 +220,12 @@ def _body(text: NDArray[np.uint8], i: Index, state: NDArray[np.int64], out: Outp
 def _plain(text: NDArray[np.uint8], i: Index, tokens: NDArray[np.uint8], at: Index) -> Index:
     """Copy upper-case residues as tokens, up to the first byte that is none; some bytes behind them are undefined."""
     n, j, k = np.uint64(text.size), np.uint64(i), np.uint64(at)
+    while LOOKED_UP and j + _LOOKED_UP <= n:
+        flags = look_up(text, j, tokens, k)
+        if flags:
+            return np.int64(j + first_flag(flags))
+        j += _LOOKED_UP
+        k += _LOOKED_UP
     while j + _EIGHT <= n:
         letters = load_word(text, j)
         word = np.uint64(_PAIRS[letters & _LOW]) | np.uint64(_PAIRS[letters >> _16 & _LOW]) << _16
@@ -266,23 +275,3 @@ def end_record(state: NDArray[np.int64], out: Output) -> None:
     state[RECORD_BEGIN] = state[N_TOKENS]
     state[LENGTH] = state[STAR_LINE] = 0
     state[MODE] = NAME_START
-
-
-@compiled
-def count_pairs(tokens: NDArray[np.uint8], pairs: NDArray[np.int64]) -> None:
-    """Add to `pairs`, int64 of shape (65536,), how often each two bytes follow each other, none of them in two pairs.
-
-    `pairs[first + 256 * second]`; a last byte that is left over counts as followed by 0. Half as many steps as counting
-    bytes one by one, and neighbours that are alike wait for each other's result less often.
-    """
-    j, n = np.uint64(0), np.uint64(tokens.size)
-    while j + _EIGHT <= n:
-        word = load_word(tokens, j)
-        pairs[word & _LOW] += 1
-        pairs[word >> _16 & _LOW] += 1
-        pairs[word >> _32 & _LOW] += 1
-        pairs[word >> _48] += 1
-        j += _EIGHT
-    while j < n:
-        pairs[tokens[j]] += 1
-        j += _ONE

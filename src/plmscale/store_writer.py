@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from .alphabet import MASK
 from .npy_stream import NpyWriter
 
 if TYPE_CHECKING:
@@ -75,6 +76,8 @@ class StoreWriter:
         Sequences written so far.
     lengths : LengthCounts
         Of the sequences written so far.
+    counts : ndarray of int64, shape (MASK,)
+        How often each token id occurs among the residues written so far.
     """
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
@@ -85,18 +88,12 @@ class StoreWriter:
         self._offsets.append(np.zeros(1, dtype=np.int64))
         self._end = 0
         self.n_sequences = 0
-        self._pairs = np.zeros(1 << 16, dtype=np.int64)
+        self.counts = np.zeros(MASK, dtype=np.int64)
         self.lengths = LengthCounts()
-
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """How often each byte but 0, which is no residue, occurs among the tokens written so far; shape (256,)."""
-        pairs = self._pairs.reshape(256, 256)
-        return pairs.sum(axis=0) + pairs.sum(axis=1)
 
     def add(self, records: "Records") -> None:
         """Append some records."""
-        from .fasta_kernel import count_pairs  # here, since it imports the compiler
+        from .byte_counts import count_bytes  # here, since it imports the compiler
 
         if not records.lengths.size:
             return
@@ -106,7 +103,7 @@ class StoreWriter:
         self._ids.write(records.id_text)
         self._end += records.tokens.size
         self.n_sequences += records.lengths.size
-        count_pairs(records.tokens, self._pairs)
+        count_bytes(records.tokens, self.counts)
         self.lengths.add(records.lengths)
 
     def finish(self) -> None:

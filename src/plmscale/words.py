@@ -62,12 +62,6 @@ def below(word: np.uint64, limit: np.uint64) -> np.uint64:
 
 
 @inlined
-def equal(word: np.uint64, letter: int) -> np.uint64:
-    """Not 0 if a byte of the word is `letter`: the lowest bit set is in the first such byte."""
-    return below(word ^ (_EACH * np.uint64(letter)), np.uint64(1))
-
-
-@inlined
 def n_before(flags: np.uint64) -> np.uint64:
     """How many bytes of a word come before the first in which one of the three high bits is set; there is one."""
     n = np.uint64(0)
