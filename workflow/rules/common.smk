@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from plmscale import calibration, files, jobs, markers, plan, progress, provenance, remove, trunks
+from plmscale import calibration, files, jobs, markers, mmseqs_memory, plan, progress, provenance, remove, trunks
 from plmscale.catalog import (
     COMPARISON_TABLES,
     FIGURES,

@@ -83,7 +83,7 @@ rule holdout:
         "../../envs/plmscale.yaml"
     threads: cfg.clustering.threads
     resources:
-        mem_mb=64000,
+        mem_mb=search_memory,
         runtime=720,
         mmseqs_memory=cfg.clustering.memory_limit or "",
         mmseqs_scratch=cfg.clustering.scratch or "",
@@ -113,7 +113,7 @@ rule subset:
         "../../envs/plmscale.yaml"
     threads: clustering_or(cfg.clustering.threads, otherwise=1)
     resources:
-        mem_mb=clustering_or(256000, otherwise=8000),
+        mem_mb=set_memory,
         runtime=clustering_or(2880, otherwise=60),
         mmseqs_memory=cfg.clustering.memory_limit or "",
         mmseqs_scratch=cfg.clustering.scratch or "",

@@ -178,6 +178,23 @@ def clustering_or(clustered, *, otherwise):
     return lambda wildcards: (clustered if SUBSETS[wildcards.subset].kind == "cluster" else otherwise)
 
 
+def search_memory(wildcards, input):
+    """Memory of the holdout's search, whose index is split: by the residues of the store, or UniRef50's before it is."""
+    return _mmseqs_memory(input, per_residue=3)
+
+
+def set_memory(wildcards, input):
+    """Memory of the job that makes a set."""
+    clustered = SUBSETS[wildcards.subset].kind == "cluster"
+    return _mmseqs_memory(input, per_residue=10) if clustered else 8000
+
+
+def _mmseqs_memory(input, *, per_residue):
+    tokens = Path(input.store[0])
+    n_residues = tokens.stat().st_size if tokens.exists() else mmseqs_memory.UNIREF50
+    return mmseqs_memory.job_memory_mb(n_residues, per_residue=per_residue, limit=cfg.clustering.memory_limit)
+
+
 def science(*modules):
     """Fingerprint of package modules and what they import: cheap rules take it as a parameter, and rerun when the code
     changes."""

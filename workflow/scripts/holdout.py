@@ -12,6 +12,7 @@ def main(*, settings, max_length, means, **files) -> None:
     make_holdout(Files.named(**files), settings=Holdout.model_validate(settings), max_length=max_length, **means)
 
 
-means = {"threads": snakemake.threads, "memory_limit": snakemake.resources.mmseqs_memory or None}
+limit = split_memory_limit(snakemake.resources.mem_mb, limit=snakemake.resources.mmseqs_memory or None)
+means = {"threads": snakemake.threads, "memory_limit": limit}
 scratch = snakemake.resources.mmseqs_scratch or Path(snakemake.output.ids).parent / ".scratch"
 run(main, snakemake, log=snakemake.log[0], scratch=scratch, means=means)

@@ -6,6 +6,7 @@ from _job import run
 
 from plmscale.config import Clustering, Subset
 from plmscale.datasets import Files, make_subset
+from plmscale.mmseqs_memory import split_memory_limit
 
 
 def main(*, subset, clustering, means, same_size_as, max_length, seed, **files) -> None:
@@ -15,6 +16,7 @@ def main(*, subset, clustering, means, same_size_as, max_length, seed, **files) 
     make_subset(here, subset=row, clustering=settings, same_size_as=sizes, max_length=max_length, seed=seed)
 
 
-means = {"threads": snakemake.threads, "memory_limit": snakemake.resources.mmseqs_memory or None}
+limit = split_memory_limit(snakemake.resources.mem_mb, limit=snakemake.resources.mmseqs_memory or None)
+means = {"threads": snakemake.threads, "memory_limit": limit}
 scratch = snakemake.resources.mmseqs_scratch or Path(snakemake.output.ids).parent / ".scratch"
 run(main, snakemake, log=snakemake.log[0], scratch=scratch, means=means)
