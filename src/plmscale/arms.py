@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import combinations, pairwise
 from typing import Literal, get_args
 
 import pandas as pd
 
-from .compared import Facts, Member
+from .compared import TRUNK_KEYS, Facts, Member
 from .curves import Curve
 from .errors import InputError
 from .fits import Fit, FitSettings
@@ -43,6 +43,8 @@ class Arm:
         By method.
     runs : DataFrame
         `plmscale.compared.Member.runs` of the arm.
+    trunks : DataFrame
+        `plmscale.compared.Member.trunks` that these runs branched off from.
     """
 
     label: str
@@ -53,6 +55,7 @@ class Arm:
     curves: Sequence[Curve]
     fits: dict[str, Fit]
     runs: pd.DataFrame
+    trunks: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def key(self, by: By) -> str:
         """What tells this arm from those it is compared with."""
@@ -127,7 +130,8 @@ def _arms(members: Sequence[Member], *, by: By, settings: FitSettings, seed: int
             runs = member.runs.loc[member.runs["schedule"] == schedule]
             curves = [curve for curve in member.curves if curve.schedule == schedule]
             fits = {name: fits.get(schedule, NO_FIT) for name, fits in member.fits.items()}
-            whole = Arm(", ".join(parts), member.name, schedule, None, member.facts, curves, fits, runs)
+            trunks = _trunks_of(runs, member.trunks)
+            whole = Arm(", ".join(parts), member.name, schedule, None, member.facts, curves, fits, runs, trunks)
             arms += [whole] if by != "set" else _of_sets(whole, member, settings=settings, seed=seed)
     return arms
 
@@ -148,8 +152,16 @@ def _of_sets(whole: Arm, member: Member, *, settings: FitSettings, seed: int) ->
         }
         label = f"{study}, {subset}{prefix}" if study else f"{subset}{prefix}"
         runs = whole.runs.loc[whole.runs["subset"] == subset]
-        arms.append(replace(whole, label=label, subset=subset, curves=curves, fits=fits, runs=runs))
+        trunks = _trunks_of(runs, whole.trunks)
+        arms.append(replace(whole, label=label, subset=subset, curves=curves, fits=fits, runs=runs, trunks=trunks))
     return arms
+
+
+def _trunks_of(runs: pd.DataFrame, trunks: pd.DataFrame) -> pd.DataFrame:
+    """Those that some of the runs branched off from."""
+    branches = runs.loc[runs["shared_tokens"] > 0]
+    used = set(branches[[*TRUNK_KEYS]].itertuples(index=False, name=None))
+    return trunks.loc[[key in used for key in trunks[[*TRUNK_KEYS]].itertuples(index=False, name=None)]]
 
 
 def _comparable(first: Arm, second: Arm, *, by: By, members: Sequence[Member]) -> bool:

@@ -180,10 +180,11 @@ def _costs(found: Found) -> list[str]:
     said = []
     for row in found.tables["costs"].to_dict("records"):
         hours = row["device_hours"]
-        spent = "" if is_missing(hours) else f", {number(float(hours))} device-hours ({row['timed']} runs timed)"
+        spent = "" if is_missing(hours) else f", {number(float(hours))} device-hours ({row['timed']} jobs timed)"
+        trunks = f" and {row['trunks']} trunks" if row["trunks"] else ""
         said.append(
-            f"Cost of {row['arm']}: {row['finished']} of {row['runs']} runs finished, {short(row['n_tokens'])} tokens, "
-            f"{number(row['flops'])} FLOPs{spent}."
+            f"Cost of {row['arm']}: {row['finished']} of {row['runs']} runs finished{trunks}, "
+            f"{short(row['n_tokens'])} tokens, {number(row['flops'])} FLOPs{spent}."
         )
     return said
 

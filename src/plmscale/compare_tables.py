@@ -15,6 +15,8 @@ NOTE = (
     "the overlap of two intervals does not tell."
 )
 
+ONCE = "What branches of a wsd trunk have in common is counted once: of a branch what comes after its trunk."
+
 
 def _shown(data: pd.DataFrame) -> pd.DataFrame:
     shown = data.assign(fit=data["fit"].map(FIT_TITLES.__getitem__))
@@ -100,13 +102,14 @@ def costs_table(data: pd.DataFrame) -> Table:
         Column("Arm", "arm"),
         Column("Runs", "runs", "count"),
         Column("Finished", "finished", "count"),
-        Column("Tokens seen", "n_tokens", "number"),
+        Column("Trunks", "trunks", "count"),
+        Column("Tokens trained", "n_tokens", "number"),
         Column("FLOPs", "flops", "number"),
         Column("FLOPs by", "convention"),
         Column("Device-hours", "device_hours", "number"),
-        Column("Runs timed", "timed", "count"),
+        Column("Jobs timed", "timed", "count"),
     )
-    return Table(data, columns)
+    return Table(data, columns, notes=(ONCE,) if data["trunks"].to_numpy(dtype=float).any() else ())
 
 
 TABLES: dict[str, tuple[str, Callable[[pd.DataFrame], Table]]] = {

@@ -63,6 +63,8 @@ class Member:
         Fit by method and schedule (or group).
     records : sequence of dict
         Run records; empty for imported runs.
+    trunk_records : sequence of dict
+        Those of what runs of the schedule wsd have in common.
     facts : Facts
     """
 
@@ -70,6 +72,7 @@ class Member:
     curves: Sequence[Curve]
     fits: Mapping[str, Mapping[str, Fit]]
     records: Sequence[Mapping[str, Any]] = ()
+    trunk_records: Sequence[Mapping[str, Any]] = ()
     facts: Facts = Facts()
 
     @property
@@ -87,17 +90,32 @@ class Member:
         """One row per run.
 
         `run`, `model`, `n_params`, `subset`, `schedule`, `seed`, `status`; `n_tokens` and `flops` spent; `holdout_loss`
-        (nats); `device_seconds` over all attempts. NaN where a run has no such number. A finished run without a curve
-        is left from an earlier study, and no part of this one.
+        (nats); `device_seconds` over all attempts; of tokens and FLOPs those that were `shared`, which its trunk was
+        trained on. NaN where a run has no such number. A finished run without a curve is left from an earlier study,
+        and no part of this one.
         """
         records = {Cell.from_json(dict(record["cell"])).path: record for record in self.records}
-        rows = [_row(curve, records.pop(curve.run, {})) for curve in self.curves]
+        rows = [_row(curve, records.pop(curve.run, {}), self.facts.convention) for curve in self.curves]
         rows += [_without_curve(path, record) for path, record in records.items() if record["status"] != "done"]
         return pd.DataFrame(rows, columns=pd.Index(_COLUMNS))
 
+    @cached_property
+    def trunks(self) -> pd.DataFrame:
+        """One row per trunk: `model`, `subset`, `seed`; `n_tokens`, `flops` and `device_seconds` spent."""
+        rows = []
+        for record in self.trunk_records:
+            cell = Cell.from_json(dict(record["cell"]))
+            spent = {"n_tokens": float(record["n_tokens"]), "flops": _flops(cell, record, self.facts.convention)}
+            spent |= {"device_seconds": _number(device_seconds(record))}
+            rows.append({"model": cell.model.name, "subset": cell.subset, "seed": cell.seed} | spent)
+        return pd.DataFrame(rows, columns=pd.Index((*TRUNK_KEYS, "n_tokens", "flops", "device_seconds")))
+
+
+TRUNK_KEYS = ("model", "subset", "seed")
+"""What names a trunk within a study."""
 
 _COLUMNS = ("run", "model", "n_params", "subset", "schedule", "seed", "status", "n_tokens", "flops")
-_COLUMNS += ("holdout_loss", "device_seconds")
+_COLUMNS += ("holdout_loss", "device_seconds", "shared_tokens", "shared_flops")
 
 
 def read_member(folder: Path, *, name: str) -> Member:
@@ -123,7 +141,8 @@ def read_member(folder: Path, *, name: str) -> Member:
     records = [read_json(path) for path in files.records]
     counts = read_json(files.holdout) if files.holdout else {}
     holdout = f"{counts['sha256']}, {counts.get('n_residues')} residues" if "sha256" in counts else None
-    return Member(name, curves, fits, records, facts_of(curves, records, holdout=holdout))
+    trunks = [read_json(path) for path in files.trunks]
+    return Member(name, curves, fits, records, trunks, facts_of(curves, records, holdout=holdout))
 
 
 def read_members(folders: Sequence[Path], *, names: Sequence[str] = ()) -> list[Member]:
@@ -209,12 +228,24 @@ def _convention(curves: Mapping[str, Curve], records: Sequence[Mapping[str, Any]
     return None
 
 
-def _row(curve: Curve, record: Mapping[str, Any]) -> dict[str, Any]:
+def _row(curve: Curve, record: Mapping[str, Any], convention: str | None) -> dict[str, Any]:
     seen = curve.flops.size > 0
     holdout, seconds = (record.get("holdout") or {}).get("loss"), device_seconds(record) if record else None
     identity = {name: getattr(curve, name) for name in _COLUMNS[:7]}
     spent = {"n_tokens": curve.n_tokens[-1] if seen else 0.0, "flops": curve.flops[-1] if seen else 0.0}
+    before = record.get("branched_from")
+    cell = Cell.from_json(dict(record["cell"])) if before else None
+    shared = (float(before["n_tokens"]), _flops(cell, before, convention)) if before and cell else (0.0, 0.0)
+    spent |= {"shared_tokens": shared[0], "shared_flops": shared[1]}
     return identity | spent | {"holdout_loss": _number(holdout), "device_seconds": _number(seconds)}
+
+
+def _flops(cell: Cell, seen: Mapping[str, Any], convention: str | None) -> float:
+    """FLOPs of what has `n_tokens` and `squared_lengths`; NaN where nobody knows how they are counted."""
+    if convention is None:
+        return float("nan")
+    squares, length = float(seen["squared_lengths"]), cell.max_length
+    return train_flops(cell.model, seen["n_tokens"], convention=convention, max_length=length, squared_lengths=squares)
 
 
 def _without_curve(path: str, record: Mapping[str, Any]) -> dict[str, Any]:
@@ -222,7 +253,8 @@ def _without_curve(path: str, record: Mapping[str, Any]) -> dict[str, Any]:
     identity = {"run": path, "model": cell.model.name, "n_params": record["n_params"], "subset": cell.subset}
     identity |= {"schedule": cell.schedule, "seed": cell.seed, "status": record["status"]}
     seconds = _number(device_seconds(record))
-    return identity | {"n_tokens": 0.0, "flops": 0.0, "holdout_loss": float("nan"), "device_seconds": seconds}
+    nothing = dict.fromkeys(("n_tokens", "flops", "shared_tokens", "shared_flops"), 0.0)
+    return identity | nothing | {"holdout_loss": float("nan"), "device_seconds": seconds}
 
 
 def _number(value: float | None) -> float:

@@ -141,13 +141,24 @@ def _sizes_of(arm: Arm, name: str) -> dict[float, Estimate]:
 
 
 def costs(comparison: Comparison) -> pd.DataFrame:
-    """One row per arm: runs, those that finished, tokens, FLOPs, and device-hours of the runs that recorded them."""
+    """One row per arm: runs, those that finished, tokens, FLOPs, and device-hours of the jobs that recorded them.
+
+    What runs have in common is counted once: of a branch its own part, and its trunk as a job of its own. A trunk whose
+    record was deleted is not counted.
+    """
     rows = []
     for arm in comparison.arms:
-        columns = ("n_tokens", "flops", "device_seconds")
-        n_tokens, flops, seconds = (arm.runs[name].to_numpy(dtype=float) for name in columns)
+        own = pd.DataFrame(
+            {
+                "n_tokens": arm.runs["n_tokens"] - arm.runs["shared_tokens"],
+                "flops": arm.runs["flops"] - arm.runs["shared_flops"],
+                "device_seconds": arm.runs["device_seconds"],
+            }
+        )
+        shared = arm.trunks[list(own.columns)] if len(arm.trunks) else own.iloc[:0]
+        n_tokens, flops, seconds = (np.concatenate([own[c], shared[c]]).astype(float) for c in own.columns)
         timed = np.isfinite(seconds)
-        row = {"by": comparison.by, "arm": arm.label, "runs": len(arm.runs)}
+        row = {"by": comparison.by, "arm": arm.label, "runs": len(arm.runs), "trunks": len(arm.trunks)}
         row |= {"finished": arm.runs["status"].tolist().count("done")}
         row |= {"n_tokens": float(n_tokens.sum()), "flops": float(flops.sum()), "convention": arm.facts.convention}
         row |= {"timed": int(timed.sum()), "device_hours": seconds[timed].sum() / 3600 if timed.any() else None}

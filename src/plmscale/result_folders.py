@@ -12,19 +12,20 @@ PLACES = (".", "results", "own_runs", "results/own_runs")
 class Layout(NamedTuple):
     """The files of one folder of results.
 
-    `holdout` is None for imported runs, which have no `records` either.
+    `holdout` is None for imported runs, which have no `records` and no `trunks` either.
     """
 
     folder: Path
     curves: Path
     fits: list[Path]
     records: list[Path]
+    trunks: list[Path]
     holdout: Path | None
 
     @property
     def files(self) -> list[Path]:
         """Everything that is read."""
-        return [self.curves, *self.fits, *self.records, *([self.holdout] if self.holdout else [])]
+        return [self.curves, *self.fits, *self.records, *self.trunks, *([self.holdout] if self.holdout else [])]
 
 
 def layout(folder: Path) -> Layout:
@@ -53,7 +54,8 @@ def _layout(folder: Path, curves: Path, *, imported: bool) -> Layout:
     if not fits:
         raise InputError(f"compare: {folder}/fits has no fits. Finish it first: snakemake, or python -m plmscale.fit.")
     if imported:
-        return Layout(folder, curves, fits, [], None)
+        return Layout(folder, curves, fits, [], [], None)
     holdout = folder / "subsets/holdout.json"
     records = sorted((folder / "runs").glob("*/*/*/seed*/run.json"))
-    return Layout(folder, curves, fits, records, holdout if holdout.is_file() else None)
+    trunks = sorted((folder / "trunks").glob("*/*/seed*/trunk.json"))
+    return Layout(folder, curves, fits, records, trunks, holdout if holdout.is_file() else None)
