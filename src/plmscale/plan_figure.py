@@ -35,8 +35,8 @@ def draw_plan(study: Study, table: pd.DataFrame, folder: Path) -> None:
     """
     schedules = list(dict.fromkeys(table["schedule"]))
     models = [model.name for model in study.models if model.name in set(table["model"])]
-    subsets = [subset.name for subset in study.subsets if subset.name in set(table["subset"])]
-    hours = {schedule: _hours(table, schedule, models=models, subsets=subsets) for schedule in schedules}
+    subsets = {schedule: _subsets(study, table, schedule) for schedule in schedules}
+    hours = {name: _hours(table, name, models=models, subsets=subsets[name]) for name in schedules}
     low, high = (f([f(values) for values in hours.values()]) for f in (np.nanmin, np.nanmax))
     norm = LogNorm(float(low), max(float(high), float(low) * 1.01))
     colours = mpl.colormaps["viridis_r"]
@@ -50,12 +50,19 @@ def draw_plan(study: Study, table: pd.DataFrame, folder: Path) -> None:
             _panel(ax, values, colours=colours, norm=norm)
             ax.set_title(schedule_title(schedule))
             ax.set_xlabel(f"{number(float(np.nansum(values)))} device-hours in all")
-            ax.set_xticks(range(len(subsets)), subsets, rotation=30 if len(subsets) > 5 else 0)
+            names = subsets[schedule]
+            ax.set_xticks(range(len(names)), names, rotation=30 if len(names) > 5 else 0)
             ax.set_yticks(range(len(models)), models)
         for spare in axes[len(schedules) :]:
             spare.remove()
         footnote(figure, [_note(study, table)])
         save(figure, folder, name="plan")
+
+
+def _subsets(study: Study, table: pd.DataFrame, schedule: str) -> list[str]:
+    """Sets of a schedule in the study's order: a trunk has one, whatever the passes of its branches."""
+    here = set(table.loc[table["schedule"] == schedule, "subset"])
+    return [subset.name for subset in study.subsets if subset.name in here]
 
 
 def _hours(table: pd.DataFrame, schedule: str, *, models: list[str], subsets: list[str]) -> NDArray[np.float64]:
