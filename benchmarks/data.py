@@ -6,7 +6,7 @@ A synthetic file of `--sequences` records is made: lengths and residues drawn fr
 headers as UniRef's. Every measurement is a process of its own, so its peak memory is its own; variants take turns,
 `--repeats` times each, and medians count. The clock is processor time, user and system, children included; the wall
 stands beside it. The peers do less than the store, which also hashes the source, keeps ids, makes keys, counts
-letters, and looks for repeated ids.
+letters, and looks for repeated ids; `same_output` is its reader writing what the peers write: tokens and offsets.
 """
 
 import argparse
@@ -70,15 +70,17 @@ def medians(steps: tuple[str, ...], source: Path, folder: Path, *, repeats: int)
 
 def store_table(found: dict[str, dict[str, float]], n_bytes: int) -> str:
     """Time of each way to read the file, and its ratio to the store's."""
-    ours = found["store"]
+    ours, same = found["store"], found["same_output"]
     rows = [
         {
             "variant": step,
             "CPU s": f"{one['cpu']:.2f}",
             "MB of text per CPU s": f"{n_bytes / one['cpu'] / 1e6:.0f}",
             "CPU, times the store's": f"{one['cpu'] / ours['cpu']:.2f}",
+            "CPU, times same_output's": f"{one['cpu'] / same['cpu']:.2f}",
             "wall s": f"{one['wall']:.2f}",
             "wall, times the store's": f"{one['wall'] / ours['wall']:.2f}",
+            "wall, times same_output's": f"{one['wall'] / same['wall']:.2f}",
             "peak MB": f"{one['rss']:.0f}",
         }
         for step, one in found.items()
@@ -99,7 +101,7 @@ def report(args: argparse.Namespace, folder: Path) -> str:
     n_bytes = write_synthetic(source, like=args.like, n=args.sequences)
     write_synthetic(twentieth, like=args.like, n=args.sequences // 20)
     in_process("store", twentieth, folder)  # compiles
-    found = medians(("store", "inflate", *PEERS), source, folder, repeats=args.repeats)
+    found = medians(("store", "same_output", "inflate", *PEERS), source, folder, repeats=args.repeats)
     small = in_process("store", twentieth, folder)
     large = medians(("sample", "plan_bucketed", "plan_sorted"), source, folder, repeats=args.repeats)
     cpu, wall = (found["store"][key] * N_UNIREF50 / args.sequences / 60 for key in ("cpu", "wall"))

@@ -5,8 +5,10 @@ import tempfile
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -28,6 +30,36 @@ def store() -> Step:
     def step(source: Path, scratch: Path) -> dict[str, float]:
         build_store(source, scratch / "store")
         return {"loaded": loaded}
+
+    return step
+
+
+def same_output() -> Step:
+    """The store's reader, writing what every peer writes: no checksum, ids, keys, counts, nor a look for repeats."""
+    from plmscale.fasta import BLOCK_SIZE
+    from plmscale.fasta_records import RecordParser
+    from plmscale.npy_stream import NpyWriter
+    from plmscale.streams import HashedFile, ahead, decompressed
+
+    warm = RecordParser()
+    warm.feed(b">a\nACD\n")
+    warm.end()
+
+    def step(source: Path, scratch: Path) -> None:
+        parser, end = RecordParser(), 0
+        with ExitStack() as stack:
+            raw = stack.enter_context(source.open("rb"))
+            tokens, offsets = (
+                NpyWriter(scratch / f"{name}.npy", dtype, stack)
+                for name, dtype in (("tokens", "u1"), ("offsets", "<i8"))
+            )
+            blocks = ahead(decompressed(cast(HashedFile, raw), block_size=BLOCK_SIZE))
+            for records in chain(map(parser.feed, blocks), map(RecordParser.end, [parser])):
+                tokens.append(records.tokens)
+                offsets.append(end + np.cumsum(records.lengths))
+                end += records.tokens.size
+            tokens.finish()
+            offsets.finish()
 
     return step
 
@@ -110,6 +142,7 @@ def _plan(order: Any) -> Step:
 
 STEPS: dict[str, Callable[[], Step]] = {
     "store": store,
+    "same_output": same_output,
     "inflate": inflate,
     "biopython": biopython,
     "dnaio": dnaio,

@@ -7,7 +7,6 @@ each byte of a vector in a table is not among them: x86 processors have an instr
 from collections.abc import Callable
 from typing import Any, cast
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
@@ -15,10 +14,10 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 from .alphabet import CODES, MASK
+from .compiled import has_feature
 
-_FEATURES = llvm.get_host_cpu_features()
 _SHUFFLES = {64: ("avx512bw", "avx512.pshuf.b.512"), 32: ("avx2", "avx2.pshuf.b"), 16: ("ssse3", "ssse3.pshuf.b.128")}
-_FOUND = [n for n, (feature, _) in _SHUFFLES.items() if _FEATURES.get(feature, False)]
+_FOUND = [n for n, (feature, _) in _SHUFFLES.items() if has_feature(feature)]
 LOOKED_UP = _FOUND[0] if _FOUND else 0
 """Bytes that `look_up` takes; 0 where the processor has no instruction for it, or none that is known here."""
 WIDTH = LOOKED_UP or 16

@@ -6,11 +6,25 @@ their functions are called, so that reading the workflow stays fast.
 """
 
 from collections.abc import Callable
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import llvmlite.binding as llvm
 import numba
 
 Function = TypeVar("Function", bound=Callable)
+PARTS = ("alphabet", "attention_blocks", "byte_vectors", "compiled", "lanes", "words", "xxhash")
+"""Modules whose functions and constants become part of compiled functions of other modules."""
+
+
+def has_feature(name: str) -> bool:
+    """Whether this processor has an instruction set, by LLVM's name for it; False where LLVM cannot tell."""
+    try:
+        return bool(llvm.get_host_cpu_features().get(name, False))
+    except RuntimeError:
+        return False
 
 
 def compiled(function: Function) -> Function:
@@ -29,6 +43,27 @@ def inlined(function: Function) -> Function:
 
 def _compiled(function: Function, **options: Any) -> Function:
     try:
-        return cast(Function, numba.njit(cache=True, nogil=True, **options)(function))
+        found = numba.njit(cache=True, nogil=True, **options)(function)
     except RuntimeError:  # neither the package's folder nor the user's cache can be written to
-        return cast(Function, numba.njit(nogil=True, **options)(function))
+        found = numba.njit(nogil=True, **options)(function)
+    else:
+        _stamp(found)
+    return cast(Function, found)
+
+
+def _stamp(function: Any) -> None:
+    """Let kept code go when any of `PARTS` changes.
+
+    numba looks at the file of the function alone, and would go on with what it inlined from others before they changed.
+    """
+    kept = function._cache._cache_file
+    kept._source_stamp = (kept._source_stamp, parts_digest())
+
+
+@cache
+def parts_digest() -> str:
+    """BLAKE2b of the sources that compiled code is put together from."""
+    digest = blake2b(digest_size=16)
+    for name in PARTS:
+        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    return digest.hexdigest()

@@ -9,13 +9,14 @@ a function that takes one is unrolled.
 from collections.abc import Callable
 from typing import Any, cast
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, models, register_model
 from numpy.typing import NDArray
 
-_WIDE = llvm.get_host_cpu_features().get("avx512f", False)
+from .compiled import has_feature
+
+_WIDE = has_feature("avx512f")
 LANES = 16 if _WIDE else 8
 """Floats in a vector: those of a 512-bit register where there are such, else those of a 256-bit one."""
 

@@ -1,0 +1,54 @@
+"""Compiled functions are kept, and let go when a module that they are put together from changes."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from conftest import ROOT
+from plmscale.compiled import PARTS
+
+SOURCES = ROOT / "src/plmscale"
+USE = """
+import numpy as np
+from plmscale.byte_counts import count_bytes
+counts = np.zeros(28, np.int64)
+count_bytes(np.full(200, 5, np.uint8), counts)
+print(counts[5], sum(count_bytes.stats.cache_hits.values()))
+"""
+
+
+def test_every_module_that_others_are_put_together_from_is_a_part():
+    """Modules that compile, or say how, and are imported by such modules."""
+    compiling = {path.stem: path.read_text() for path in SOURCES.glob("*.py") if "numba" in path.read_text()}
+    compiling |= {p.stem: p.read_text() for p in SOURCES.glob("*.py") if "from .compiled import" in p.read_text()}
+    imported = {name for text in compiling.values() for name in re.findall(r"^from \.(\w+) import", text, re.M)}
+    with_code = {name for name in imported if name in compiling} | {"alphabet"}
+    calling = {"attention_kernel", "byte_counts", "fasta_kernel", "batch_kernel", "rank_kernel"}  # called from Python
+    assert with_code - calling == set(PARTS)
+
+
+def test_a_changed_part_is_compiled_anew(tmp_path):
+    """A counter that counts twice after an edit of a module that it only imports from."""
+    shutil.copytree(
+        SOURCES, tmp_path / "plmscale", ignore=shutil.ignore_patterns("__pycache__", "importers", "templates")
+    )
+    env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"PYTHONPATH": str(tmp_path)}
+
+    def used() -> list[int]:
+        done = subprocess.run([sys.executable, "-c", USE], env=env, capture_output=True, text=True, check=True)
+        return [int(word) for word in done.stdout.split()]
+
+    assert used() == [200, 0]
+    assert used() == [200, 1], "kept"
+    part = Path(tmp_path / "plmscale/byte_vectors.py")
+    text = part.read_text()
+    twice = text.replace("builder.ctpop(flags)", "builder.shl(builder.ctpop(flags), ir.Constant(_WORD, 1))")
+    assert twice != text
+    part.write_text(twice)
+    in_vectors = 200 // 64 * 64, 200 // 32 * 32, 200 // 16 * 16
+    counted, hits = used()
+    assert counted in [200 + n for n in in_vectors]
+    assert hits == 0
