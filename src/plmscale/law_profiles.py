@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .chinchilla import BOUNDS, EXPONENT_RANGE, LOG_ZERO, ChinchillaLaw, Problem, predict
-from .gauss_newton import minimise
+from .conditions import Conditions, constrained
 from .profiles import intervals
 from .uncertainty import drop_limit, likelihood_drop
 
@@ -15,7 +15,6 @@ N_FREE = 5
 # Exponents are searched to where the solver ends, the prefactors so many natural logarithms about the optimum.
 LOG_REACH = 25.0
 FIRST_STEP = 0.02
-PROFILE_GAIN = 1e-8
 
 
 def contrasts(problem: Problem, law: ChinchillaLaw) -> Array:
@@ -78,39 +77,22 @@ def _held(problem: Problem, which: NDArray[np.intp], values: Array, starts: Arra
     Each condition gives one coordinate as constant + factor * another: log A, for one, is the centred coordinate and
     alpha times the centre.
     """
-    k, n_starts = len(which), len(starts)
-    target, source = np.array([0, 1, 2, 3, 4, 4])[which], np.array([0, 3, 4, 3, 4, 3])[which]
     is_ratio = which == 5
     factor = np.array([0.0, -problem.centre[0], -problem.centre[1], 0.0, 0.0, 0.0])[which]
-    factor = np.where(is_ratio, np.exp(np.where(is_ratio, values, 0.0)), factor)
-    constant = np.where(is_ratio, 0.0, values)
-
-    def complete(theta: Array, rows: NDArray[np.intp]) -> Array:
-        full, i, one = theta.copy(), np.arange(len(theta)), rows % k
-        full[i, target[one]] = constant[one] + factor[one] * theta[i, source[one]]
-        return full
-
-    def model(theta: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
-        i, one = np.arange(len(theta)), rows % k
-        residual, jacobian = predict(problem, complete(theta, rows))
-        slope = jacobian[i, target[one]].copy()
-        jacobian[i, target[one]] = 0.0
-        jacobian[i, source[one]] += factor[one][:, None] * slope
-        return residual, jacobian
-
-    flat = starts.reshape(n_starts * k, 5)
-    theta, objective = minimise(
-        model,
-        flat,
-        weights=np.ones((len(flat), problem.x.size)),
+    conditions = Conditions(
+        target=np.array([0, 1, 2, 3, 4, 4])[which],
+        source=np.array([0, 3, 4, 3, 4, 3])[which],
+        constant=np.where(is_ratio, 0.0, values),
+        factor=np.where(is_ratio, np.exp(np.where(is_ratio, values, 0.0)), factor),
+    )
+    return constrained(
+        lambda theta: predict(problem, theta),
+        conditions,
+        starts,
+        n_points=problem.x.size,
         delta=problem.delta,
         bounds=BOUNDS,
-        smallest_gain=PROFILE_GAIN,
     )
-    theta = complete(theta, np.arange(len(flat))).reshape(n_starts, k, 5)
-    objective = objective.reshape(n_starts, k)
-    best = np.argmin(objective, axis=0)
-    return objective[best, np.arange(k)], theta[best, np.arange(k)]
 
 
 def _in_units(ends: Array) -> dict[str, Array]:

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .chinchilla import LOG_ZERO
+from .conditions import Conditions, constrained
 from .design_effects import design_effects
-from .gauss_newton import minimise
 from .points import Points
 from .profiles import intervals
 from .repeated_law import PENALTY, R_BOUNDS, R_D, R_N, Problem, RepeatedLaw, bounds, predict
@@ -18,7 +18,6 @@ Array = NDArray[np.float64]
 Ends = tuple[float | None, float | None]
 
 FIRST_STEP = 0.1
-PROFILE_GAIN = 1e-8
 
 
 def profile_intervals(
@@ -88,24 +87,11 @@ def held(
     problem: Problem, columns: NDArray[np.intp], values: Array, starts: Array, *, within: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     """Best objective (k,) and theta (k, 8) with theta[columns[i]] held at values[i]; starts (s, k, 8)."""
-    n_starts, k, p = starts.shape
-
-    def complete(theta: Array, rows: NDArray[np.intp]) -> Array:
-        full = theta.copy()
-        full[np.arange(len(theta)), columns[rows % k]] = values[rows % k]
-        return full
-
-    def model(theta: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
-        residual, jacobian = predict(problem, complete(theta, rows))
-        jacobian[np.arange(len(theta)), columns[rows % k]] = 0.0
-        return residual, jacobian
-
-    flat = starts.reshape(n_starts * k, p)
-    weights = np.ones((len(flat), problem.u.size))
-    theta, objective = minimise(
-        model, flat, weights=weights, delta=problem.base.delta, bounds=within, smallest_gain=PROFILE_GAIN
+    return constrained(
+        lambda theta: predict(problem, theta),
+        Conditions.held(columns, values),
+        starts,
+        n_points=problem.u.size,
+        delta=problem.base.delta,
+        bounds=within,
     )
-    theta = complete(theta, np.arange(len(flat))).reshape(n_starts, k, p)
-    objective = objective.reshape(n_starts, k)
-    best = np.argmin(objective, axis=0)
-    return objective[best, np.arange(k)], theta[best, np.arange(k)]
