@@ -6,6 +6,7 @@ from _job import run
 
 from plmscale.config import Holdout
 from plmscale.datasets import Files, make_holdout
+from plmscale.mmseqs_memory import split_memory_limit
 
 
 def main(*, settings, max_length, means, **files) -> None:
