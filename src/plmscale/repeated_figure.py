@@ -4,7 +4,9 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
 from .analysed import LawResults
 from .chinchilla import ChinchillaLaw
@@ -21,8 +23,8 @@ from .figure_style import (
     panels,
     schedule_title,
 )
-from .fits import Fit
-from .formats import verdict, with_interval
+from .fits import Estimate, Fit
+from .formats import number, verdict, with_interval
 from .repeated import worth
 from .repeated_law import RepeatedLaw
 
@@ -72,14 +74,14 @@ def _worth(ax: Axes, fit: Fit) -> None:
         )
         ax.plot(at, value, color=OKABE_ITO[0], lw=1.5, zorder=3)
         ax.fill_between(at, low, high, color=OKABE_ITO[0], alpha=0.18, lw=0)
-        handles.insert(0, line_entry(label=f"R_D* = {with_interval(r_d)}", color=OKABE_ITO[0]))
+        handles.insert(0, line_entry(label=_limit_or_value(r_d), color=OKABE_ITO[0]))
         if most < at[-1]:
             ax.axvline(most, color="0.7", lw=0.9, ls=":", zorder=0)
             handles.append(line_entry(label="most passes of a run", color="0.7", lw=0.9, ls=":"))
     ax.set_xscale("log")
     ax.set_yscale("log")
-    log_ticks(ax.xaxis)
-    log_ticks(ax.yaxis)
+    for axis in (ax.xaxis, ax.yaxis):
+        _ticks(axis)
     ax.set_xlabel("Passes over one set")
     ax.set_ylabel("Worth (passes over new data)")
     legend_below(ax, handles)
@@ -100,9 +102,22 @@ def _losses(ax: Axes, fit: Fit, sizes: SizeScale) -> None:
             at = np.geomspace(passes[0], passes[-1], N_LINE)
             ax.plot(at, law.loss(size, at * unique, unique), color=colour, lw=0.8, alpha=0.8, zorder=2)
     ax.set_xscale("log")
-    log_ticks(ax.xaxis)
+    _ticks(ax.xaxis)
     ax.set_xlabel("Passes over one set")
     ax.set_ylabel("Final loss (nats)")
+
+
+def _ticks(axis: Axis) -> None:
+    """Passes as 1, 2, 5, not as powers of ten."""
+    log_ticks(axis)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+
+
+def _limit_or_value(r_d: Estimate) -> str:
+    """A value that has no upper end says nothing: where the search happened to stop."""
+    if r_d.low is not None and r_d.high is None:
+        return f"R_D* ≥ {number(r_d.low)}"
+    return f"R_D* = {with_interval(r_d)}"
 
 
 def _law(values: Any) -> RepeatedLaw | None:
