@@ -6,7 +6,6 @@ The oracle of every test here is the same run undisturbed.
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -353,30 +352,11 @@ def launch(data: Path, out: Path, launcher: list[str], **options) -> subprocess.
         return subprocess.Popen(words, stdout=log, stderr=log, env=environment())
 
 
-def stop_mid_run(data: Path, out: Path, launcher: list[str], number: int, **options) -> None:  # noqa: F811
-    """Start a run that a signal to its launcher ends after the first row.
-
-    A run of 24 small steps may be over before a loaded machine gets to look at it: then another one is started.
-    """
-    for _ in range(5):
-        process = launch(data, out, launcher, **options)
-        while process.poll() is None and not size_of(out / "metrics.jsonl"):
-            time.sleep(0.005)
-        process.send_signal(number)
-        if process.wait() != 0:
-            assert size_of(out / "metrics.jsonl"), (out / "log").read_text()
-            return
-        shutil.rmtree(out)
-        out.mkdir()
-    pytest.fail("five runs were over before they could be stopped")
-
-
-def size_of(path: Path) -> int:
-    """Bytes of a file; 0 where it is not there, or no longer."""
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
+def wait_for_row(process: subprocess.Popen, out: Path) -> None:
+    growing = out / "metrics.jsonl"
+    while not (growing.exists() and growing.stat().st_size):
+        assert process.poll() is None, (out / "log").read_text()
+        time.sleep(0.005)
 
 
 @pytest.mark.slow
@@ -391,7 +371,10 @@ def size_of(path: Path) -> int:
 )
 def test_a_run_goes_on_with_another_number_of_ranks(data, expected, tmp_path, first, then, number, options):  # noqa: F811
     """Stopped by a signal to the launcher: torchrun hands it on to its ranks, as SLURM or a user would have it."""
-    stop_mid_run(data, tmp_path, first, number, **options)
+    process = launch(data, tmp_path, first, **options)
+    wait_for_row(process, tmp_path)
+    process.send_signal(number)
+    assert process.wait() != 0
     assert lost_steps(tmp_path) == 0, (tmp_path / "log").read_text()
     metrics, record = train(data, tmp_path, cell=CELL, launcher=then, **options)
     assert len(record["resumed_at_steps"]) == 1

@@ -21,21 +21,25 @@ class StopRequest:
     Attributes
     ----------
     signal : int
-        The signal that asked, of this rank or, once agreed upon, of any; 0 is none.
+        The signal that asked this rank; 0 is none. It may come at any moment, and is never taken back.
+    agreed : int
+        The signal that all ranks know of, at the same step; 0 is none.
     """
 
     def __init__(self) -> None:
         self.signal = 0
+        self.agreed = 0
 
     @property
     def made(self) -> bool:
-        """Whether it was asked."""
-        return bool(self.signal)
+        """Whether this rank was asked, or knows of another that was."""
+        return bool(self.signal or self.agreed)
 
     @property
     def reason(self) -> str:
         """What the signal says."""
-        return REASONS.get(signal.Signals(self.signal), "stopped") if self.signal else "stopped"
+        known = self.agreed or self.signal
+        return REASONS.get(signal.Signals(known), "stopped") if known else "stopped"
 
     def listen(self) -> None:
         """Begin to take the signals."""

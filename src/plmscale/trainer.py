@@ -226,12 +226,17 @@ class Run:
         return row
 
     def _stop_agreed(self) -> bool:
-        """Whether any rank was asked to stop: all must leave at the same step."""
+        """Whether any rank was asked to stop: all must leave at the same step.
+
+        A signal that comes while ranks are comparing is none of theirs yet: it stays, and is agreed upon the next time.
+        """
+        known = self.asked.agreed or self.asked.signal
         if self.ranks.world > 1:
-            asked = torch.tensor(float(self.asked.signal), device=self.ranks.device)
-            dist.all_reduce(asked, dist.ReduceOp.MAX)
-            self.asked.signal = int(asked.item())
-        return self.asked.made
+            largest = torch.tensor(float(known), device=self.ranks.device)
+            dist.all_reduce(largest, dist.ReduceOp.MAX)
+            known = int(largest.item())
+        self.asked.agreed = known
+        return bool(known)
 
     def _checkpoint(self, rows: MetricsLog | None, monitor: RunMonitor | None) -> None:
         if self.turn:
