@@ -2,6 +2,7 @@
 
 import signal
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -17,24 +18,25 @@ TERM, WARNING = signal.SIGTERM, signal.SIGUSR1
 def ranks(monkeypatch):
     """Two ranks of a run that take turns: each comparison gives both the larger of what they brought to it."""
     asked = [StopRequest(), StopRequest()]
-    runs = [SimpleNamespace(asked=one, ranks=SimpleNamespace(world=2, device=torch.device("cpu"))) for one in asked]
+    runs: list[Any] = [
+        SimpleNamespace(asked=one, ranks=SimpleNamespace(world=2, device=torch.device("cpu"))) for one in asked
+    ]
 
     def agreed(*, during: dict[int, int] | None = None) -> list[bool]:
         """One comparison; `during` it, after ranks have read what they know, these signals come to these ranks."""
         brought = [float(one.agreed or one.signal) for one in asked]
 
-        def all_reduce(tensor: torch.Tensor, _: dist.ReduceOp) -> None:
-            assert float(tensor) == brought[here]
-            for rank, number in (during or {}).items():
-                if rank == here:
-                    asked[rank]._note(number, None)
-            tensor.fill_(max(brought))
+        def turn_of(here: int) -> bool:
+            def all_reduce(tensor: torch.Tensor, _: dist.ReduceOp) -> None:
+                assert float(tensor) == brought[here]
+                if here in (during or {}):
+                    asked[here]._note((during or {})[here], None)
+                tensor.fill_(max(brought))
 
-        monkeypatch.setattr(dist, "all_reduce", all_reduce)
-        found = []
-        for here, run in enumerate(runs):  # noqa: B007  (all_reduce reads it)
-            found.append(Run._stop_agreed(run))  # type: ignore[arg-type]  (what it uses of a run)
-        return found
+            monkeypatch.setattr(dist, "all_reduce", all_reduce)
+            return Run._stop_agreed(runs[here])
+
+        return [turn_of(0), turn_of(1)]
 
     return SimpleNamespace(asked=asked, agreed=agreed)
 

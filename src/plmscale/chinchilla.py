@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .gauss_newton import SMALLEST_GAIN, minimise
+from .gauss_newton import SMALLEST_GAIN, minimise, minimise_moved
 from .laws import huber_weights
 from .nonnegative import nonnegative
 
@@ -172,15 +172,10 @@ def redrawn_laws(problem: Problem, law: ChinchillaLaw, shift: Array) -> tuple[Ar
     """
     truth = problem.theta(law)
     moved = shift - residuals(problem, truth)
-
-    def model(theta: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
-        residual, jacobian = predict(problem, theta)
-        return residual + moved[rows], jacobian
-
-    return minimise(
-        model,
-        np.repeat(truth[None], len(shift), axis=0),
-        weights=np.ones_like(shift),
+    return minimise_moved(
+        lambda theta: predict(problem, theta),
+        truth,
+        moved,
         delta=problem.delta,
         bounds=BOUNDS,
         smallest_gain=RESAMPLE_GAIN,

@@ -15,7 +15,7 @@ from .errors import InputError
 from .files import read_json
 from .fits import Fit
 from .grid import Cell, train_flops
-from .outcomes import device_seconds
+from .outcomes import device_seconds, flops_of
 from .result_folders import layout
 
 CONVENTIONS = ("appendix_e", "6nd", "6nd_non_embedding", "measured_lengths")
@@ -241,11 +241,8 @@ def _row(curve: Curve, record: Mapping[str, Any], convention: str | None) -> dic
 
 
 def _flops(cell: Cell, seen: Mapping[str, Any], convention: str | None) -> float:
-    """FLOPs of what has `n_tokens` and `squared_lengths`; NaN where nobody knows how they are counted."""
-    if convention is None:
-        return float("nan")
-    squares, length = float(seen["squared_lengths"]), cell.max_length
-    return train_flops(cell.model, seen["n_tokens"], convention=convention, max_length=length, squared_lengths=squares)
+    """`outcomes.flops_of`; NaN where nobody knows how they are counted."""
+    return float("nan") if convention is None else flops_of(cell, seen, convention)
 
 
 def _without_curve(path: str, record: Mapping[str, Any]) -> dict[str, Any]:

@@ -74,6 +74,38 @@ def minimise(
     return np.concatenate([one[0] for one in solved]), np.concatenate([one[1] for one in solved])
 
 
+def minimise_moved(
+    predict: Callable[[Array], tuple[Array, Array]],
+    start: Array,
+    moved: Array,
+    *,
+    delta: float,
+    bounds: tuple[Array, Array],
+    smallest_gain: float,
+) -> tuple[Array, Array]:
+    """Minima with the residuals of each replicate moved by a row of `moved`, all from one start.
+
+    Parameters
+    ----------
+    predict : callable
+        Parameters (k, p) -> residuals (k, n) and their derivatives.
+    start, moved : arrays, shapes (p,) and (k, n)
+    delta, bounds, smallest_gain
+        As in `minimise`.
+
+    Returns
+    -------
+    theta, objective : arrays of shape (k, p) and (k,)
+    """
+
+    def model(theta: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
+        residual, jacobian = predict(theta)
+        return residual + moved[rows], jacobian
+
+    starts, weights = np.repeat(start[None], len(moved), axis=0), np.ones_like(moved)
+    return minimise(model, starts, weights=weights, delta=delta, bounds=bounds, smallest_gain=smallest_gain)
+
+
 def _minimise_block(
     model: Model, theta: Array, weights: Array, *, delta: float, bounds: tuple[Array, Array], smallest_gain: float
 ) -> tuple[Array, Array]:

@@ -48,7 +48,7 @@ def outcomes(results: Results) -> pd.DataFrame:
 def _outcome(cell: Cell, record: dict[str, Any] | None, curve: Curve | None, *, convention: str) -> dict[str, Any]:
     n_params, record = count_params(cell.model), record or {"status": "missing", "reason": "there is no run record"}
     n_tokens, holdout = record.get("n_tokens"), record.get("holdout") or {}
-    flops = None if n_tokens is None else _flops(cell, record, convention)
+    flops = None if n_tokens is None else flops_of(cell, record, convention)
     before = record.get("branched_from")
     seen = curve is not None and curve.flops.size > 0
     return {
@@ -60,7 +60,7 @@ def _outcome(cell: Cell, record: dict[str, Any] | None, curve: Curve | None, *, 
         "tokens_trained": None if n_tokens is None else n_tokens - branch_tokens(record),
         "tokens_per_param": None if n_tokens is None else n_tokens / n_params,
         "flops": flops,
-        "flops_trained": flops - _flops(cell, before, convention) if flops is not None and before else flops,
+        "flops_trained": flops - flops_of(cell, before, convention) if flops is not None and before else flops,
         "final_loss": float(curve.loss[-1]) if curve is not None and seen else None,
         "holdout_loss": holdout.get("loss"),
         "holdout_loss_low": holdout.get("loss_low"),
@@ -75,7 +75,7 @@ def _outcome(cell: Cell, record: dict[str, Any] | None, curve: Curve | None, *, 
     }
 
 
-def _flops(cell: Cell, seen: Mapping[str, Any], convention: str) -> float:
+def flops_of(cell: Cell, seen: Mapping[str, Any], convention: str) -> float:
     """FLOPs of what has `n_tokens` and `squared_lengths`."""
     squares = seen["squared_lengths"]
     length = cell.max_length

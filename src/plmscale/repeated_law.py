@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from .chinchilla import BOUNDS as BASE_BOUNDS
 from .chinchilla import LOG_HUGE, LOG_ZERO, ChinchillaLaw, chinchilla_law
 from .chinchilla import Problem as BaseProblem
-from .gauss_newton import SMALLEST_GAIN, minimise
+from .gauss_newton import SMALLEST_GAIN, minimise, minimise_moved
 from .published_laws import RepeatedDataLaw
 
 Array = NDArray[np.float64]
@@ -169,15 +169,10 @@ def polish(
 def redrawn(problem: Problem, theta: Array, shift: Array, *, smallest_gain: float) -> tuple[Array, Array]:
     """Optimum of each replicate: the losses of the law at theta, off by noise `shift` of shape (k, n)."""
     moved = shift - predict(problem, theta[None])[0]
-
-    def model(at: Array, rows: NDArray[np.intp]) -> tuple[Array, Array]:
-        residual, jacobian = predict(problem, at)
-        return residual + moved[rows], jacobian
-
-    return minimise(
-        model,
-        np.repeat(theta[None], len(shift), axis=0),
-        weights=np.ones_like(shift),
+    return minimise_moved(
+        lambda at: predict(problem, at),
+        theta,
+        moved,
         delta=problem.base.delta,
         bounds=bounds(penalty=False),
         smallest_gain=smallest_gain,
