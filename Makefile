@@ -59,6 +59,7 @@ packages:
 lint: setup
 	@ruff check .
 	ruff format --check .
+	lint-imports --no-cache | tail -n 8
 	snakefmt --check Snakefile workflow
 	pyright --pythonpath $(BIN)/python
 	snakemake --lint

@@ -6,7 +6,8 @@ Of each published set of final losses a third is taken as trained: the cheapest 
 the pool. Runs of the pool are added (each costs its own training FLOPs, as if trained from scratch) until the 95 %
 interval of a is as wide as that of all runs, to within 10 %. Orders:
 
-advice    what `plmscale.known_law` and `plmscale.advice.best_of` say is best per FLOP, asked again after each run (in
+advice    what `plmscale.advise.known_law` and `plmscale.advise.advice.best_of` say is best per FLOP, asked again after
+each run (in
           pools of more than 20 after each twentieth part)
 random    random orders
 doubling  budgets double: the cheapest runs first, all of a factor of two in FLOPs before the next, in random order
@@ -14,8 +15,9 @@ doubling  budgets double: the cheapest runs first, all of a factor of two in FLO
 Two intervals are looked at, both with the scatter that the whole study shows, else luck with the scatter of few runs
 would count as knowledge; the advice knows the runs at hand alone.
 
-design    the delta method's, as the advice gives it, under the law of all runs: it can only narrow with every run
-refitted  that of `plmscale.fit`, profile likelihood about the law refitted to the runs at hand, its width in log odds:
+design    the delta method's, as the advice gives it, under the law of all runs: it can only narrow with every
+run refitted  that of `plmscale.cli.fit`, profile likelihood about the law refitted to the runs at hand, its width in
+log odds:
           where the law is wrong it can widen with a run; where an order crosses the limit is found by bisection
 """
 
@@ -34,18 +36,18 @@ import pandas as pd
 from machine import facts, markdown
 from numpy.typing import NDArray
 
-from plmscale import information
-from plmscale.advice import LEAST_GAIN, best_of
-from plmscale.chinchilla import Problem, chinchilla_law, predict
-from plmscale.curves import smooth, usable
-from plmscale.fits import FitSettings
-from plmscale.importers import load
-from plmscale.known_law import of_runs
-from plmscale.law_profiles import N_FREE, profile_intervals
-from plmscale.points import Points
-from plmscale.run_noise import RunNoise
-from plmscale.targets import PowerCost, Target
-from plmscale.uncertainty import huber_scale, huber_sd
+from plmscale.advise.advice import LEAST_GAIN, best_of
+from plmscale.advise.known_law import of_runs
+from plmscale.advise.targets import PowerCost, Target
+from plmscale.laws.confidence.chinchilla_profiles import N_FREE, profile_intervals
+from plmscale.laws.confidence.run_noise import RunNoise
+from plmscale.laws.confidence.uncertainty import huber_scale, huber_sd
+from plmscale.laws.fit import FitSettings
+from plmscale.laws.points import Points
+from plmscale.laws.solvers.chinchilla import Problem, chinchilla_law, predict
+from plmscale.plan import information
+from plmscale.runs.curves import smooth, usable
+from plmscale.runs.importers import load
 
 Array = NDArray[np.float64]
 

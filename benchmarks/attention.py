@@ -17,7 +17,7 @@ import machine
 import torch
 from torch import Tensor
 
-from plmscale.attention import Layout, Rotation, attend
+from plmscale.model.attention import Layout, Rotation, attend
 
 FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward

@@ -19,10 +19,10 @@ import pandas as pd
 from interval_coverage import BESIDE, CASES, PROFILED, Case, coverage, to_markdown
 from machine import facts
 
-from plmscale.curves import smooth
 from plmscale.files import read_json
-from plmscale.fits import FitSettings
-from plmscale.scaling import FITS
+from plmscale.laws.fit import FitSettings
+from plmscale.laws.methods import FITS
+from plmscale.runs.curves import smooth
 
 LADDER = (64.0, 30.0, 23.0, 20.0)
 """Million sequences of the paper's sets."""

@@ -21,11 +21,11 @@ import pandas as pd
 import torch
 import torch.distributed.checkpoint as dcp
 
-from plmscale.checkpoints import Checkpoints, Progress
-from plmscale.config import ModelSize, Training
-from plmscale.engine import EngineSettings, TorchEngine, joined_ranks, make_optimizer
-from plmscale.esm2 import ESM2
-from plmscale.resume import Keeper
+from plmscale.model.esm2 import ESM2
+from plmscale.study.config import ModelSize, Training
+from plmscale.training.checkpoints import Checkpoints, Progress
+from plmscale.training.engine import EngineSettings, TorchEngine, joined_ranks, make_optimizer
+from plmscale.training.resume import Keeper
 
 ROOT = Path(__file__).parents[1]
 

@@ -23,13 +23,13 @@ from typing import NoReturn
 
 import machine
 
-from plmscale.batch_plan import plan_batches
-from plmscale.config import Clustering, Holdout, Subset
-from plmscale.datasets import Files, make_holdout, make_subset
 from plmscale.files import read_json
-from plmscale.mmseqs import mmseqs_version
-from plmscale.store import Store, build_store
-from plmscale.subsets import choose_holdout_candidates, read_subset, write_ids
+from plmscale.sequences.store import Store, build_store
+from plmscale.sets.batch_plan import plan_batches
+from plmscale.sets.datasets import Files, make_holdout, make_subset
+from plmscale.sets.mmseqs import mmseqs_version
+from plmscale.sets.subsets import choose_holdout_candidates, read_subset, write_ids
+from plmscale.study.config import Clustering, Holdout, Subset
 
 MAX_LENGTH = 1024
 IDENTITIES = (0.4, 0.3, 0.2)

@@ -19,7 +19,7 @@ _CODES = bytes(max(0, "LAGVSERTIDPKQNFYMHWCXBUZO".find(chr(letter))) + 3 for let
 
 def store() -> Step:
     """The store of this package, with everything that it keeps. Compiled code is loaded before, as imports are."""
-    from plmscale.store import build_store
+    from plmscale.sequences.store import build_store
 
     begin = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
@@ -36,10 +36,10 @@ def store() -> Step:
 
 def same_output() -> Step:
     """The store's reader, writing what every peer writes: no checksum, ids, keys, counts, nor a look for repeats."""
-    from plmscale.fasta import BLOCK_SIZE
-    from plmscale.fasta_records import RecordParser
-    from plmscale.npy_stream import NpyWriter
-    from plmscale.streams import HashedFile, ahead, decompressed
+    from plmscale.sequences.fasta import BLOCK_SIZE
+    from plmscale.sequences.fasta_records import RecordParser
+    from plmscale.sequences.npy_stream import NpyWriter
+    from plmscale.sequences.streams import HashedFile, ahead, decompressed
 
     warm = RecordParser()
     warm.feed(b">a\nACD\n")
@@ -66,8 +66,8 @@ def same_output() -> Step:
 
 def inflate() -> Step:
     """Only decompress, as the store does, and hash the source."""
-    from plmscale.fasta import BLOCK_SIZE
-    from plmscale.streams import HashedFile, decompressed
+    from plmscale.sequences.fasta import BLOCK_SIZE
+    from plmscale.sequences.streams import HashedFile, decompressed
 
     def step(source: Path, _: Path) -> None:
         with source.open("rb") as raw, HashedFile(raw) as file:
@@ -118,7 +118,7 @@ def pyfastx() -> Step:
 
 def sample() -> Step:
     """10 % of 64 million by rank of their keys."""
-    from plmscale.ranks import lowest
+    from plmscale.sets.ranks import lowest
 
     rng = np.random.default_rng(0)
     keys, every = rng.integers(2**64, size=N, dtype=np.uint64), np.ones(N, dtype=np.bool_)
@@ -127,7 +127,7 @@ def sample() -> Step:
 
 
 def _plan(order: Any) -> Step:
-    from plmscale.batch_plan import plan_batches
+    from plmscale.sets.batch_plan import plan_batches
 
     rng = np.random.default_rng(0)
     lengths = np.concatenate([rng.lognormal(5.57, 0.65, N // 64).clip(10, 1024).astype(np.uint16) for _ in range(64)])

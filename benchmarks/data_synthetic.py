@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from plmscale.alphabet import LETTERS
-from plmscale.fasta import FastaReader
+from plmscale.sequences.alphabet import LETTERS
+from plmscale.sequences.fasta import FastaReader
 
 _CHUNK = 20_000
 _LINE = 60

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from plmscale.batches import GlobalBatch
-from plmscale.config import ModelSize, Training
-from plmscale.engine import ENGINES, EngineSettings, joined_ranks, make_optimizer
-from plmscale.esm2 import ESM2
+from plmscale.model.esm2 import ESM2
+from plmscale.sets.batches import GlobalBatch
+from plmscale.study.config import ModelSize, Training
+from plmscale.training.engine import ENGINES, EngineSettings, joined_ranks, make_optimizer
 
 
 def overhead(

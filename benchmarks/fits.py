@@ -25,10 +25,10 @@ import scipy
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from plmscale.chinchilla import ChinchillaLaw, Problem, chinchilla_law, resampled_laws
-from plmscale.curves import smooth
-from plmscale.fits import FitSettings
-from plmscale.scaling import FITS, fit_curves
+from plmscale.laws.fit import FitSettings
+from plmscale.laws.methods import FITS, fit_curves
+from plmscale.laws.solvers.chinchilla import ChinchillaLaw, Problem, chinchilla_law, resampled_laws
+from plmscale.runs.curves import smooth
 
 DELTA = 1e-3
 N_ALL_STARTS = 4500

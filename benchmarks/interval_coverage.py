@@ -20,10 +20,10 @@ import numpy as np
 import pandas as pd
 import scipy
 
-from plmscale.curves import smooth
 from plmscale.files import atomic
-from plmscale.fits import FitSettings
-from plmscale.scaling import FITS
+from plmscale.laws.fit import FitSettings
+from plmscale.laws.methods import FITS
+from plmscale.runs.curves import smooth
 
 Law = Callable[[float, np.ndarray], np.ndarray]
 A_TRUE = 0.35 / 0.65

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from plmscale.alphabet import END, MASK, PAD, START, TOKENS
-from plmscale.batches import MicroBatch
-from plmscale.config import ModelSize, Training
-from plmscale.engine import make_optimizer, summed_loss
-from plmscale.esm2 import ESM2
-from plmscale.grid import VOCABULARY_SIZE
+from plmscale.model.esm2 import ESM2
+from plmscale.sequences.alphabet import END, MASK, PAD, START, TOKENS
+from plmscale.sets.batches import MicroBatch
+from plmscale.study.config import ModelSize, Training
+from plmscale.study.grid import VOCABULARY_SIZE
+from plmscale.training.engine import make_optimizer, summed_loss
 
 IGNORED = -100
 """Label of positions without loss, in Hugging Face's convention and torch's default."""

@@ -20,7 +20,7 @@ from pathlib import Path
 import machine
 import yaml
 
-from plmscale.config import ModelSize
+from plmscale.study.config import ModelSize
 
 ROOT = Path(__file__).parents[1]
 ALONE = 'rule plan:\n    output: "plan.yaml"\n    shell: "cp config.yaml {output}"\n'

@@ -3,7 +3,7 @@
     nice -n 19 python benchmarks/repeated.py --studies 200 --seed 0 [--data c4_runs.csv ...] --out results/repeated.md
 
 A study is a grid of final losses by a known law, each log loss off by a normal draw. Intervals of r_d and r_n are
-those of `plmscale.repeated`: profile likelihood, all parameters free. `--data` takes tables of run, N, D_total,
+those of `plmscale.laws.repeated`: profile likelihood, all parameters free. `--data` takes tables of run, N, D_total,
 D_unique and loss (huggingface/datablations), for the comparison of penalties P R^x (N / U)^y.
 """
 
@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 from machine import facts, markdown
 
-from plmscale import repeated_law
-from plmscale.chinchilla import ChinchillaLaw
-from plmscale.curves import Curve
 from plmscale.files import atomic
-from plmscale.learning_rates import INSIDE, learning_rates
-from plmscale.repeated_law import R_D, R_N, Problem, RepeatedLaw, polish, predict
-from plmscale.repeated_profiles import profile_intervals
-from plmscale.uncertainty import drop_limit, huber_scale
+from plmscale.laws.confidence.repeated_profiles import profile_intervals
+from plmscale.laws.confidence.uncertainty import drop_limit, huber_scale
+from plmscale.laws.learning_rates import INSIDE, learning_rates
+from plmscale.laws.solvers import repeated as repeated_law
+from plmscale.laws.solvers.chinchilla import ChinchillaLaw
+from plmscale.laws.solvers.repeated import R_D, R_N, Problem, RepeatedLaw, polish, predict
+from plmscale.runs.curves import Curve
 
 DELTA = 1e-3
 BASE = ChinchillaLaw(2.0, 20.0, 60.0, 0.30, 0.35, 0.0)

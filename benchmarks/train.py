@@ -31,9 +31,9 @@ from engines import overhead
 from peers import PEERS, Peer, optimizer_of
 from train_tables import engines_table, speeds_table
 
-from plmscale.batches import GlobalBatch, MicroBatch
-from plmscale.config import ModelSize, Training
-from plmscale.grid import train_flops
+from plmscale.sets.batches import GlobalBatch, MicroBatch
+from plmscale.study.config import ModelSize, Training
+from plmscale.study.grid import train_flops
 
 ROOT = Path(__file__).parents[1]
 TUNABLES = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"
@@ -63,8 +63,8 @@ def batches(order: str, *, budget: int, n: int) -> list[GlobalBatch]:
 
     sorted: neighbours in the order of length, at the middle of `n` equal parts of the tokens. random: any proteins.
     """
-    from plmscale.batches import Batches
-    from plmscale.store import Store, build_store
+    from plmscale.sequences.store import Store, build_store
+    from plmscale.sets.batches import Batches
 
     with tempfile.TemporaryDirectory() as folder:
         build_store(ROOT / "resources/example/swissprot_20k.fasta.gz", folder)

@@ -22,17 +22,17 @@ import scipy
 from interval_coverage import CASES, CHINCHILLA, KAPLAN, chinchilla, kaplan, make_runs, to_markdown
 from interval_coverage import Case as Grid
 
-from plmscale.chinchilla import Problem, chinchilla_law, predict
-from plmscale.curves import Curve, smooth
 from plmscale.files import atomic
-from plmscale.fits import FitSettings
-from plmscale.kaplan_law import Problem as KaplanProblem
-from plmscale.kaplan_law import best_fit
-from plmscale.misfit import lowered, misfit_tests
-from plmscale.points import Points, points_of
-from plmscale.run_noise import RunNoise
-from plmscale.scaling import FITS
-from plmscale.uncertainty import Verdict
+from plmscale.laws.confidence.misfit import lowered, misfit_tests
+from plmscale.laws.confidence.run_noise import RunNoise
+from plmscale.laws.confidence.uncertainty import Verdict
+from plmscale.laws.fit import FitSettings
+from plmscale.laws.methods import FITS
+from plmscale.laws.points import Points, points_of
+from plmscale.laws.solvers.chinchilla import Problem, chinchilla_law, predict
+from plmscale.laws.solvers.kaplan import Problem as KaplanProblem
+from plmscale.laws.solvers.kaplan import best_fit
+from plmscale.runs.curves import Curve, smooth
 
 SETTINGS = FitSettings(n_bootstrap=20)
 """The intervals looked at are profile likelihood; the bootstrap stands beside them."""
@@ -138,7 +138,7 @@ def _chinchilla(points: Points) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _kaplan(points: Points) -> tuple[np.ndarray, np.ndarray]:
-    problem = KaplanProblem.of(points, delta=SETTINGS.huber_delta)
+    problem = KaplanProblem.of(points.n_params, points.n_tokens, points.loss, delta=SETTINGS.huber_delta)
     residual, jacobian = problem.model(best_fit(problem)[0][None])
     return residual[0], jacobian[0]
 

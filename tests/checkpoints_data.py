@@ -11,9 +11,9 @@ from esm.model.esm2 import ESM2 as FairESM2
 from safetensors.torch import save_file
 from torch import nn
 
-from plmscale.alphabet import encode
-from plmscale.architecture import OURS, Shape, Vocabulary
-from plmscale.esm2 import ESM2
+from plmscale.model.architecture import OURS, Shape, Vocabulary
+from plmscale.model.esm2 import ESM2
+from plmscale.sequences.alphabet import encode
 
 SHAPE = Shape(n_layers=3, d_model=32, d_ffn=128, n_heads=4)
 LETTERS = "LAGVSERTIDPKQNFYMHWCXBUZO"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from plmscale.curves import to_frame
-from plmscale.results import Results
-from plmscale.scaling import FITS
+from plmscale.laws.methods import FITS
+from plmscale.results.study_results import Results
+from plmscale.runs.curves import to_frame
 
 
 def write_results(results: Results, folder: Path) -> Path:
@@ -31,7 +31,7 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def as_imported(results: Path, folder: Path, *, group: str) -> Path:
-    """The same runs as `plmscale.fit` leaves a table of them: no records, one group."""
+    """The same runs as `plmscale.cli.fit` leaves a table of them: no records, one group."""
     (folder / "fits").mkdir(parents=True)
     frame = pd.read_parquet(results / "analysis/curves.parquet").assign(schedule=group)
     frame.to_parquet(folder / "curves.parquet", index=False)

@@ -33,6 +33,6 @@ def paper_study():
     """The study of config/config.yaml."""
     import yaml
 
-    from plmscale.study import load_study
+    from plmscale.study.study import load_study
 
     return load_study(yaml.safe_load((ROOT / "config/config.yaml").read_text()), base=ROOT)

@@ -12,12 +12,12 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-import plmscale.cpu_attention  # noqa: F401  (numba looks at `print` when it is imported, which is patched below)
-from plmscale.alphabet import END, MASK, STANDARD, START
-from plmscale.batches import GlobalBatch
-from plmscale.config import ModelSize, Optimizer
-from plmscale.engine import ENGINES, Engine, EngineSettings, Ranks, joined_ranks, make_optimizer
-from plmscale.esm2 import ESM2
+import plmscale.model.cpu_attention.function  # noqa: F401  (numba looks at `print` when it is imported, which is patched below)
+from plmscale.model.esm2 import ESM2
+from plmscale.sequences.alphabet import END, MASK, STANDARD, START
+from plmscale.sets.batches import GlobalBatch
+from plmscale.study.config import ModelSize, Optimizer
+from plmscale.training.engine import ENGINES, Engine, EngineSettings, Ranks, joined_ranks, make_optimizer
 
 SIZE = ModelSize(name="tiny", n_layers=2, d_model=32, d_ffn=128, n_heads=2, learning_rate=3e-3, schedules=["constant"])
 N_STEPS, ACCUMULATION = 20, 2
@@ -68,4 +68,4 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-    os._exit(0)  # as plmscale.train: threads of gloo may abort a rank whose interpreter is being taken down
+    os._exit(0)  # as plmscale.training.train: threads of gloo may abort a rank whose interpreter is being taken down

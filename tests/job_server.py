@@ -15,7 +15,7 @@ def main() -> None:
     """Serve jobs one after the other until standard input ends."""
     with redirect_stdout(sys.stderr):  # DeepSpeed's remarks at import are no answers
         import deepspeed  # noqa: F401, I001  (all imports happen here, once)
-        import plmscale.train
+        import plmscale.training.train
 
     print("ready", flush=True)
     for line in sys.stdin:
@@ -23,7 +23,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             os.setsid()
-            run(plmscale.train.main, job)
+            run(plmscale.training.train.main, job)
         print(child, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
@@ -37,7 +37,7 @@ def run(train, job: dict) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest_file"],) * 2)
-    sys.argv = ["plmscale.train", *job["arguments"]]
+    sys.argv = ["plmscale.training.train", *job["arguments"]]
     status = 1
     try:
         train()

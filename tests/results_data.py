@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from plmscale.config import Config, ModelSize, Subset
-from plmscale.curves import smooth
-from plmscale.fits import Fit, FitSettings
-from plmscale.grid import Cell, count_params, grid, train_flops
-from plmscale.results import Results
-from plmscale.scaling import FITS, fit_curves
-from plmscale.study import Study, read_published
+from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.methods import FITS, fit_curves
+from plmscale.results.study_results import Results
+from plmscale.runs.curves import smooth
+from plmscale.study.config import Config, ModelSize, Subset
+from plmscale.study.grid import Cell, count_params, grid, train_flops
+from plmscale.study.study import Study, read_published
 from scaling_data import INITIAL_LOSS, chinchilla
 
 PAPERS_5M = ModelSize(

@@ -17,10 +17,10 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from plmscale.attempts import read_events
-from plmscale.grid import grid, train_flops
-from plmscale.lock import seen
-from plmscale.study import load_study
+from plmscale.study.grid import grid, train_flops
+from plmscale.study.study import load_study
+from plmscale.training.attempts import read_events
+from plmscale.training.lock import seen
 from test_workflow import CONFIG, SUBSETS, environment, prepare
 
 CONF = Path("/etc/slurm/slurm.conf")

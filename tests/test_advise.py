@@ -12,25 +12,25 @@ from scipy import stats
 from scipy.optimize import approx_fprime, curve_fit, minimize_scalar
 
 from conftest import ROOT
-from plmscale import information
-from plmscale.advice import LARGEST_SHARE, MOST_OF_NEW, Budget, Question, advise, best_of, best_sequence
-from plmscale.advice_warnings import confounding_warnings, edge_warnings, law_warnings, seed_warnings
-from plmscale.advise import advice_by_schedule, main
-from plmscale.candidates import Speed, of_runs
-from plmscale.chinchilla import ChinchillaLaw, Problem, chinchilla_law
-from plmscale.config import Config
-from plmscale.curves import smooth
+from plmscale.advise.advice import LARGEST_SHARE, MOST_OF_NEW, Budget, Question, advise, best_of, best_sequence
+from plmscale.advise.advice_warnings import confounding_warnings, edge_warnings, law_warnings, seed_warnings
+from plmscale.advise.advise import advice_by_schedule, main
+from plmscale.advise.candidates import Speed, of_runs
+from plmscale.advise.known_law import KnownLaw
+from plmscale.advise.known_law import of_runs as known_of_runs
+from plmscale.advise.study_candidates import of_study
+from plmscale.advise.targets import PowerCost, Target
 from plmscale.errors import InputError
-from plmscale.fits import FitSettings
-from plmscale.grid import grid, train_flops
-from plmscale.known_law import KnownLaw
-from plmscale.known_law import of_runs as known_of_runs
-from plmscale.plan import plan
-from plmscale.points import points_of
-from plmscale.run_noise import RunNoise
-from plmscale.study import load_study
-from plmscale.study_candidates import of_study
-from plmscale.targets import PowerCost, Target
+from plmscale.laws.confidence.run_noise import RunNoise
+from plmscale.laws.fit import FitSettings
+from plmscale.laws.points import points_of
+from plmscale.laws.solvers.chinchilla import ChinchillaLaw, Problem, chinchilla_law
+from plmscale.plan import information
+from plmscale.plan.plan import plan
+from plmscale.runs.curves import smooth
+from plmscale.study.config import Config
+from plmscale.study.grid import grid, train_flops
+from plmscale.study.study import load_study
 from results_data import SETS, make_results, make_study
 from scaling_data import SIZES, TOKENS, chinchilla, make_runs
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from plmscale.allocation import allocate, allocations, device_counts
-from plmscale.batches import GlobalBatch
-from plmscale.config import Execution, Hardware, ModelSize, Training
-from plmscale.devices import DEVICE_TYPES, device_of, same_device
 from plmscale.errors import InputError
-from plmscale.grid import Cell, count_params
-from plmscale.memory import GIB, largest_micro_batch, memory_of, per_position
+from plmscale.plan.allocation import allocate, allocations, device_counts
+from plmscale.plan.devices import DEVICE_TYPES, device_of, same_device
+from plmscale.plan.memory import GIB, largest_micro_batch, memory_of, per_position
+from plmscale.sets.batches import GlobalBatch
+from plmscale.study.config import Execution, Hardware, ModelSize, Training
+from plmscale.study.grid import Cell, count_params
 
 SIZE = {"n_layers": 12, "d_model": 480, "d_ffn": 1920, "n_heads": 20, "learning_rate": 1e-4, "schedules": ["constant"]}
 
@@ -20,7 +20,7 @@ def cell_of(*, batch: int = 50_000, max_length: int = 1024, **size) -> Cell:
 
 
 def global_batch(cell: Cell, rng: np.random.Generator) -> GlobalBatch:
-    """A batch as `plmscale.batches` fills it: whole sequences, not more tokens than `batch_tokens`."""
+    """A batch as `plmscale.sets.batches` fills it: whole sequences, not more tokens than `batch_tokens`."""
     lengths = rng.integers(3, cell.max_length + 1, size=2 * cell.training.batch_tokens // 3 + 1)
     kept = max(1, int(np.searchsorted(np.cumsum(lengths), cell.training.batch_tokens, side="right")))
     lengths = np.sort(lengths[:kept])
@@ -47,7 +47,7 @@ def test_micro_batches_accumulation_and_devices_add_up_to_the_batch(seed):
     for found in allocations(cell, 10**9, hardware=hardware):
         parts = found.devices * found.grad_accum
         assert 0 <= parts * found.micro_batch_tokens - cell.training.batch_tokens < parts
-        per_rank = found.devices * found.micro_batch_tokens  # as plmscale.trainer counts
+        per_rank = found.devices * found.micro_batch_tokens  # as plmscale.training.trainer counts
         assert found.grad_accum == max(1, -(-cell.training.batch_tokens // per_rank))
         cut = [part.tokens.size for part in batch.micro_batches(parts) if part.tokens.size > 2]  # 2: an empty share
         assert max(cut) <= largest_micro_batch(cell, parts)
@@ -84,10 +84,10 @@ def test_zero_2_states_are_those_of_deepspeeds_estimate(devices):
 def test_activations_are_what_autograd_saves():
     """The encoder with the kernel that fp32 takes on GPUs: the estimate is not below, and not half above."""
     torch = pytest.importorskip("torch")
-    from plmscale import attention
-    from plmscale.batches import MicroBatch
-    from plmscale.engine import summed_loss
-    from plmscale.esm2 import ESM2
+    from plmscale.model import attention
+    from plmscale.model.esm2 import ESM2
+    from plmscale.sets.batches import MicroBatch
+    from plmscale.training.engine import summed_loss
 
     cell = cell_of(n_layers=16, d_model=160, d_ffn=640)
     model, rng = ESM2(cell.model, seed=0), np.random.default_rng(0)

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from plmscale.attempts import KILLED, Attempts, attempts_of, device_seconds, read_events
 from plmscale.errors import InputError
+from plmscale.training.attempts import KILLED, Attempts, attempts_of, device_seconds, read_events
 
 
 def attempt(path, *, newest=0, steps=(), reason=None, world=2) -> Attempts:

@@ -11,8 +11,18 @@ import pytest
 import torch
 from esm.rotary_embedding import RotaryEmbedding
 
-from plmscale.attention import Layout, Rotation, attend
-from plmscale.lanes import LANES, exp2, load, load_each, pointer, store, store_each, swapped, transposed
+from plmscale.model.attention import Layout, Rotation, attend
+from plmscale.model.cpu_attention.simd import (
+    LANES,
+    exp2,
+    load,
+    load_each,
+    pointer,
+    store,
+    store_each,
+    swapped,
+    transposed,
+)
 
 CPU = torch.device("cpu")
 _EACH_LANE = (0,) * LANES

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from plmscale.alphabet import END, MASK, STANDARD, START
-from plmscale.batch_plan import plan_batches
-from plmscale.batches import Ahead, Batches, MicroBatch
-from plmscale.config import Masking, Training
-from plmscale.store import Store, build_store
+from plmscale.sequences.alphabet import END, MASK, STANDARD, START
+from plmscale.sequences.store import Store, build_store
+from plmscale.sets.batch_plan import plan_batches
+from plmscale.sets.batches import Ahead, Batches, MicroBatch
+from plmscale.study.config import Masking, Training
 
 LENGTHS = np.random.default_rng(0).integers(4, 400, size=700)
 

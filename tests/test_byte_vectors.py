@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from numba import njit
 
-from plmscale.alphabet import CODES, MASK, RESIDUES
-from plmscale.byte_counts import count_bytes
-from plmscale.byte_vectors import LOOKED_UP, WIDTH, equal_bytes, first_flag, look_up, n_equal
-from plmscale.fasta_records import RecordParser
+from plmscale.sequences.alphabet import CODES, MASK, RESIDUES
+from plmscale.sequences.byte_counts import count_bytes
+from plmscale.sequences.byte_vectors import LOOKED_UP, WIDTH, equal_bytes, first_flag, look_up, n_equal
+from plmscale.sequences.fasta_records import RecordParser
 
 FEATURES = {"avx512bw": False, "avx2": False, "ssse3": False}
 

@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from plmscale.calibration import paces, read_calibrations, settings_of, timed_cells
 from plmscale.files import write_json
-from plmscale.grid import grid
-from plmscale.grid_choice import within_budget
-from plmscale.plan import plan
-from plmscale.plan_words import basis
+from plmscale.plan.calibration import paces, read_calibrations, settings_of, timed_cells
+from plmscale.plan.grid_choice import within_budget
+from plmscale.plan.plan import plan
+from plmscale.plan.words import basis
+from plmscale.study.grid import grid
 from test_workflow import command, environment, planned, prepare, snakemake
 
 
@@ -79,7 +79,8 @@ def calibrated(folder: Path, target: str) -> float:
     """Make a measurement for which preparing the data takes three seconds longer; when the timed process began."""
     python = folder / "bin/python"
     python.parent.mkdir()
-    cases = f"*plmscale.calibration_data*) sleep 3 ;; *plmscale.calibrate*) date +%s.%N > {folder}/began ;;"
+    cases = "*plmscale.training.calibration_data*) sleep 3 ;; "
+    cases += f"*plmscale.training.calibrate*) date +%s.%N > {folder}/began ;;"
     python.write_text(f'#!/bin/sh\ncase "$*" in {cases} esac\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     env = environment()

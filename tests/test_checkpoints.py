@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
-from plmscale.checkpoints import Checkpoints, MetricsLog, Progress, read_rows
-from plmscale.config import Health
-from plmscale.engine import EngineSettings, Ranks, TorchEngine
 from plmscale.errors import InputError
 from plmscale.files import atomic
-from plmscale.health import HealthCheck, HealthState
-from plmscale.resume import Keeper, NotFinite
+from plmscale.study.config import Health
+from plmscale.training.checkpoints import Checkpoints, MetricsLog, Progress, read_rows
+from plmscale.training.engine import EngineSettings, Ranks, TorchEngine
+from plmscale.training.health import HealthCheck, HealthState
+from plmscale.training.resume import Keeper, NotFinite
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 

@@ -15,19 +15,19 @@ from scipy import stats
 import results_data
 from compared_data import as_imported, write_results
 from conftest import ROOT
-from plmscale.arms import apart, caveats, comparisons
-from plmscale.catalog import COMPARISON_TABLES
-from plmscale.compare import main
-from plmscale.compare_figures import envelopes_figure
-from plmscale.compare_report import find, summary_text
-from plmscale.compare_tables import TABLES
-from plmscale.compared import Member, read_member, read_members, short_names
-from plmscale.contrasts import DIFFER, NO_INTERVAL, NOT_TOLD_APART, difference, ratio, told
+from plmscale.compare.arms import apart, caveats, comparisons
+from plmscale.compare.compare import main
+from plmscale.compare.contrasts import DIFFER, NO_INTERVAL, NOT_TOLD_APART, difference, ratio, told
+from plmscale.compare.figures import envelopes_figure
+from plmscale.compare.matched import loss_at_tokens, mean_over
+from plmscale.compare.report import find, summary_text
+from plmscale.compare.studies import Member, read_member, read_members, short_names
+from plmscale.compare.tables import TABLES
 from plmscale.errors import InputError
-from plmscale.figure_style import FORMATS, style
-from plmscale.fits import Estimate
-from plmscale.grid import count_params
-from plmscale.matched import loss_at_tokens, mean_over
+from plmscale.estimates import Estimate
+from plmscale.presentation.figure_style import FORMATS, style
+from plmscale.study.catalog import COMPARISON_TABLES
+from plmscale.study.grid import count_params
 from results_data import SETS, SETTINGS, chinchilla_loss, make_results, make_study
 
 ALPHA, BETA, E = 0.30, 0.22, 1.9

@@ -4,14 +4,14 @@ import json
 
 import pytest
 
-from plmscale.arms import comparisons
-from plmscale.compare_tables import ONCE, costs_table
-from plmscale.compared import Member, facts_of, read_member
-from plmscale.contrasts import costs
-from plmscale.curves import to_frame
-from plmscale.grid import Cell, train_flops
-from plmscale.outcomes import device_seconds
-from plmscale.trunks import trunk_cell
+from plmscale.compare.arms import comparisons
+from plmscale.compare.contrasts import costs
+from plmscale.compare.studies import Member, facts_of, read_member
+from plmscale.compare.tables import ONCE, costs_table
+from plmscale.results.outcomes import device_seconds
+from plmscale.runs.curves import to_frame
+from plmscale.study.grid import Cell, train_flops
+from plmscale.study.trunks import trunk_cell
 from results_data import make_results, make_study
 
 BEFORE, LONG = 20_000, 100_000

@@ -13,7 +13,7 @@ from plmscale.compiled import PARTS
 SOURCES = ROOT / "src/plmscale"
 USE = """
 import numpy as np
-from plmscale.byte_counts import count_bytes
+from plmscale.sequences.byte_counts import count_bytes
 counts = np.zeros(28, np.int64)
 count_bytes(np.full(200, 5, np.uint8), counts)
 print(counts[5], sum(count_bytes.stats.cache_hits.values()))
@@ -22,19 +22,27 @@ print(counts[5], sum(count_bytes.stats.cache_hits.values()))
 
 def test_every_module_that_others_are_put_together_from_is_a_part():
     """Modules that compile, or say how, and are imported by such modules."""
-    compiling = {path.stem: path.read_text() for path in SOURCES.glob("*.py") if "numba" in path.read_text()}
-    compiling |= {p.stem: p.read_text() for p in SOURCES.glob("*.py") if "from .compiled import" in p.read_text()}
-    imported = {name for text in compiling.values() for name in re.findall(r"^from \.(\w+) import", text, re.M)}
-    with_code = {name for name in imported if name in compiling} | {"alphabet"}
-    calling = {"attention_kernel", "byte_counts", "fasta_kernel", "batch_kernel", "rank_kernel"}  # called from Python
-    assert with_code - calling == set(PARTS)
+    texts = {path.relative_to(SOURCES).with_suffix("").as_posix(): path.read_text() for path in SOURCES.rglob("*.py")}
+    compiles = re.compile(r"^import numba|^from \.+compiled import", re.M)
+    compiling = {name: text for name, text in texts.items() if compiles.search(text)}
+    imported = {name for module in compiling for name in modules_imported(module, compiling[module])}
+    with_code = {name for name in imported if name in compiling} | {"sequences/alphabet"}
+    calling = {"model/cpu_attention/kernel", "sequences/byte_counts", "sequences/fasta_kernel", "sets/batch_kernel"}
+    assert with_code - calling - {"sets/rank_kernel"} == set(PARTS), "those in `calling` are called from Python"
+
+
+def modules_imported(module: str, text: str) -> set[str]:
+    """Paths of the modules that a module imports from, relative to the package."""
+    found = set()
+    for dots, name in re.findall(r"^from (\.+)([\w.]*) import", text, re.M):
+        folder = module.split("/")[: -len(dots)]
+        found.add("/".join([*folder, *name.split(".")]))
+    return found
 
 
 def test_a_changed_part_is_compiled_anew(tmp_path):
     """A counter that counts twice after an edit of a module that it only imports from."""
-    shutil.copytree(
-        SOURCES, tmp_path / "plmscale", ignore=shutil.ignore_patterns("__pycache__", "importers", "templates")
-    )
+    shutil.copytree(SOURCES, tmp_path / "plmscale", ignore=shutil.ignore_patterns("__pycache__"))
     env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {"PYTHONPATH": str(tmp_path)}
 
     def used() -> list[int]:
@@ -43,7 +51,7 @@ def test_a_changed_part_is_compiled_anew(tmp_path):
 
     assert used() == [200, 0]
     assert used() == [200, 1], "kept"
-    part = Path(tmp_path / "plmscale/byte_vectors.py")
+    part = Path(tmp_path / "plmscale/sequences/byte_vectors.py")
     text = part.read_text()
     twice = text.replace("builder.ctpop(flags)", "builder.shl(builder.ctpop(flags), ir.Constant(_WORD, 1))")
     assert twice != text

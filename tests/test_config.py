@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+import config_docs
 from conftest import ROOT
-from plmscale import config_docs
-from plmscale.config import Config
 from plmscale.errors import InputError
-from plmscale.study import Study, load_study
+from plmscale.study.config import Config
+from plmscale.study.study import Study, load_study
 
 MODELS = "name\tn_layers\td_model\td_ffn\tn_heads\tlearning_rate\tschedules\n"
 SUBSETS = "name\tkind\tmin_identity\tsame_size_as\tn_sequences\ttrain\n"
@@ -40,7 +40,7 @@ def _keys(block: dict, prefix: str = ""):
 
 
 def test_schema_and_reference_have_not_drifted():
-    """After a change of config.py: python -m plmscale.config_docs."""
+    """After a change of config.py: python docs/generators/config_docs.py."""
     assert (ROOT / "workflow/schemas/config.schema.yaml").read_text() == config_docs.schema()
     assert (ROOT / "config/README.md").read_text() == config_docs.readme()
 

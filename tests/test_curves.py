@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 from scipy.stats import multivariate_normal
 
-from plmscale.curves import MAX_BINS, Curve, from_frame, smooth, to_frame, usable
 from plmscale.errors import InputError
-from plmscale.smoothing import smooth_values, third_derivative
-from plmscale.tidy import tidy
+from plmscale.runs.curves import MAX_BINS, Curve, from_frame, smooth, to_frame, usable
+from plmscale.runs.smoothing import smooth_values, third_derivative
+from plmscale.runs.tidy import tidy
 from scaling_data import INITIAL_LOSS, chinchilla, make_runs, published
 
 

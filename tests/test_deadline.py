@@ -6,11 +6,11 @@ from itertools import permutations, product
 import numpy as np
 import pytest
 
-from plmscale.config import Hardware, Subset
-from plmscale.deadline import cheapest, fastest, least_device_hours, makespan, scheduled
-from plmscale.jobs import by_flops, jobs, planned_tokens, waits
-from plmscale.plan import all_options, chosen
-from plmscale.plan_words import deadline_words
+from plmscale.plan.deadline import cheapest, fastest, least_device_hours, makespan, scheduled
+from plmscale.plan.plan import all_options, chosen
+from plmscale.plan.words import deadline_words
+from plmscale.study.config import Hardware, Subset
+from plmscale.study.jobs import by_flops, jobs, planned_tokens, waits
 from results_data import make_study
 
 

@@ -13,27 +13,31 @@ import pytest
 import yaml
 from snakemake.cli import get_argument_parser
 
+import docs_pages
+import file_formats
 from conftest import ROOT
-from plmscale import docs_pages, file_formats, misfit, schedule_effect, uncertainty
-from plmscale.config import Config, Settings
-from plmscale.fits import STATUSES, Fit, FitSettings
-from plmscale.grid import RESIDUES_PER_SEQUENCE, count_params, grid, train_flops
-from plmscale.grid_choice import LEAST_LENGTHS, LEAST_RUNS, LEAST_SIZES
-from plmscale.identifiability import NOISE, knowledge
-from plmscale.isoflop import MIN_BUDGETS, MIN_SIZES_PER_BUDGET, WINDOW
-from plmscale.jobs import planned_tokens
-from plmscale.kaplan import MAX_FACTOR
-from plmscale.kaplan_law import MAX_DECADES
-from plmscale.monitor import METRICS
-from plmscale.parametric import MAX_CONDITION
-from plmscale.plan import plan, plan_summary
-from plmscale.plateau_levels import FLAT_SHARE
-from plmscale.reproduce import targets
-from plmscale.run_noise import MIN_FREE
-from plmscale.store import FILES, Store, build_store
-from plmscale.study import load_study
-from plmscale.subsets import describe
-from plmscale.tidy import tidy
+from plmscale.estimates import STATUSES
+from plmscale.laws import schedule_effect
+from plmscale.laws.chinchilla import MAX_CONDITION
+from plmscale.laws.confidence import misfit, uncertainty
+from plmscale.laws.confidence.kaplan_profiles import MAX_DECADES
+from plmscale.laws.confidence.run_noise import MIN_FREE
+from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.isoflop import MIN_BUDGETS, MIN_SIZES_PER_BUDGET, WINDOW
+from plmscale.laws.kaplan import MAX_FACTOR
+from plmscale.laws.plateau_levels import FLAT_SHARE
+from plmscale.plan.grid_choice import LEAST_LENGTHS, LEAST_RUNS, LEAST_SIZES
+from plmscale.plan.identifiability import NOISE, knowledge
+from plmscale.plan.plan import plan, plan_summary
+from plmscale.published.reproduce import targets
+from plmscale.runs.tidy import tidy
+from plmscale.sequences.store import FILES, Store, build_store
+from plmscale.sets.subsets import describe
+from plmscale.study.config import Config, Settings
+from plmscale.study.grid import RESIDUES_PER_SEQUENCE, count_params, grid, train_flops
+from plmscale.study.jobs import planned_tokens
+from plmscale.study.study import load_study
+from plmscale.training.monitor import METRICS
 
 PAGES = sorted(
     path.relative_to(ROOT).as_posix()
@@ -69,13 +73,15 @@ def generated() -> dict[str, str]:
 
 
 def test_generated_pages_have_not_drifted(generated):
-    """After a change of the code: python -m plmscale.docs_pages."""
+    """After a change of the code: python docs/generators/docs_pages.py."""
     for name, text in generated.items():
         assert (ROOT / name).read_text(encoding="utf-8") == text, name
 
 
 def test_every_program_and_option_is_described(generated):
-    assert {"train", "fit", "evaluate", "export", "reproduce"} <= set(docs_pages.programs())
+    assert {"training.train", "cli.fit", "model.evaluate", "model.export", "published.reproduce"} <= set(
+        docs_pages.programs()
+    )
     rows = [line for line in generated["docs/reference/cli.md"].splitlines() if line.startswith("| `")]
     assert len(rows) > 40 and not [row for row in rows if row.endswith("|  |")]
 
@@ -134,7 +140,7 @@ def test_commands_name_programs_options_settings_and_targets_that_exist(name):
     for words in commands(name):
         if "-m" in words and words[words.index("-m") + 1].startswith("plmscale."):
             program = words[words.index("-m") + 1].removeprefix("plmscale.")
-            assert (ROOT / f"src/plmscale/{program}.py").is_file(), words
+            assert (ROOT / f"src/plmscale/{program.replace('.', '/')}.py").is_file(), words
             flags = {word for word in words if word.startswith("--")}
             assert not flags or flags <= options_of(program), words
         if words[0] == "make":
@@ -164,8 +170,12 @@ def test_settings_and_modules_that_are_named_exist(name):
     blocks = "|".join(key for key in Config.model_fields if any(k.startswith(f"{key}.") for k in known))
     for setting in re.findall(rf"`((?:{blocks})\.[a-z_.]+)(?:`|:)", text_of(name)):
         assert setting in known, f"{name}: {setting}"
-    for module in re.findall(r"`plmscale\.(\w+)", text_of(name)):
-        assert (ROOT / f"src/plmscale/{module}.py").is_file() or (ROOT / f"src/plmscale/{module}").is_dir(), module
+    for found in re.findall(r"`plmscale\.([a-z_.]+)", text_of(name)):
+        paths = [
+            ROOT / "src/plmscale" / found.replace(".", "/"),
+            ROOT / "src/plmscale" / found.rpartition(".")[0].replace(".", "/"),
+        ]
+        assert any(path.is_dir() or path.with_suffix(".py").is_file() for path in paths), found
 
 
 def test_the_table_of_runs_that_the_how_to_shows_can_be_read():

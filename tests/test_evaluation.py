@@ -23,13 +23,13 @@ from checkpoints_data import (
     save_hugging_face,
     save_run,
 )
-from plmscale import evaluate as cli
-from plmscale.alphabet import FIRST_RESIDUE, MASK, STANDARD, TOKENS
-from plmscale.architecture import ESM1B, OURS
-from plmscale.encoders import read_weights
 from plmscale.errors import InputError
-from plmscale.evaluation import Scores, masked_scores, pseudo_scores, ratio_interval
-from plmscale.evaluation_masks import Settings, masked_row
+from plmscale.model import evaluate as cli
+from plmscale.model.architecture import ESM1B, OURS
+from plmscale.model.encoders import read_weights
+from plmscale.model.evaluation import Scores, masked_scores, pseudo_scores, ratio_interval
+from plmscale.model.evaluation_masks import Settings, masked_row
+from plmscale.sequences.alphabet import FIRST_RESIDUE, MASK, STANDARD, TOKENS
 
 LENGTHS = (3, 40, 17, 90, 55, 1, 90, 31)
 SETTINGS = Settings(max_length=60)
@@ -236,7 +236,7 @@ def test_the_command_scores_a_run(tmp_path, fasta, sequences, capsys):
 def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path, fasta):
     out = tmp_path / "out.json"
     words = ["--model", str(tmp_path / "absent"), "--fasta", str(fasta), "--out", str(out)]
-    done = subprocess.run([sys.executable, "-m", "plmscale.evaluate", *words], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "plmscale.model.evaluate", *words], capture_output=True, text=True)
     assert done.returncode != 0
     assert done.stderr.startswith("error: ")
     assert "absent does not exist" in done.stderr

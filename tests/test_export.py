@@ -24,11 +24,11 @@ from checkpoints_data import (
     save_run,
 )
 from conftest import ROOT
-from plmscale.alphabet import END, PAD, START, TOKENS
-from plmscale.encoders import read_run, read_weights
 from plmscale.errors import InputError
-from plmscale.export import export
-from plmscale.store import Store, build_store
+from plmscale.model.encoders import read_run, read_weights
+from plmscale.model.export import export
+from plmscale.sequences.alphabet import END, PAD, START, TOKENS
+from plmscale.sequences.store import Store, build_store
 
 LENGTHS = (40, 17, 3, 700)
 
@@ -87,7 +87,7 @@ def test_transformers_tokenizes_as_the_store_does(hugging_face, tmp_path):
     _, tokenizer, _ = hugging_face
     build_store(ROOT / "resources/example/swissprot_20k.fasta.gz", tmp_path / "store")
     store = Store.open(tmp_path / "store")
-    from plmscale.alphabet import decode
+    from plmscale.sequences.alphabet import decode
 
     for i in np.random.default_rng(0).choice(store.n_sequences, 100, replace=False):
         ids = store.sequence(i)
@@ -164,7 +164,7 @@ def test_exports_come_back(run, tmp_path, kind, texts, expected):
 
 
 def test_the_command_of_the_readme_writes_a_new_folder(run, tmp_path):
-    words = [sys.executable, "-m", "plmscale.export", "--run", str(run), "--format", "huggingface", "--out"]
+    words = [sys.executable, "-m", "plmscale.model.export", "--run", str(run), "--format", "huggingface", "--out"]
     done = subprocess.run([*words, str(tmp_path / "out")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/config.json").exists()
@@ -178,8 +178,8 @@ def test_a_failed_export_leaves_nothing(run, tmp_path, monkeypatch):
     def full_disk(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("plmscale.huggingface.json.dumps", full_disk)
-    monkeypatch.setattr("plmscale.fair_esm.torch.save", full_disk)
+    monkeypatch.setattr("plmscale.model.huggingface.json.dumps", full_disk)
+    monkeypatch.setattr("plmscale.model.fair_esm.torch.save", full_disk)
     for kind, out in (("huggingface", tmp_path / "a"), ("fair-esm", tmp_path / "esm2_a.pt")):
         with pytest.raises(InputError, match="No space.*Make room"):
             export(run, out, kind=kind)

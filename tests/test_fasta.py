@@ -15,9 +15,9 @@ import pyarrow as pa
 import pytest
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
-from plmscale import fasta
 from plmscale.errors import InputError
-from plmscale.fasta import FastaReader, decode, encode
+from plmscale.sequences import fasta
+from plmscale.sequences.fasta import FastaReader, decode, encode
 
 EXAMPLE = Path(__file__).parents[1] / "resources" / "example" / "swissprot_20k.fasta.gz"
 
@@ -249,5 +249,5 @@ def test_titin_is_kept_whole(tmp_path):
 
 
 def test_the_data_layer_does_not_import_torch():
-    code = "import sys, plmscale.subsets; sys.exit('torch' in sys.modules)"
+    code = "import sys, plmscale.sets.subsets; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -20,14 +20,14 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from plmscale.checkpoints import Checkpoints
-from plmscale.dispatch import stoppable
-from plmscale.engine import joined_ranks
-from plmscale.interruption import StopRequest
-from plmscale.manifest import check, files_of, unseal
-from plmscale.subsets import write_ids
-from plmscale.train import parse
-from plmscale.trainer import Run
+from plmscale.plan.dispatch import stoppable
+from plmscale.sets.subsets import write_ids
+from plmscale.training.checkpoints import Checkpoints
+from plmscale.training.engine import joined_ranks
+from plmscale.training.interruption import StopRequest
+from plmscale.training.manifest import check, files_of, unseal
+from plmscale.training.train import parse
+from plmscale.training.trainer import Run
 from test_train import SIZE, TRAINING, command, data, environment, torchrun, train  # noqa: F401
 
 CELL = {"training": TRAINING | {"log_every_steps": 1}}

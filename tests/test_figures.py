@@ -11,16 +11,16 @@ import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
-from plmscale import figure_style
-from plmscale.catalog import figure_names
-from plmscale.figure_page import PAGES, printed_on
-from plmscale.figure_style import FONT_SIZE, FORMATS, SCHEDULE_TITLES, SizeScale, style
-from plmscale.figures import DRAWERS, loss_vs_flops, write_figures
-from plmscale.formats import with_interval
-from plmscale.grid import count_params
-from plmscale.law_figures import chinchilla_of, kaplan_loss, predicted
-from plmscale.schedule_settings import Schedule
-from plmscale.sensitivity_report import forest_drawer
+from plmscale.presentation import figure_style
+from plmscale.presentation.figure_page import PAGES, printed_on
+from plmscale.presentation.figure_style import FONT_SIZE, FORMATS, SCHEDULE_TITLES, SizeScale, style
+from plmscale.presentation.formats import with_interval
+from plmscale.report.figures.laws import chinchilla_of, kaplan_loss, predicted
+from plmscale.report.figures.study import DRAWERS, loss_vs_flops, write_figures
+from plmscale.report.sensitivity import forest_drawer
+from plmscale.study.catalog import figure_names
+from plmscale.study.grid import count_params
+from plmscale.study.schedule_settings import Schedule
 from results_data import make_results, make_study, no_learning
 
 SIGNATURES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}

@@ -2,8 +2,8 @@
 
 import pytest
 
-from plmscale.fits import Estimate
-from plmscale.formats import balance, given, growth, number, short, with_interval
+from plmscale.estimates import Estimate
+from plmscale.presentation.formats import balance, given, growth, number, short, with_interval
 
 
 @pytest.mark.parametrize(

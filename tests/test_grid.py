@@ -5,8 +5,8 @@ from typing import get_args
 
 import pytest
 
-from plmscale.config import ModelSize, Training
-from plmscale.grid import (
+from plmscale.study.config import ModelSize, Training
+from plmscale.study.grid import (
     Cell,
     count_params,
     forward_flop_terms,
@@ -15,7 +15,7 @@ from plmscale.grid import (
     train_flops,
     train_flops_per_token,
 )
-from plmscale.schedule_settings import Cosine, Schedule, Wsd
+from plmscale.study.schedule_settings import Cosine, Schedule, Wsd
 
 # Paper, table 4, and what appendices E and F give for it: N, training FLOPs per token at 1024.
 PAPER = {

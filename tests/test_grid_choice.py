@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from plmscale import identifiability as known
-from plmscale.config import Config, Hardware, ModelSize, Subset
 from plmscale.errors import InputError
-from plmscale.grid import grid
-from plmscale.grid_choice import Choice, choice_rows, planned_hours, within_budget
-from plmscale.grid_costs import NOTHING, Costs
-from plmscale.jobs import planned_tokens
-from plmscale.plan import plan, whole_plan
-from plmscale.plan_words import budget_words
-from plmscale.study import Study
+from plmscale.plan import identifiability as known
+from plmscale.plan.grid_choice import Choice, choice_rows, planned_hours, within_budget
+from plmscale.plan.grid_costs import NOTHING, Costs
+from plmscale.plan.plan import plan, whole_plan
+from plmscale.plan.words import budget_words
+from plmscale.study.config import Config, Hardware, ModelSize, Subset
+from plmscale.study.grid import grid
+from plmscale.study.jobs import planned_tokens
+from plmscale.study.study import Study
 
 
 def with_budget(study, hours):

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from plmscale.cells import read_table
 from plmscale.errors import InputError
-from plmscale.importers import IMPORTERS, detect, load, load_all
-from plmscale.tidy import FIELDS, ImportOptions
+from plmscale.runs.importers import IMPORTERS, detect, load, load_all
+from plmscale.runs.table_files import read_table
+from plmscale.runs.tidy import FIELDS, ImportOptions
 from scaling_data import published
 
 DESCRIBED = pd.DataFrame(

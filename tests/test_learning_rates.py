@@ -4,17 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmscale.analysed import Analysed
-from plmscale.curves import from_frame, smooth, to_frame, usable
-from plmscale.figure_style import SizeScale
-from plmscale.fits import Fit, FitSettings
-from plmscale.importers import load
-from plmscale.learning_rates import EDGE, FEW, INSIDE, learning_rates
-from plmscale.parabola import log_parabola
-from plmscale.rate_figure import rates_figure
-from plmscale.rate_report import NO_SWEEP, off_optimum, rates_table
-from plmscale.rate_rule import rate_rule
-from plmscale.scaling import fit_curves
+from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.learning_rates import EDGE, FEW, INSIDE, learning_rates
+from plmscale.laws.methods import fit_curves
+from plmscale.laws.parabola import log_parabola
+from plmscale.laws.rate_rule import rate_rule
+from plmscale.presentation.figure_style import SizeScale
+from plmscale.report.figures.learning_rates import rates_figure
+from plmscale.report.learning_rates import NO_SWEEP, off_optimum, rates_table
+from plmscale.results.analysed import Analysed
+from plmscale.runs.curves import from_frame, smooth, to_frame, usable
+from plmscale.runs.importers import load
 from scaling_data import chinchilla
 
 SIZES = np.geomspace(3e4, 3e6, 6).round()

@@ -12,13 +12,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from plmscale.lock import CellLock, Holder, seen
+from plmscale.training.lock import CellLock, Holder, seen
 from test_train import command, data, environment, train  # noqa: F401
 
 CONTEST = """
 import os, sys, time
 from pathlib import Path
-from plmscale.lock import CellLock
+from plmscale.training.lock import CellLock
 folder, me, rounds = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 for n in range(rounds):
     if os.fork():
@@ -48,7 +48,8 @@ def test_of_many_processes_one_is_inside_at_a_time(tmp_path):
 
 def sleeper(folder: Path) -> subprocess.Popen:
     """A process that holds the lock until it is killed."""
-    code = f"from plmscale.lock import *; import time; l = CellLock(Path({str(folder)!r})); print(l.take(), flush=True)"
+    code = "from plmscale.training.lock import *; import time; "
+    code += f"l = CellLock(Path({str(folder)!r})); print(l.take(), flush=True)"
     process = subprocess.Popen([sys.executable, "-c", f"{code}; time.sleep(1000)"], stdout=subprocess.PIPE, text=True)
     assert process.stdout and process.stdout.readline() == "None\n"
     return process

@@ -11,15 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from plmscale import boards
-from plmscale.boards import BOARDS, Boards, Drawn, check_boards
-from plmscale.checkpoints import Progress
-from plmscale.config import Execution, Training
 from plmscale.errors import InputError
-from plmscale.grid import Cell, train_flops
-from plmscale.live import Live, Mark, Task, speed
-from plmscale.monitor import MonitorOptions, RunMonitor
-from plmscale.train import parse
+from plmscale.study.config import Execution, Training
+from plmscale.study.grid import Cell, train_flops
+from plmscale.training import loggers as boards
+from plmscale.training.checkpoints import Progress
+from plmscale.training.console import Live, Mark, Task, speed
+from plmscale.training.loggers import BOARDS, Boards, Drawn, check_boards
+from plmscale.training.monitor import MonitorOptions, RunMonitor
+from plmscale.training.train import parse
 from test_grid import size
 
 STAND_IN = '''

@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from plmscale.catalog import OWN_TABLES
-from plmscale.curves import smooth
-from plmscale.figure_style import FORMATS, SizeScale, style
-from plmscale.fit import main
-from plmscale.fits import FitSettings
-from plmscale.importers import load
-from plmscale.own_runs import FIGURES, Request, analyse, file_prefixes
-from plmscale.reached import flops_to_reach
+from plmscale.cli.fit import main
+from plmscale.laws.cost_to_loss import flops_to_reach
+from plmscale.laws.fit import FitSettings
+from plmscale.presentation.figure_style import FORMATS, SizeScale, style
+from plmscale.report.external_runs import FIGURES, Request, analyse, file_prefixes
+from plmscale.runs.curves import smooth
+from plmscale.runs.importers import load
+from plmscale.study.catalog import OWN_TABLES
 from scaling_data import chinchilla, make_runs, published
 
 SIZES = tuple(np.geomspace(3e4, 2e6, 6).round())

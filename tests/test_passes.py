@@ -8,19 +8,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmscale.batch_plan import plan_batches
-from plmscale.batches import Batches
-from plmscale.calibration import timed_cells, timed_run
-from plmscale.config import Training
 from plmscale.errors import InputError
-from plmscale.grid import Cell, grid
-from plmscale.jobs import planned_tokens
-from plmscale.pass_rows import pass_counts
-from plmscale.passes import Passes
-from plmscale.plan import plan
-from plmscale.runs import collect
-from plmscale.store import Store
-from plmscale.study import Study, load_study
+from plmscale.plan.calibration import timed_cells, timed_run
+from plmscale.plan.plan import plan
+from plmscale.runs.collect import collect
+from plmscale.sequences.store import Store
+from plmscale.sets.batch_plan import plan_batches
+from plmscale.sets.batches import Batches
+from plmscale.sets.passes import Passes
+from plmscale.study.config import Training
+from plmscale.study.grid import Cell, grid
+from plmscale.study.jobs import planned_tokens
+from plmscale.study.pass_rows import pass_counts
+from plmscale.study.study import Study, load_study
 from test_batches import LENGTHS, store  # noqa: F401  (a fixture)
 from test_train import command, data, environment, train  # noqa: F401  (data is a fixture)
 
@@ -186,7 +186,9 @@ def test_a_run_of_passes_is_counted_exactly_and_resumes_inside_any_of_them(data,
     killer += "old, n = c.Checkpoints.finish, []\n"
     killer += "def new(self, step, content):\n    old(self, step, content); n.append(step)\n"
     killer += "    if len(n) == 4: os._exit(9)\n"
-    killer += "c.Checkpoints.finish = new\nrunpy.run_module('plmscale.train', run_name='__main__', alter_sys=True)"
+    killer += (
+        "c.Checkpoints.finish = new\nrunpy.run_module('plmscale.training.train', run_name='__main__', alter_sys=True)"
+    )
     interrupted = [sys.executable, "-c", killer, *words[2:]]
     for _ in range(9):
         done = subprocess.run(interrupted, capture_output=True, text=True, env=environment())

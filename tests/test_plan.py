@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from plmscale.allocation import allocate
-from plmscale.config import Execution, Hardware
-from plmscale.dispatch import dispatch, stoppable
 from plmscale.errors import InputError
-from plmscale.grid import grid
-from plmscale.jobs import Workload, workloads
-from plmscale.pace import assumed_pace
-from plmscale.plan import grid_resources, plan, plan_summary
-from plmscale.progress import line, state
-from plmscale.study import Study
+from plmscale.plan.allocation import allocate
+from plmscale.plan.dispatch import dispatch, stoppable
+from plmscale.plan.pace import assumed_pace
+from plmscale.plan.plan import grid_resources, plan, plan_summary
+from plmscale.status.progress import line, state
+from plmscale.study.config import Execution, Hardware
+from plmscale.study.grid import grid
+from plmscale.study.jobs import Workload, workloads
+from plmscale.study.study import Study
 
 PER_TOKEN = {
     "5M": 4.668e7,

@@ -6,15 +6,15 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from plmscale.config import Config, Hardware, Subset
-from plmscale.curves import to_frame
-from plmscale.grid import grid
-from plmscale.outcomes import trained
-from plmscale.pace import assumed_pace
-from plmscale.planned_actual import planned_and_actual
-from plmscale.results import Results, read_results
-from plmscale.study import Study
-from plmscale.trunks import trunk_cell
+from plmscale.plan.pace import assumed_pace
+from plmscale.report.planned_actual import planned_and_actual
+from plmscale.results.outcomes import trained
+from plmscale.results.study_results import Results, read_results
+from plmscale.runs.curves import to_frame
+from plmscale.study.config import Config, Hardware, Subset
+from plmscale.study.grid import grid
+from plmscale.study.study import Study
+from plmscale.study.trunks import trunk_cell
 from results_data import PAPERS_5M, make_results, make_study
 
 

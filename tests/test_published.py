@@ -8,18 +8,18 @@ import pandas as pd
 import pytest
 
 from conftest import SHARED
-from plmscale import published_models
-from plmscale.budgets import EXTRAPOLATED, INSIDE
 from plmscale.errors import InputError
-from plmscale.figure_labels import place_labels
-from plmscale.figure_style import panels
 from plmscale.files import write_json
-from plmscale.fits import Fit, FitSettings
-from plmscale.published_models import NEAR, NO_LAW, NO_TOKENS, OUTSIDE, OVER, UNDER, place, verdict_of
-from plmscale.published_settings import PublishedModel
-from plmscale.scaling import fit_all
-from plmscale.size_law import SizeAt, SizeLaw, best_law
-from plmscale.study import read_published
+from plmscale.laws.budgets import EXTRAPOLATED, INSIDE
+from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.methods import fit_all
+from plmscale.laws.size_law import SizeAt, SizeLaw, best_law
+from plmscale.presentation.figure_labels import place_labels
+from plmscale.presentation.figure_style import panels
+from plmscale.published import models as published_models
+from plmscale.published.models import NEAR, NO_LAW, NO_TOKENS, OUTSIDE, OVER, UNDER, place, verdict_of
+from plmscale.study.published_settings import PublishedModel
+from plmscale.study.study import read_published
 from scaling_data import chinchilla, make_runs
 
 REGISTRY = Path(__file__).parents[1] / "config" / "published_plms.tsv"

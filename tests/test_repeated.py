@@ -6,16 +6,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmscale.analysed import Analysed
-from plmscale.curves import smooth, usable
-from plmscale.figure_style import SizeScale
-from plmscale.fits import Estimate, Fit, FitSettings
-from plmscale.importers import load
-from plmscale.law_tables import fits_of, law_parameters
-from plmscale.laws import huber
-from plmscale.repeated import EPOCHS, effective, worth
-from plmscale.repeated_figure import repeated_figure
-from plmscale.repeated_law import (
+from plmscale.estimates import Estimate
+from plmscale.laws.confidence.repeated_profiles import profile_intervals
+from plmscale.laws.confidence.uncertainty import drop_limit, huber_scale
+from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.methods import FITS, fit_curves
+from plmscale.laws.power_law import huber
+from plmscale.laws.repeated import EPOCHS, effective, worth
+from plmscale.laws.solvers.repeated import (
     R_D,
     ChinchillaLaw,
     Problem,
@@ -25,11 +23,14 @@ from plmscale.repeated_law import (
     repeated_law,
     staged_law,
 )
-from plmscale.repeated_profiles import profile_intervals
-from plmscale.repeated_table import repeated_table
-from plmscale.report_words import left_out
-from plmscale.scaling import FITS, fit_curves
-from plmscale.uncertainty import drop_limit, huber_scale
+from plmscale.presentation.figure_style import SizeScale
+from plmscale.report.figures.repeated import repeated_figure
+from plmscale.report.page.words import left_out
+from plmscale.report.tables.laws import fits_of, law_parameters
+from plmscale.report.tables.repeated import repeated_table
+from plmscale.results.analysed import Analysed
+from plmscale.runs.curves import smooth, usable
+from plmscale.runs.importers import load
 from scaling_data import chinchilla, make_runs, published
 
 TRUE_R_D, TRUE_R_N = 12.0, 4.0

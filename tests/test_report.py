@@ -9,18 +9,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from plmscale import figure_style, report_parts
-from plmscale.budgets import INSIDE, OUTSIDE
-from plmscale.catalog import IF_ANY
-from plmscale.config import Config
 from plmscale.errors import InputError
-from plmscale.figures import write_figures
-from plmscale.fits import Estimate, Fit
-from plmscale.published_models import place
-from plmscale.report_page import Files, to_html, write_report
-from plmscale.report_words import answer, beside_the_paper, comparison, grows, remedy
-from plmscale.size_law import best_law
-from plmscale.tables import write_tables
+from plmscale.estimates import Estimate
+from plmscale.laws.budgets import INSIDE, OUTSIDE
+from plmscale.laws.fit import Fit
+from plmscale.laws.size_law import best_law
+from plmscale.presentation import figure_style
+from plmscale.published.models import place
+from plmscale.report.figures.study import write_figures
+from plmscale.report.page import parts as report_parts
+from plmscale.report.page.page import Files, to_html, write_report
+from plmscale.report.page.words import answer, beside_the_paper, comparison, grows, remedy
+from plmscale.report.tables.study import write_tables
+from plmscale.study.catalog import IF_ANY
+from plmscale.study.config import Config
 from results_data import make_results, make_study, no_learning
 
 CAPTIONS = sorted((Path(__file__).parents[1] / "workflow/report").rglob("*.rst"))

@@ -13,9 +13,9 @@ from scipy.special import logsumexp
 from scipy.stats import norm
 
 from plmscale.errors import InputError
-from plmscale.published_laws import overtraining_law, scaled_huber_mle
-from plmscale.reproduce import download, find, judge, main, targets
-from plmscale.reproductions import REPRODUCTIONS
+from plmscale.published.laws import overtraining_law, scaled_huber_mle
+from plmscale.published.reproduce import download, find, judge, main, targets
+from plmscale.published.reproductions import REPRODUCTIONS
 from scaling_data import TRUTH, published
 
 

@@ -8,11 +8,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from plmscale import retrieve as module
 from plmscale.errors import InputError
 from plmscale.files import read_json
-from plmscale.metalink import read_metalink
-from plmscale.retrieve import Wanted, retrieve
+from plmscale.sequences import retrieve as module
+from plmscale.sequences.metalink import read_metalink
+from plmscale.sequences.retrieve import Wanted, retrieve
 
 CONTENT = gzip.compress(random.Random(0).randbytes(300_000), mtime=0)
 SIZE = len(CONTENT)

@@ -6,11 +6,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from plmscale.curves import smooth
 from plmscale.errors import InputError
-from plmscale.grid import Cell, forward_flops, grid
-from plmscale.runs import collect
-from plmscale.scaling import FITS, fit_all
+from plmscale.laws.methods import FITS, fit_all
+from plmscale.runs.collect import collect
+from plmscale.runs.curves import smooth
+from plmscale.study.grid import Cell, forward_flops, grid
 
 ROWS = pd.DataFrame(
     {

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from plmscale.mmseqs_memory import split_memory_limit
-from plmscale.store import FILES
+from plmscale.sequences.store import FILES
+from plmscale.sets.mmseqs_memory import split_memory_limit
 from test_workflow import environment
 
 pytestmark = pytest.mark.slow

@@ -10,17 +10,18 @@ import pytest
 import scipy.stats
 from scipy.stats import t as student
 
-from plmscale.chinchilla import Problem, chinchilla_law, predict
-from plmscale.curves import smooth
 from plmscale.errors import InputError
-from plmscale.fits import Estimate, Fit, FitSettings
-from plmscale.law_profiles import profile_intervals
-from plmscale.misfit import misfit_tests
-from plmscale.plateau_levels import Plateau, find_plateau, last_doubling_share, levels_of
-from plmscale.points import Points
-from plmscale.run_noise import RunNoise, run_noise
-from plmscale.scaling import FITS, fit_all, fit_curves
-from plmscale.uncertainty import huber_scale
+from plmscale.estimates import Estimate
+from plmscale.laws.confidence.chinchilla_profiles import profile_intervals
+from plmscale.laws.confidence.misfit import misfit_tests
+from plmscale.laws.confidence.run_noise import RunNoise, run_noise
+from plmscale.laws.confidence.uncertainty import huber_scale
+from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.methods import FITS, fit_all, fit_curves
+from plmscale.laws.plateau_levels import Plateau, find_plateau, last_doubling_share, levels_of
+from plmscale.laws.points import Points
+from plmscale.laws.solvers.chinchilla import Problem, chinchilla_law, predict
+from plmscale.runs.curves import smooth
 from scaling_data import chinchilla, make_runs
 
 TRUE_A = 0.35 / (0.30 + 0.35)

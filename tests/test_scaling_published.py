@@ -8,11 +8,11 @@ import pytest
 from scipy.optimize import minimize
 from scipy.special import logsumexp
 
-from plmscale.chinchilla import Problem, chinchilla_law, polish
-from plmscale.fits import Fit, FitSettings
-from plmscale.isoflop import parabola_vertex
-from plmscale.laws import huber, power_law
-from plmscale.scaling import fit_all
+from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.isoflop import parabola_vertex
+from plmscale.laws.methods import fit_all
+from plmscale.laws.power_law import huber, power_law
+from plmscale.laws.solvers.chinchilla import Problem, chinchilla_law, polish
 from scaling_data import published
 
 

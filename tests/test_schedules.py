@@ -6,10 +6,10 @@ from typing import get_args
 import pytest
 import torch
 
-from plmscale.config import Training
 from plmscale.errors import InputError
-from plmscale.schedule_settings import Cosine, Schedule, Wsd
-from plmscale.schedules import DECAYS, check_budget, lr_fraction
+from plmscale.study.config import Training
+from plmscale.study.schedule_settings import Cosine, Schedule, Wsd
+from plmscale.study.schedules import DECAYS, check_budget, lr_fraction
 
 STEPS, BATCH = 200, 50
 BUDGET = STEPS * BATCH

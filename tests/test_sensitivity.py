@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from plmscale.curves import smooth
-from plmscale.sensitivity import CONVENTIONS, OUTLIER_RULES, of_curves, sensitivity, spread
-from plmscale.valleys import akima_minimum, raw_minimum
+from plmscale.laws.confidence.sensitivity import CONVENTIONS, OUTLIER_RULES, of_curves, sensitivity, spread
+from plmscale.laws.isoflop_minima import akima_minimum, raw_minimum
+from plmscale.runs.curves import smooth
 from scaling_data import chinchilla, make_runs
 
 TRUE_A = 0.35 / 0.65

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import results_data
-from plmscale.catalog import IF_ANY
-from plmscale.config import Subset
-from plmscale.grid import count_params
-from plmscale.results import Results
-from plmscale.set_worth import set_worth_table
-from plmscale.tables import BUILDERS
+from plmscale.compare.set_worth import set_worth_table
+from plmscale.report.tables.study import BUILDERS
+from plmscale.results.study_results import Results
+from plmscale.study.catalog import IF_ANY
+from plmscale.study.config import Subset
+from plmscale.study.grid import count_params
 from results_data import make_results, make_study, no_learning
 from scaling_data import chinchilla
 

@@ -5,13 +5,13 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from plmscale.curves import from_frame, smooth, to_frame
-from plmscale.design_effects import design_effects, law_noise, psi_correlation
-from plmscale.fits import FitSettings
-from plmscale.points import Points
-from plmscale.run_noise import run_noise
-from plmscale.scaling import FITS, fit_all
-from plmscale.shared_noise import shared_noise, trunks_of
+from plmscale.laws.confidence.design_effects import design_effects, law_noise, psi_correlation
+from plmscale.laws.confidence.run_noise import run_noise
+from plmscale.laws.confidence.shared_noise import shared_noise, trunks_of
+from plmscale.laws.fit import FitSettings
+from plmscale.laws.methods import FITS, fit_all
+from plmscale.laws.points import Points
+from plmscale.runs.curves import from_frame, smooth, to_frame
 from scaling_data import SIZES, TOKENS, chinchilla, make_runs
 
 SETTINGS = FitSettings(n_bootstrap=20, n_envelope=300)

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmscale.attempts import attempts_of, read_events
-from plmscale.config import Execution, Hardware
-from plmscale.dispatch import dispatch
-from plmscale.lock import seen
+from plmscale.plan.dispatch import dispatch
+from plmscale.study.config import Execution, Hardware
+from plmscale.training.attempts import attempts_of, read_events
+from plmscale.training.lock import seen
 from slurm_cluster import HOLDING, cluster, on_cluster, slurm, soon, write_study  # noqa: F401
 from test_faults import Job, outcome, server  # noqa: F401
 from test_train import TRAINING, command, data  # noqa: F401

@@ -14,14 +14,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from plmscale.attempts import Attempts
 from plmscale.errors import InputError
-from plmscale.lock import CellLock, Holder
-from plmscale.markers import forget_finished
-from plmscale.plan import plan
-from plmscale.remove import named_cell, remove
-from plmscale.status import write_status
-from plmscale.study import load_study
+from plmscale.plan.plan import plan
+from plmscale.status.markers import forget_finished
+from plmscale.status.remove import named_cell, remove
+from plmscale.status.status import write_status
+from plmscale.study.study import load_study
+from plmscale.training.attempts import Attempts
+from plmscale.training.lock import CellLock, Holder
 
 MODELS = """name\tn_layers\td_model\td_ffn\tn_heads\tlearning_rate\tschedules
 S\t1\t16\t64\t1\t4e-3\ttoken_decay,constant
@@ -191,7 +191,7 @@ def test_the_page_in_a_browser(begun, tmp_path):
 
 def test_the_command_line_touches_no_run(begun, tmp_path):
     files = {path: path.stat().st_mtime_ns for path in (tmp_path / "results/runs").rglob("*") if path.is_file()}
-    words = [sys.executable, "-m", "plmscale.status", "--configfile", "config/my.yaml"]
+    words = [sys.executable, "-m", "plmscale.status.status", "--configfile", "config/my.yaml"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "1 done" in done.stdout
@@ -229,7 +229,7 @@ def test_a_cell_is_not_removed_while_it_is_trained(begun, tmp_path):
 
 
 def test_an_unknown_cell_names_the_nearest(paper_study):
-    from plmscale.grid import grid
+    from plmscale.study.grid import grid
 
     cells = [cell.path for cell in grid(paper_study)]
     assert named_cell("results/runs/35M/uniref50/constant/seed0/", cells=cells) == "35M/uniref50/constant/seed0"

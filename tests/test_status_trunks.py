@@ -8,14 +8,14 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from plmscale.attempts import Attempts
-from plmscale.grid import grid
-from plmscale.jobs import TRUNK
-from plmscale.lock import CellLock
-from plmscale.plan import whole_plan
-from plmscale.status import write_status
-from plmscale.study import Study
-from plmscale.trunks import Trunk, trunks
+from plmscale.plan.plan import whole_plan
+from plmscale.status.status import write_status
+from plmscale.study.grid import grid
+from plmscale.study.jobs import TRUNK
+from plmscale.study.study import Study
+from plmscale.study.trunks import Trunk, trunks
+from plmscale.training.attempts import Attempts
+from plmscale.training.lock import CellLock
 from test_status import Reader
 from test_trunks import study as study_of
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from torch import distributed as dist
 
-from plmscale.interruption import StopRequest
-from plmscale.trainer import Run
+from plmscale.training.interruption import StopRequest
+from plmscale.training.trainer import Run
 
 TERM, WARNING = signal.SIGTERM, signal.SIGUSR1
 

@@ -10,11 +10,11 @@ from importlib.util import find_spec
 import pandas as pd
 import pytest
 
-from plmscale.config import Training
-from plmscale.curves import smooth
-from plmscale.grid import Cell
-from plmscale.runs import collect
-from plmscale.schedules import lr_fraction
+from plmscale.runs.collect import collect
+from plmscale.runs.curves import smooth
+from plmscale.study.config import Training
+from plmscale.study.grid import Cell
+from plmscale.study.schedules import lr_fraction
 from test_monitor import STAND_IN
 from test_train import N_STEPS, SIZE, TRAINING, command, data, environment, torchrun, train  # noqa: F401
 

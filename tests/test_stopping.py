@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmscale.schedule_settings import Stop
-from plmscale.stopping import PlateauStop
+from plmscale.study.schedule_settings import Stop
+from plmscale.training.stopping import PlateauStop
 
 
 def rows(n_tokens, loss) -> list[dict]:

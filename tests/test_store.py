@@ -17,13 +17,13 @@ import pytest
 import xxhash
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 
-from plmscale import store_repeats
 from plmscale.errors import InputError
-from plmscale.fasta import RESIDUES, decode, encode
-from plmscale.store import FILES, Store, build_store
-from plmscale.store_repeats import repeats
-from plmscale.store_writer import LengthCounts
-from plmscale.xxhash import xxh64
+from plmscale.sequences import store_repeats
+from plmscale.sequences.fasta import RESIDUES, decode, encode
+from plmscale.sequences.store import FILES, Store, build_store
+from plmscale.sequences.store_repeats import repeats
+from plmscale.sequences.store_writer import LengthCounts
+from plmscale.sequences.xxhash import xxh64
 
 EXAMPLE = Path(__file__).parents[1] / "resources" / "example" / "swissprot_20k.fasta.gz"
 
@@ -269,8 +269,8 @@ def test_open_refuses_files_that_do_not_belong_together(tmp_path):
 MEASURED_BUILD = """
 import sys
 from pathlib import Path
-from plmscale import store_repeats
-from plmscale.store import build_store
+from plmscale.sequences import store_repeats
+from plmscale.sequences.store import build_store
 
 store_repeats.KEYS_AT_A_TIME, store_repeats._CHUNK = 1 << 16, 1 << 14
 build_store(sys.argv[1], sys.argv[2])

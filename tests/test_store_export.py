@@ -11,11 +11,11 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from plmscale.alphabet import RESIDUES
 from plmscale.errors import InputError
-from plmscale.fasta import FastaReader, decode
-from plmscale.store import Store, build_store
-from plmscale.store_export import export_fasta, main
+from plmscale.sequences.alphabet import RESIDUES
+from plmscale.sequences.fasta import FastaReader, decode
+from plmscale.sequences.store import Store, build_store
+from plmscale.sets.store_export import export_fasta, main
 
 EXAMPLE = Path(__file__).parents[1] / "resources" / "example" / "swissprot_20k.fasta.gz"
 GENEROUS = settings(

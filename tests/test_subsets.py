@@ -16,13 +16,13 @@ import pytest
 from Bio.SeqIO.FastaIO import SimpleFastaParser
 from scipy.stats import chi2_contingency, kstest
 
-from plmscale import mmseqs, mmseqs_program, subsets
 from plmscale.errors import InputError
-from plmscale.fasta import RESIDUES, encode
-from plmscale.mmseqs import MmseqsError, MmseqsSettings, SearchSettings
-from plmscale.ranks import lowest, mix, rank
-from plmscale.store import Store, build_store
-from plmscale.subsets import HoldoutSettings
+from plmscale.sequences.fasta import RESIDUES, encode
+from plmscale.sequences.store import Store, build_store
+from plmscale.sets import mmseqs, mmseqs_program, subsets
+from plmscale.sets.mmseqs import MmseqsError, MmseqsSettings, SearchSettings
+from plmscale.sets.ranks import lowest, mix, rank
+from plmscale.sets.subsets import HoldoutSettings
 
 EXAMPLE = Path(__file__).parents[1] / "resources" / "example" / "swissprot_20k.fasta.gz"
 

@@ -12,18 +12,18 @@ from xml.etree import ElementTree
 import pandas as pd
 import pytest
 
-from plmscale import catalog
-from plmscale.catalog import IF_ANY, TABLES
-from plmscale.formats import with_interval
-from plmscale.grid import Cell
-from plmscale.law_tables import PAPER_PARAMETERS, PAPER_SIZES
-from plmscale.outcomes import outcomes
-from plmscale.plan import plan
-from plmscale.planned_actual import planned_and_actual
+from plmscale.plan.plan import plan
+from plmscale.presentation.formats import with_interval
+from plmscale.presentation.tables import Column, Table, to_latex, to_markdown, to_tsv
 from plmscale.provenance import dependencies
-from plmscale.summary import LINE, summary_text, write_summary
-from plmscale.table_formats import Column, Table, to_latex, to_markdown, to_tsv
-from plmscale.tables import BUILDERS, write_tables
+from plmscale.report.planned_actual import planned_and_actual
+from plmscale.report.summary import LINE, summary_text, write_summary
+from plmscale.report.tables.laws import PAPER_PARAMETERS, PAPER_SIZES
+from plmscale.report.tables.study import BUILDERS, write_tables
+from plmscale.results.outcomes import outcomes
+from plmscale.study import catalog
+from plmscale.study.catalog import IF_ANY, TABLES
+from plmscale.study.grid import Cell
 from results_data import PAPERS_5M, UNIGRAM_ENTROPY, make_results, make_study, no_learning
 
 DIVERGED = "w32/half/constant/seed0"
@@ -286,7 +286,18 @@ def test_summary_of_a_study_without_laws_gives_reasons_and_no_exponent(barren, h
     assert "No run was evaluated." in summary_text(hopeless)
 
 
-@pytest.mark.parametrize("module", ["tables", "figures", "summary", "own_runs", "importers", "report_page", "compare"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "report.tables.study",
+        "report.figures.study",
+        "report.summary",
+        "report.external_runs",
+        "runs.importers",
+        "report.page.page",
+        "compare.compare",
+    ],
+)
 def test_a_fingerprint_is_of_every_module_that_python_imports(module):
     words = f"import sys, plmscale.{module}; print(*(m for m in sys.modules if m.startswith('plmscale.')))"
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)

@@ -14,13 +14,13 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from plmscale.config import Training
-from plmscale.evaluate import evaluate, parse
-from plmscale.file_formats import RECORD_MEANINGS, RUNS_MEANINGS
-from plmscale.runs import collect
-from plmscale.schedules import lr_fraction
-from plmscale.store import Store, build_store
-from plmscale.subsets import write_ids
+from file_formats import RECORD_MEANINGS, RUNS_MEANINGS
+from plmscale.model.evaluate import evaluate, parse
+from plmscale.runs.collect import collect
+from plmscale.sequences.store import Store, build_store
+from plmscale.sets.subsets import write_ids
+from plmscale.study.config import Training
+from plmscale.study.schedules import lr_fraction
 
 SIZE = {"name": "tiny", "n_layers": 2, "d_model": 32, "d_ffn": 128, "n_heads": 2, "learning_rate": 3e-3}
 TRAINING = {"batch_tokens": 1000, "log_every_steps": 3, "decay_tokens": 20}
@@ -66,7 +66,7 @@ def command(
     }
     options = {"checkpoint_tokens": 10**9} | files | flags
     words = [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
-    return [*(launcher or [sys.executable]), "-m", "plmscale.train", *words]
+    return [*(launcher or [sys.executable]), "-m", "plmscale.training.train", *words]
 
 
 def train(data: Path, out: Path, **options) -> tuple[pd.DataFrame, dict]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from plmscale.checkpoints import Checkpoints
-from plmscale.manifest import MANIFEST
+from plmscale.training.checkpoints import Checkpoints
+from plmscale.training.manifest import MANIFEST
 from test_trunk_runs import same
 from test_workflow import configure, planned, prepare, snakemake
 

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from plmscale.checkpoints import Checkpoints, read_rows
-from plmscale.config import Training
-from plmscale.file_formats import RECORD_MEANINGS
-from plmscale.manifest import MANIFEST
-from plmscale.passes import Passes
-from plmscale.schedules import lr_fraction, stable_until
-from plmscale.store import Store
+from file_formats import RECORD_MEANINGS
+from plmscale.sequences.store import Store
+from plmscale.sets.passes import Passes
+from plmscale.study.config import Training
+from plmscale.study.schedules import lr_fraction, stable_until
+from plmscale.training.checkpoints import Checkpoints, read_rows
+from plmscale.training.manifest import MANIFEST
 from test_train import TRAINING, command, data, environment, torchrun, train  # noqa: F401  (data is a fixture)
 
 pytestmark = pytest.mark.slow
@@ -180,7 +180,9 @@ def test_a_branch_that_is_killed_goes_on_from_its_own_checkpoint(data, scratch, 
     killer = "import sys, os, runpy; sys.argv = sys.argv[1:]; from plmscale import checkpoints as c\n"
     killer += "old = c.Checkpoints.finish\n"
     killer += "def new(self, step, content):\n    old(self, step, content); os._exit(9)\n"
-    killer += "c.Checkpoints.finish = new\nrunpy.run_module('plmscale.train', run_name='__main__', alter_sys=True)"
+    killer += (
+        "c.Checkpoints.finish = new\nrunpy.run_module('plmscale.training.train', run_name='__main__', alter_sys=True)"
+    )
     words = command(data, out, cell=BRANCH, **SETTINGS, trunk=grown / "checkpoints", checkpoint_tokens=3000)
     done = subprocess.run([words[0], "-c", killer, *words[2:]], capture_output=True, text=True, env=environment())
     assert done.returncode == 9, done.stderr

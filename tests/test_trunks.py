@@ -9,16 +9,17 @@ import yaml
 from snakemake.utils import update_config
 
 from conftest import ROOT
-from plmscale.config import Training
-from plmscale.grid import grid
-from plmscale.jobs import TRUNK, workloads
-from plmscale.outcomes import branch_tokens
-from plmscale.plan import grid_resources, plan, plan_summary, plan_trunks, whole_plan
-from plmscale.plan_report import plan_text
-from plmscale.progress import State, line, state
-from plmscale.schedule_settings import Wsd
-from plmscale.study import Study, load_study
-from plmscale.trunks import ask_again, common_trunk, to_count, trunk_cell, trunks, trunks_here, until_passes
+from plmscale.plan.plan import grid_resources, plan, plan_summary, plan_trunks, whole_plan
+from plmscale.plan.report import plan_text
+from plmscale.results.outcomes import branch_tokens
+from plmscale.status.progress import State, line, state
+from plmscale.study.config import Training
+from plmscale.study.grid import grid
+from plmscale.study.jobs import TRUNK, workloads
+from plmscale.study.schedule_settings import Wsd
+from plmscale.study.study import Study, load_study
+from plmscale.study.trunks import common_trunk, trunk_cell, trunks
+from plmscale.training.trunk_files import ask_again, to_count, trunks_here, until_passes
 
 HEADER = "name\tkind\tmin_identity\tsame_size_as\tof\tepochs\tn_sequences\ttrain\n"
 LADDER = {"p30": 30 / 64, "p23": 23 / 64, "p20": 20 / 64}

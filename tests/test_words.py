@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from plmscale.words import HIGH_BITS, below, load_word, n_before, store_word
+from plmscale.sequences.unaligned_loads import HIGH_BITS, below, load_word, n_before, store_word
 
 
 @njit

@@ -20,8 +20,8 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from plmscale.catalog import FITS, TABLES, figure_names
-from plmscale.dispatch import stoppable
+from plmscale.plan.dispatch import stoppable
+from plmscale.study.catalog import FITS, TABLES, figure_names
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 
@@ -201,7 +201,8 @@ def test_guarantee_3_editing_the_package_retrains_nothing_but_refits(study, tmp_
     for name in KEPT_BY_GIT:
         source = ROOT / name
         shutil.copytree(source, root / name) if source.is_dir() else shutil.copy2(source, root / name)
-    for module in ("esm2", "trainer", "batches", "engine", "store", "subsets", "chinchilla"):
+    edited = ("model/esm2", "training/trainer", "training/engine", "sets/batches", "sets/subsets", "sequences/store")
+    for module in (*edited, "laws/solvers/chinchilla"):
         with (root / f"src/plmscale/{module}.py").open("a") as file:
             file.write("\n# edited\n")
     jobs = planned(study, root=root)
@@ -210,7 +211,7 @@ def test_guarantee_3_editing_the_package_retrains_nothing_but_refits(study, tmp_
 
 
 def test_guarantee_3_mixed_versions_are_warned_of(study):
-    from plmscale.runs import read_runs, version_warnings
+    from plmscale.runs.collect import read_runs, version_warnings
 
     runs = read_runs(sorted(study.glob("results/runs/*/*/*/*/run.json")))
     assert version_warnings(runs) == []
@@ -253,7 +254,7 @@ def test_the_slurm_profile_launches_one_process_per_device_of_the_plan(tmp_path)
     }
     cells = {
         cell: f"step=srun; ${{step:+$step --nodes={nodes} --ntasks={tasks} --cpus-per-task={cores} "
-        f"--kill-on-bad-exit=1}} {launcher} -m plmscale.train"
+        f"--kill-on-bad-exit=1}} {launcher} -m plmscale.training.train"
         for cell, (nodes, tasks, cores, launcher) in cells.items()
     }
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
@@ -261,7 +262,9 @@ def test_the_slurm_profile_launches_one_process_per_device_of_the_plan(tmp_path)
     words += [*targets, "--profile", str(ROOT / "profiles/slurm"), "--dry-run", "--printshellcmds"]
     done = subprocess.run(words, capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
-    commands = re.findall(r"^Shell command: (.* -m plmscale.train) --cell results/runs/(.*?)/seed0", done.stdout, re.M)
+    commands = re.findall(
+        r"^Shell command: (.* -m plmscale.training.train) --cell results/runs/(.*?)/seed0", done.stdout, re.M
+    )
     assert {cell: launched for launched, cell in commands} == cells
 
 

@@ -15,7 +15,15 @@ import llvmlite.binding as llvm
 import numba
 
 Function = TypeVar("Function", bound=Callable)
-PARTS = ("alphabet", "attention_blocks", "byte_vectors", "compiled", "lanes", "words", "xxhash")
+PARTS = (
+    "compiled",
+    "model/cpu_attention/blocks",
+    "model/cpu_attention/simd",
+    "sequences/alphabet",
+    "sequences/byte_vectors",
+    "sequences/unaligned_loads",
+    "sequences/xxhash",
+)
 """Modules whose functions and constants become part of compiled functions of other modules."""
 
 
@@ -65,5 +73,5 @@ def parts_digest() -> str:
     """BLAKE2b of the sources that compiled code is put together from."""
     digest = blake2b(digest_size=16)
     for name in PARTS:
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+        digest.update(Path(__file__).parent.joinpath(f"{name}.py").read_bytes())
     return digest.hexdigest()

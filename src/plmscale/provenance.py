@@ -36,12 +36,13 @@ def commit() -> str | None:
     return described.stdout.strip() or None if described.returncode == 0 else None
 
 
-def fingerprint(*modules: str) -> str:
-    """Hash of the source of some of this package's modules and of all that they import from it."""
+def fingerprint(*modules: str, scripts: Path | None = None) -> str:
+    """Hash of the source of some of this package's modules, of all that they import from it, and of some scripts."""
     here = Path(__file__).parent
     digest = hashlib.blake2b(digest_size=8)
-    for name in sorted(dependencies(*modules)):
-        digest.update(_file(name, here).read_bytes())
+    sources = [_file(name, here) for name in sorted(dependencies(*modules))]
+    for path in [*sources, *(sorted(scripts.glob("*.py")) if scripts else ())]:
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -51,12 +52,12 @@ def dependencies(*modules: str) -> set[str]:
     Parameters
     ----------
     *modules : str
-        Names within the package: `grid`, `importers.trackers`, or `importers` for the package of that name.
+        Names within the package: `study.grid`, or `runs.importers` for the package of that name.
 
     Examples
     --------
-    >>> sorted(dependencies("points"))
-    ['fits', 'points']
+    >>> sorted(dependencies("presentation.formats"))
+    ['estimates', 'presentation', 'presentation.formats']
     """
     here = Path(__file__).parent
     found: set[str] = set()
@@ -65,8 +66,14 @@ def dependencies(*modules: str) -> set[str]:
         name = pending.pop()
         if name not in found:
             found.add(name)
-            pending += _imports(name, here)
+            pending += [*_imports(name, here), *_packages(name)]
     return found
+
+
+def _packages(name: str) -> list[str]:
+    """The packages that a module lies in: Python runs their `__init__` before it."""
+    parts = name.split(".")
+    return [".".join(parts[:n]) for n in range(1, len(parts))]
 
 
 def _file(name: str, here: Path) -> Path:

@@ -19,7 +19,7 @@ rule advise:
         study=STUDY.to_json(),
         counted=COUNTED,
         calibrations=CALIBRATIONS,
-        science=science("advise_study"),
+        science=science("advise.study"),
     message:
         "Ranking the cells that could be trained next"
     script:

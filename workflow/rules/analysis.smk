@@ -15,7 +15,7 @@ rule collect_runs:
         "../../envs/plmscale.yaml"
     params:
         convention=cfg.analysis.flops,
-        science=science("runs"),
+        science=science("runs.collect"),
     script:
         "../scripts/collect_runs.py"
 
@@ -30,7 +30,7 @@ rule curves:
     conda:
         "../../envs/plmscale.yaml"
     params:
-        science=science("curves"),
+        science=science("runs.curves"),
     script:
         "../scripts/curves.py"
 
@@ -49,7 +49,7 @@ rule fit:
     params:
         analysis=cfg.analysis.model_dump(mode="json"),
         seed=cfg.data_seed,
-        science=science("analysis", "scaling"),
+        science=science("laws.analysis", "laws.methods"),
     message:
         "Fitting {wildcards.fit}"
     script:
@@ -77,7 +77,7 @@ rule tables:
     params:
         study=STUDY.to_json(),
         calibrations=CALIBRATIONS,
-        science=science("tables"),
+        science=science("report.tables.study"),
     script:
         "../scripts/tables.py"
 
@@ -103,7 +103,7 @@ rule figures:
         "../../envs/plmscale.yaml"
     params:
         study=STUDY.to_json(),
-        science=science("figures"),
+        science=science("report.figures.study"),
     script:
         "../scripts/figures.py"
 
@@ -126,6 +126,6 @@ rule summary:
     params:
         study=STUDY.to_json(),
         calibrations=CALIBRATIONS,
-        science=science("summary"),
+        science=science("report.summary"),
     script:
         "../scripts/summary.py"

@@ -6,21 +6,19 @@ import sys
 import time
 from pathlib import Path
 
-from plmscale import calibration, files, jobs, markers, mmseqs_memory, plan, progress, provenance, remove, trunks
-from plmscale.catalog import (
-    COMPARISON_TABLES,
-    FIGURES,
-    FITS,
-    OWN_TABLES,
-    TABLES,
-    figure_names,
-)
+from plmscale import files, provenance
 from plmscale.errors import InputError
-from plmscale.grid import grid
-from plmscale.grid_choice import within_budget
-from plmscale.result_folders import layout
-from plmscale.study import load_study, source_file
-from plmscale.subsets import counted_tokens
+from plmscale.plan import calibration, plan
+from plmscale.plan.grid_choice import within_budget
+from plmscale.results.layout import layout
+from plmscale.sets import mmseqs_memory
+from plmscale.sets.subsets import counted_tokens
+from plmscale.status import markers, progress, remove
+from plmscale.study import jobs, trunks
+from plmscale.study.catalog import COMPARISON_TABLES, FIGURES, FITS, OWN_TABLES, TABLES, figure_names
+from plmscale.study.grid import grid
+from plmscale.study.study import load_study, source_file
+from plmscale.training import trunk_files
 
 CHOSEN = config.pop("cell", None)  # no setting of the study: which cell `snakemake cell` is about
 
@@ -32,10 +30,10 @@ try:
     COUNTED = counted_tokens(Path("results/subsets"), SUBSETS)
     TIMED = calibration.timed_cells(STUDY)
     CALIBRATIONS, CALIBRATION_WARNINGS = calibration.read_calibrations(STUDY, Path("results/calibration"))
-    TRUNKS = trunks.trunks_here(STUDY, results=Path("results"))
+    TRUNKS = trunk_files.trunks_here(STUDY, results=Path("results"))
     RESOURCES = plan.grid_resources(STUDY, COUNTED, CALIBRATIONS, shared=TRUNKS)
     BRANCHES = trunks.trunk_of_each(TRUNKS)
-    COUNTED_TRUNKS = trunks.to_count(TRUNKS, results=Path("results"))
+    COUNTED_TRUNKS = trunk_files.to_count(TRUNKS, results=Path("results"))
     SOURCE = source_file(STUDY.config, downloads=Path("resources/download"), base=Path(workflow.basedir))
 except InputError as error:
     sys.exit(f"error: {error}")  # Snakemake's own report would bury the message, and --quiet all drops it
@@ -43,7 +41,7 @@ except InputError as error:
 # A job takes over what another finished after this; jobs inherit it, and do not ask again.
 os.environ.setdefault("PLMSCALE_ASKED", str(time.time()))
 
-trunks.ask_again(TRUNKS, results=Path("results"))
+trunk_files.ask_again(TRUNKS, results=Path("results"))
 markers.forget_finished(Path("results/runs") / cell for cell in CELLS)
 
 cfg = STUDY.config

@@ -23,7 +23,7 @@ rule compare:
         how=cfg.comparison.model_dump(mode="json"),
         analysis=cfg.analysis.model_dump(mode="json"),
         seed=cfg.data_seed,
-        science=science("compare"),
+        science=science("compare.compare"),
     message:
         "Comparing {params.folders}"
     script:

@@ -51,7 +51,7 @@ def planned_trunk(field):
 
 def trunk_until(wildcards):
     """Passes until which a trunk is trained."""
-    return trunks.until_passes(trunk_of(wildcards), results=Path("results"))
+    return trunk_files.until_passes(trunk_of(wildcards), results=Path("results"))
 
 
 def keep_at(wildcards):
@@ -155,7 +155,7 @@ def captions(wildcards):
 
 def templates(wildcards):
     """The layout of the report: a change of it writes the page again."""
-    return sorted(map(str, Path(provenance.__file__).with_name("templates").iterdir()))
+    return sorted(map(str, Path(provenance.__file__).with_name("report").joinpath("page/templates").iterdir()))
 
 
 def store_folder(wildcards, input):
@@ -196,9 +196,9 @@ def _mmseqs_memory(input, *, per_residue):
 
 
 def science(*modules):
-    """Fingerprint of package modules and what they import: cheap rules take it as a parameter, and rerun when the code
-    changes."""
-    return provenance.fingerprint(*modules)
+    """Fingerprint of package modules, what they import, and the scripts: cheap rules take it as a parameter, and rerun
+    when the code changes."""
+    return provenance.fingerprint(*modules, scripts=Path(workflow.basedir, "workflow/scripts"))
 
 
 def finished_study():

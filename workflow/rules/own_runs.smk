@@ -23,7 +23,7 @@ rule fits:
         own=cfg.own_runs.model_dump(mode="json"),
         analysis=cfg.analysis.model_dump(mode="json"),
         seed=cfg.data_seed,
-        science=science("own_runs", "importers"),
+        science=science("report.external_runs", "runs.importers"),
     message:
         "Fitting all laws to {input.runs}"
     script:

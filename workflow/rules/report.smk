@@ -20,7 +20,7 @@ rule report:
         "../../envs/plmscale.yaml"
     params:
         study=STUDY.to_json(),
-        science=science("report_page"),
+        science=science("report.page.page"),
     message:
         "Writing {output.page}"
     script:

@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 from _job import run
 
-from plmscale.advise_study import advise_study
-from plmscale.study import Study
+from plmscale.advise.study import advise_study
+from plmscale.study.study import Study
 
 
 def main(*, runs: str, study: dict, counted: dict, calibrations: dict, tsv: str, md: str, **_) -> None:

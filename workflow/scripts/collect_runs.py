@@ -5,7 +5,7 @@ from pathlib import Path
 from _job import run
 
 from plmscale.files import atomic
-from plmscale.runs import collect
+from plmscale.runs.collect import collect
 
 
 def main(*, runs: list[str], metrics: list[str], table: str, convention: str, **_) -> None:

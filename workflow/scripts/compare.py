@@ -4,9 +4,9 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.analysis import fit_settings
-from plmscale.compare import compare
-from plmscale.config import Analysis
+from plmscale.compare.compare import compare
+from plmscale.laws.analysis import fit_settings
+from plmscale.study.config import Analysis
 
 
 def main(*, summary: str, folders: list, how: dict, analysis: dict, seed: int, **_) -> None:

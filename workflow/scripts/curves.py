@@ -3,8 +3,8 @@
 import pandas as pd
 from _job import run
 
-from plmscale.curves import smooth, to_frame
 from plmscale.files import atomic
+from plmscale.runs.curves import smooth, to_frame
 
 
 def main(*, runs: str, curves: str, **_) -> None:

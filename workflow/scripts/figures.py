@@ -4,8 +4,8 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.figures import write_figures
-from plmscale.results import read_results
+from plmscale.report.figures.study import write_figures
+from plmscale.results.study_results import read_results
 
 
 def main(*, study: dict, folder: Path, science: str, **inputs) -> None:

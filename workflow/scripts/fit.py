@@ -5,10 +5,10 @@ from pathlib import Path
 import pandas as pd
 from _job import run
 
-from plmscale.analysis import fit_settings
-from plmscale.config import Analysis
 from plmscale.files import write_json
-from plmscale.scaling import fit_all
+from plmscale.laws.analysis import fit_settings
+from plmscale.laws.methods import fit_all
+from plmscale.study.config import Analysis
 
 
 def main(*, runs: str, fit: str, analysis: dict, seed: int, **_) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.config import Holdout
-from plmscale.datasets import Files, make_holdout
-from plmscale.mmseqs_memory import split_memory_limit
+from plmscale.sets.datasets import Files, make_holdout
+from plmscale.sets.mmseqs_memory import split_memory_limit
+from plmscale.study.config import Holdout
 
 
 def main(*, settings, max_length, means, **files) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.store import Store
-from plmscale.subsets import choose_holdout_candidates, write_ids
+from plmscale.sequences.store import Store
+from plmscale.sets.subsets import choose_holdout_candidates, write_ids
 
 
 def main(*, store: list[str], ids: str, n_sequences: int, seed: int) -> None:

@@ -4,12 +4,12 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.analysis import fit_settings
-from plmscale.cells import read_table
-from plmscale.config import Analysis, OwnRuns
-from plmscale.importers import load
-from plmscale.own_runs import Request, analyse, write
-from plmscale.tidy import ImportOptions
+from plmscale.laws.analysis import fit_settings
+from plmscale.report.external_runs import Request, analyse, write
+from plmscale.runs.importers import load
+from plmscale.runs.table_files import read_table
+from plmscale.runs.tidy import ImportOptions
+from plmscale.study.config import Analysis, OwnRuns
 
 
 def main(*, runs: str, summary: str, own: dict, analysis: dict, seed: int, **_) -> None:

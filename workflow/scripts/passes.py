@@ -2,9 +2,9 @@
 
 from _job import run
 
-from plmscale.config import Subset
 from plmscale.files import read_json, write_json
-from plmscale.pass_rows import pass_counts
+from plmscale.study.config import Subset
+from plmscale.study.pass_rows import pass_counts
 
 
 def main(*, of, counts, subset) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.plan_report import write_plan
-from plmscale.study import Study
+from plmscale.plan.report import write_plan
+from plmscale.study.study import Study
 
 
 def main(*, study: dict, counted: dict, calibrations: dict, warnings: list, text: str, **_) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from _job import run
 
 from plmscale.files import read_json
-from plmscale.report_page import Files, write_report
-from plmscale.results import read_results
+from plmscale.report.page.page import Files, write_report
+from plmscale.results.study_results import read_results
 
 
 def main(*, study, page, tables, figures, captions, retrieval, templates, science, **inputs) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.retrieve import Wanted, retrieve
+from plmscale.sequences.retrieve import Wanted, retrieve
 
 
 def main(*, fasta: str, record: str, **wanted) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.status import write_status
-from plmscale.study import Study
+from plmscale.status.status import write_status
+from plmscale.study.study import Study
 
 
 def main(*, study: dict, **_) -> None:

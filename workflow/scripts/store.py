@@ -4,7 +4,7 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.store import build_store
+from plmscale.sequences.store import build_store
 
 
 def main(*, source: str, tokens: str, retrieval: list[str], **_) -> None:

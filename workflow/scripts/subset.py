@@ -4,9 +4,9 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.config import Clustering, Subset
-from plmscale.datasets import Files, make_subset
-from plmscale.mmseqs_memory import split_memory_limit
+from plmscale.sets.datasets import Files, make_subset
+from plmscale.sets.mmseqs_memory import split_memory_limit
+from plmscale.study.config import Clustering, Subset
 
 
 def main(*, subset, clustering, means, same_size_as, max_length, seed, **files) -> None:

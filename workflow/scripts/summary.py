@@ -4,8 +4,8 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.results import read_results
-from plmscale.summary import write_summary
+from plmscale.report.summary import write_summary
+from plmscale.results.study_results import read_results
 
 
 def main(*, study: dict, summary: str, page: str, science: str, **inputs) -> None:

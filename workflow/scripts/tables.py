@@ -4,8 +4,8 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.results import read_results
-from plmscale.tables import write_tables
+from plmscale.report.tables.study import write_tables
+from plmscale.results.study_results import read_results
 
 
 def main(*, study: dict, folder: Path, science: str, **inputs) -> None:

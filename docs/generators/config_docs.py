@@ -1,0 +1,118 @@
+"""Generate what describes the configuration: `python docs/generators/config_docs.py`.
+
+Writes workflow/schemas/config.schema.yaml and config/README.md beside the Snakefile. A test fails when they drift.
+"""
+
+import json
+from pathlib import Path
+from typing import Any, get_args, get_origin
+
+import yaml
+
+from plmscale.files import atomic
+from plmscale.plan.devices import DEVICE_TYPES, UTILISATION
+from plmscale.study.config import Config, ModelSize, Settings, Subset
+from plmscale.study.published_settings import PublishedModel
+
+INTRODUCTION = """# Configuration
+
+`config.yaml` is the study of the paper, complete. A study of your own names what differs in another file:
+`snakemake --configfile my.yaml`; single values: `snakemake --config source=proteins.fasta.gz`. Paths are relative to
+the working directory, else to the folder of the Snakefile. A misspelt key is an error.
+
+Settings under `hardware`, `execution` and `analysis` never train a cell again. Every other one that a cell depends on
+is in its `cell.json`, and a change trains it again.
+
+This page is generated from `src/plmscale/study/config.py` by `python docs/generators/config_docs.py`.
+"""
+
+TABLES = """
+## Tables
+
+Tab-separated; an empty cell is the default; lines that begin with `#` are comments. A new row trains its own cells
+only, a removed row trains nothing.
+"""
+
+TABLE_ROWS: dict[str, type[Settings]] = {
+    "`models.tsv`": ModelSize,
+    "`subsets.tsv`": Subset,
+    "`published_plms.tsv`": PublishedModel,
+}
+
+
+DEVICES = f"""## Known devices
+
+What `hardware.name` fills in where `hardware` leaves it null. Peaks (TFLOP/s, dense), memory and draw are those of the
+data sheets. The utilisation is an assumption ({UTILISATION["fp32"]} of the peak in fp32, {UTILISATION["tf32"]} in TF32,
+{UTILISATION["bf16"]} in bf16) until `snakemake calibrate` has measured.
+
+| `hardware.name` | fp32 | TF32 | bf16 | GiB | W | source |
+|---|---|---|---|---|---|---|"""
+
+
+def schema() -> str:
+    """The JSON schema of the configuration, as YAML."""
+    text = yaml.safe_dump(Config.model_json_schema(), sort_keys=False, allow_unicode=True, width=120)
+    return "# Generated from src/plmscale/study/config.py by `python docs/generators/config_docs.py`.\n" + text
+
+
+def readme() -> str:
+    """The reference of every setting, as Markdown."""
+    parts = [INTRODUCTION, "## Settings\n", _header(), *_rows(Config, ""), TABLES]
+    for title, row in TABLE_ROWS.items():
+        parts += [f"### {title}\n", _header("column"), *_rows(row, ""), ""]
+    parts += [DEVICES, *_device_rows()]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _device_rows() -> list[str]:
+    return [
+        f"| `{name}` | {d.fp32:g} | {d.tf32:g} | {'–' if d.bf16 is None else f'{d.bf16:g}'} | {d.memory_gib:g} | "
+        f"{d.watts:g} | {d.source} |"
+        for name, d in DEVICE_TYPES.items()
+    ]
+
+
+def _header(first: str = "key") -> str:
+    return f"| {first} | type | default | meaning |\n|---|---|---|---|"
+
+
+def _rows(block: type[Settings], prefix: str) -> list[str]:
+    rows = []
+    for name, field in block.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
+            rows += _rows(field.annotation, f"{prefix}{name}.")
+            continue
+        default = "required" if field.is_required() else f"`{json.dumps(_plain(field.default), ensure_ascii=False)}`"
+        meaning = (field.description or "").replace("|", "\\|")
+        rows.append(f"| `{prefix}{name}` | {_type(field.annotation)} | {default} | {meaning} |")
+    return rows
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+
+def _type(annotation: Any) -> str:
+    """A type in words."""
+    arguments = get_args(annotation)
+    if arguments and all(isinstance(a, str | int) for a in arguments):
+        return ", ".join(f"`{a}`" for a in arguments)
+    if get_origin(annotation) is list:
+        return f"list of {_type(arguments[0])}"
+    if type(None) in arguments:
+        return f"{_type(next(a for a in arguments if a is not type(None)))} or null"
+    if arguments:
+        return _type(arguments[0])
+    return {bool: "true or false", int: "integer", float: "number", str: "text"}[annotation]
+
+
+def write(root: Path) -> None:
+    """Write both files under `root`, the folder of the Snakefile."""
+    for path, text in ((root / "workflow/schemas/config.schema.yaml", schema()), (root / "config/README.md", readme())):
+        with atomic(path) as partial:
+            partial.write_text(text)
+
+
+if __name__ == "__main__":
+    write(Path(__file__).parents[2])

@@ -1,0 +1,1 @@
+"""The command `plmscale`: one module a subcommand, arguments in, one call, words out."""

@@ -1,0 +1,123 @@
+"""Tables of comparisons for reading and print."""
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from ..presentation.formats import FIT_TITLES
+from ..presentation.tables import Column, Table
+from ..report.tables.laws import symbol
+
+PAIR = (Column("First", "first"), Column("Second", "second"))
+INTERVAL = ("low", "high")
+NOTE = (
+    "First − second, with the 95 % interval of independent errors. They differ only if that interval excludes 0, which "
+    "the overlap of two intervals does not tell."
+)
+
+ONCE = "What branches of a wsd trunk have in common is counted once: of a branch what comes after its trunk."
+
+
+def _shown(data: pd.DataFrame) -> pd.DataFrame:
+    shown = data.assign(fit=data["fit"].map(FIT_TITLES.__getitem__))
+    return shown.assign(parameter=shown["parameter"].map(symbol)) if "parameter" in shown else shown
+
+
+def exponents_table(data: pd.DataFrame) -> Table:
+    """`plmscale.compare.contrasts.exponents` of all comparisons."""
+    columns = (
+        Column("Compared by", "by"),
+        Column("Arm", "arm"),
+        Column("Fit", "fit"),
+        Column("Parameter", "parameter"),
+        Column("Value (95 % interval)", "value", "number", INTERVAL),
+        Column("Status", "status"),
+    )
+    return Table(data, columns, _shown(data))
+
+
+def differences_table(data: pd.DataFrame) -> Table:
+    """`plmscale.compare.contrasts.differences` of all comparisons."""
+    columns = (
+        *PAIR,
+        Column("Fit", "fit"),
+        Column("Parameter", "parameter"),
+        Column("Difference (95 % interval)", "value", "number", INTERVAL),
+        Column("Verdict", "verdict"),
+        Column("Why no number", "reason", width=4.0),
+    )
+    return Table(data, columns, _shown(data), (NOTE,))
+
+
+def sizes_table(data: pd.DataFrame) -> Table:
+    """`plmscale.compare.contrasts.sizes` of all comparisons."""
+    columns = (
+        *PAIR,
+        Column("Fit", "fit"),
+        Column("C (FLOPs)", "flops", "given"),
+        Column("N_opt of the first", "first_value", "number", ("first_low", "first_high")),
+        Column("N_opt of the second", "second_value", "number", ("second_low", "second_high")),
+        Column("Ratio (95 % interval)", "ratio_value", "number", ("ratio_low", "ratio_high")),
+        Column("Verdict", "verdict"),
+    )
+    return Table(data, columns, _shown(data), ("The ratio is first ÷ second; they differ if its interval excludes 1.",))
+
+
+def losses_table(data: pd.DataFrame) -> Table:
+    """`plmscale.compare.matched.paired` of all comparisons."""
+    columns = (
+        *PAIR,
+        Column("Loss", "kind"),
+        Column("Runs matched", "n_pairs", "count"),
+        Column("Sizes", "n_models", "count"),
+        Column("Difference (nats, 95 % interval)", "value", "number", INTERVAL),
+        Column("Verdict", "verdict"),
+        Column("Why no interval", "reason", width=4.0),
+    )
+    note = "First − second: negative where the first is better. Interval: Student's t over sizes."
+    return Table(data, columns, notes=(note,))
+
+
+def runs_table(data: pd.DataFrame) -> Table:
+    """`plmscale.compare.matched.matched` of all comparisons."""
+    columns = (
+        *PAIR,
+        Column("Loss", "kind"),
+        Column("Model", "model"),
+        Column("Set", "subset"),
+        Column("Seed", "seed", "count"),
+        Column("D of the first", "tokens_first", "number"),
+        Column("D of the second", "tokens_second", "number"),
+        Column("Loss of the first (nats)", "loss_first", "loss"),
+        Column("Loss of the second (nats)", "loss_second", "loss"),
+        Column("Difference (nats)", "difference", "number"),
+    )
+    return Table(data, columns)
+
+
+def costs_table(data: pd.DataFrame) -> Table:
+    """`plmscale.compare.contrasts.costs` of all comparisons."""
+    columns = (
+        Column("Compared by", "by"),
+        Column("Arm", "arm"),
+        Column("Runs", "runs", "count"),
+        Column("Finished", "finished", "count"),
+        Column("Trunks", "trunks", "count"),
+        Column("Tokens trained", "n_tokens", "number"),
+        Column("FLOPs", "flops", "number"),
+        Column("FLOPs by", "convention"),
+        Column("Device-hours", "device_hours", "number"),
+        Column("Jobs timed", "timed", "count"),
+    )
+    return Table(data, columns, notes=(ONCE,) if data["trunks"].to_numpy(dtype=float).any() else ())
+
+
+TABLES: dict[str, tuple[str, Callable[[pd.DataFrame], Table]]] = {
+    "exponents": ("Parameters of the laws, side by side", exponents_table),
+    "differences": ("Differences between parameters of the laws", differences_table),
+    "optimal_sizes": ("Optimal sizes per compute budget, side by side", sizes_table),
+    "matched_losses": ("Difference in loss of matched runs", losses_table),
+    "matched_runs": ("Matched runs", runs_table),
+    "costs": ("Cost", costs_table),
+}
+"""Title and maker of each table, by file name."""

@@ -1,0 +1,113 @@
+"""The optimal size for a budget, and the guard against giving one far from the data."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ..runs.curves import Curve
+from .confidence.uncertainty import interval
+from .fit import FitSettings
+
+Array = NDArray[np.float64]
+SizeDraws = Callable[[float], tuple[float, Array]]
+
+INSIDE = "inside the data"
+EXTRAPOLATED = "extrapolated"
+OUTSIDE = "outside the data"
+NO_OPTIMUM = "no optimum"
+
+
+class TokenCost:
+    """Training FLOPs per token as a function of size, read off the runs themselves.
+
+    Whatever convention counted the FLOPs, it is the one in the curves: between the sizes trained log-log straight
+    lines, beyond them the slope of the nearest two.
+    """
+
+    def __init__(self, curves: Sequence[Curve]) -> None:
+        costs: dict[int, list[float]] = {}
+        for curve in curves:
+            if curve.flops.size:
+                costs.setdefault(curve.n_params, []).append(float(curve.flops[-1] / curve.n_tokens[-1]))
+        self.log_size = np.log(np.array(sorted(costs), dtype=float))
+        self.log_cost = np.log(np.array([float(np.mean(costs[size])) for size in sorted(costs)]))
+
+    def __call__(self, n_params: ArrayLike) -> Array:
+        """FLOPs per token at `n_params`."""
+        x = np.log(np.asarray(n_params, dtype=float))
+        xs, ys = self.log_size, self.log_cost
+        if xs.size == 1:
+            return np.exp(ys[0] + (x - xs[0]))
+        inside = np.interp(x, xs, ys)
+        below = ys[0] + (x - xs[0]) * (ys[1] - ys[0]) / (xs[1] - xs[0])
+        above = ys[-1] + (x - xs[-1]) * (ys[-1] - ys[-2]) / (xs[-1] - xs[-2])
+        return np.exp(np.where(x < xs[0], below, np.where(x > xs[-1], above, inside)))
+
+
+def optimal_sizes(sizes_at: SizeDraws, *, curves: Sequence[Curve], settings: FitSettings) -> list[dict[str, Any]]:
+    """One row per budget: the optimal size, its tokens and tokens per parameter, or "outside the data".
+
+    Parameters
+    ----------
+    sizes_at : callable
+        Budget in FLOPs -> (size by the fit, sizes by its resamples).
+    curves : sequence of Curve
+        The runs fitted: the range of sizes that was seen, and the FLOPs per token.
+    settings : FitSettings
+        `budgets` and `extrapolation_factor`.
+
+    Returns
+    -------
+    list of dict
+        Keys flops, status, n_params, n_params_low, n_params_high, n_tokens, n_tokens_low, n_tokens_high,
+        tokens_per_param. Status "inside the data": between the smallest and the largest size trained;
+        "extrapolated": within `extrapolation_factor` of them; "outside the data": beyond, and no number;
+        "no optimum": the law has none at this budget.
+    """
+    cost = TokenCost(curves)
+    smallest, largest = np.exp(cost.log_size[0]), np.exp(cost.log_size[-1])
+    rows = []
+    for budget in settings.budgets:
+        size, draws = sizes_at(budget)
+        status = _position(size, float(smallest), float(largest), factor=settings.extrapolation_factor)
+        numbers = _numbers(size, draws, budget=budget, cost=cost, status=status)
+        rows.append({"flops": budget, "status": status} | numbers)
+    return rows
+
+
+def no_sizes(settings: FitSettings) -> list[dict[str, Any]]:
+    """The same rows for a law that is not identified."""
+    return [{"flops": budget, "status": "not identified"} | dict.fromkeys(_KEYS) for budget in settings.budgets]
+
+
+_KEYS = (
+    "n_params",
+    "n_params_low",
+    "n_params_high",
+    "n_tokens",
+    "n_tokens_low",
+    "n_tokens_high",
+    "tokens_per_param",
+)
+
+
+def _position(size: float, smallest: float, largest: float, *, factor: float) -> str:
+    if not np.isfinite(size):
+        return NO_OPTIMUM
+    slack = 1 + 1e-9
+    if smallest / slack <= size <= largest * slack:
+        return INSIDE
+    return EXTRAPOLATED if smallest / factor <= size <= largest * factor else OUTSIDE
+
+
+def _numbers(size: float, draws: Array, *, budget: float, cost: TokenCost, status: str) -> dict[str, float | None]:
+    if status in (OUTSIDE, NO_OPTIMUM):
+        return dict.fromkeys(_KEYS)
+    low, high = interval(draws)
+    tokens = float(budget / cost(size))
+    # More parameters, fewer tokens: the ends of the interval change places.
+    tokens_low = None if high is None else float(budget / cost(high))
+    tokens_high = None if low is None else float(budget / cost(low))
+    return dict(zip(_KEYS, (size, low, high, tokens, tokens_low, tokens_high, tokens / size), strict=True))

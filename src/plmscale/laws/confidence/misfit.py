@@ -1,0 +1,183 @@
+"""Whether a law is wrong: structure that it leaves in the runs, and predictions beyond what its own scatter allows.
+
+An interval says how well a law is known if it is the right one. A wrong law can be fitted as narrowly as a right one;
+what betrays it are its residuals. All tests are Fisher's F about the fitted law taken as linear in its parameters.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import f as f_distribution
+
+from ..points import Points
+from .run_noise import RunNoise
+from .shared_noise import SharedNoise
+from .uncertainty import LARGEST_SHARE, Verdict
+
+Array = NDArray[np.float64]
+
+# A right law fails one of its tests in at most this share of studies (each test gets its part of it).
+FALSE_ALARMS = 0.02
+# Residuals beyond so many robust standard deviations count as that many: an outlier is no structure.
+CLIP_SIGMAS = 2.5
+# Degrees of freedom without which residuals are not compared with anything.
+MIN_LEFT = 3
+# Degree of the polynomial in log N and log D that no residual of a right law follows; 2 where fewer degrees of freedom
+# would be left than it has terms.
+MAX_DEGREE = 3
+# How much trunks have in common is uncertain; the tests take this quantile, so that noise is not called structure.
+CAUTION = 0.9
+
+
+class Misfit(NamedTuple):
+    """One test: F, how probable a larger one is under the right law, degrees of freedom, and the finding in words."""
+
+    test: str
+    statistic: float
+    p: float
+    degrees: tuple[int, int]
+    words: str
+
+
+class Residuals(NamedTuple):
+    """Residuals of log loss, one per run: shapes (n,), Jacobian (p, n), log N, log D and FLOPs (n,)."""
+
+    residual: Array
+    jacobian: Array
+    log_size: Array
+    log_tokens: Array
+    flops: Array
+
+
+def per_run(points: Points, residual: Array, jacobian: Array) -> Residuals:
+    """Means over the points of each run: points of one run share its noise and are one observation."""
+    _, inverse, counts = np.unique(points.run, return_inverse=True, return_counts=True)
+
+    def mean(values: Array) -> Array:
+        return np.bincount(inverse, values) / counts
+
+    x, y, flops = np.log(points.n_params), np.log(points.n_tokens), np.array([row["flops"] for row in points.rows])
+    return Residuals(mean(residual), np.array([mean(row) for row in jacobian]), mean(x), mean(y), mean(flops))
+
+
+def misfit_tests(
+    points: Points, residual: Array, jacobian: Array, *, noise: RunNoise, shared: SharedNoise | None = None
+) -> list[Misfit]:
+    """Every test that the runs of a parametric law allow.
+
+    Parameters
+    ----------
+    points : Points
+        n points.
+    residual : array, shape (n,)
+        Of log loss.
+    jacobian : array, shape (p, n)
+        Of the predicted log loss by the p parameters.
+    noise : RunNoise
+    shared : SharedNoise, optional
+        What runs of one trunk have in common: it is no structure, and all is done after `SharedNoise.whitener`.
+
+    Notes
+    -----
+    - structure: a polynomial in log N and log D explains residuals (a test for terms left out: Ramsey 1969).
+    - largest budget, largest size: the law fitted to the others misses them (the predictive test of Chow 1960).
+    - seeds: runs scatter about the law by more than reruns do (Fisher's lack of fit), where seeds were repeated.
+    """
+    runs = per_run(points, residual, jacobian)
+    root = None if shared is None else shared.whitener(quantile=CAUTION)
+    if root is not None:
+        runs = runs._replace(residual=root @ runs.residual, jacobian=runs.jacobian @ root)
+    scale = float(np.median(np.abs(runs.residual))) / 0.6745
+    clipped = np.clip(runs.residual, -CLIP_SIGMAS * scale, CLIP_SIGMAS * scale)
+    # A Jacobian's columns differ by orders of magnitude; only the space that they span is meant.
+    law = np.linalg.qr((runs.jacobian / np.linalg.norm(runs.jacobian, axis=1, keepdims=True)).T)[0]
+    left_out = {
+        "the last doubling of compute": runs.flops > LARGEST_SHARE * runs.flops.max(),
+        "the largest size": runs.log_size == runs.log_size.max(),
+    }
+    found = [_structure(clipped, law, runs, root=root), None if shared else _seeds(clipped, law, noise)]
+    found += [_beyond(clipped, law, mask, what=what, root=root) for what, mask in left_out.items()]
+    return [one for one in found if one is not None]
+
+
+def lowered(verdict: Verdict, found: Sequence[Misfit]) -> Verdict:
+    """The verdict, at most weakly identified where a test says that the law is wrong."""
+    if not verdict.has_numbers or not found:
+        return verdict
+    worst = min(found, key=lambda one: one.p)
+    if worst.p * len(found) > FALSE_ALARMS:
+        return verdict
+    otherwise = "If it did," if verdict.status == "identified" else "Besides,"
+    return Verdict("weakly_identified", f"the law does not fit: {worst.words}. {otherwise} {verdict.reason}")
+
+
+def _structure(residual: Array, law: Array, points: Residuals, *, root: Array | None) -> Misfit | None:
+    x, y = (_scaled(one) for one in (points.log_size, points.log_tokens))
+    rest = residual - law @ (law.T @ residual)
+    for degree in range(MAX_DEGREE, 1, -1):
+        terms = np.stack([x**i * y**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=1)
+        terms = terms if root is None else root @ terms
+        basis, size, _ = np.linalg.svd(terms - law @ (law.T @ terms), full_matrices=False)
+        basis = basis[:, size > 1e-6 * np.linalg.norm(terms)]
+        n_terms, n_left = basis.shape[1], residual.size - law.shape[1] - basis.shape[1]
+        if n_terms and n_left >= max(MIN_LEFT, n_terms):
+            explained = float(np.sum((basis.T @ rest) ** 2))
+            total = float(np.sum(rest**2))
+            words = f"a polynomial in log N and log D explains {explained / max(total, 1e-300):.0%} of its residuals"
+            return _fisher("structure", explained / n_terms, (total - explained) / n_left, (n_terms, n_left), words)
+    return None
+
+
+def _beyond(residual: Array, law: Array, mask: NDArray[np.bool_], *, what: str, root: Array | None) -> Misfit | None:
+    """The runs of `mask` against the law of the others: what they add to the squares when they are fitted as well."""
+    if root is not None:
+        return _beyond_whitened(residual, law, root[:, mask], what=what)
+    n_hidden, n_left = int(mask.sum()), int((~mask).sum()) - law.shape[1]
+    if n_hidden == 0 or n_left < MIN_LEFT or np.linalg.matrix_rank(law[~mask], tol=1e-9) < law.shape[1]:
+        return None
+    rest = residual[~mask] - law[~mask] @ np.linalg.lstsq(law[~mask], residual[~mask], rcond=None)[0]
+    whole = residual - law @ (law.T @ residual)
+    squares = float(np.sum(rest**2))
+    added = float(np.sum(whole**2)) - squares
+    return _missed(added, squares, (n_hidden, n_left), what=what)
+
+
+def _beyond_whitened(residual: Array, law: Array, dummies: Array, *, what: str) -> Misfit | None:
+    """The same with a column for each hidden run, which takes it out whatever it shares with others (Salkever 1976)."""
+    both = np.concatenate([law, dummies], axis=1)
+    n_hidden, n_left = dummies.shape[1], residual.size - both.shape[1]
+    if n_hidden == 0 or n_left < MIN_LEFT or np.linalg.matrix_rank(both, tol=1e-9) < both.shape[1]:
+        return None
+    squares = float(np.sum((residual - both @ np.linalg.lstsq(both, residual, rcond=None)[0]) ** 2))
+    added = float(np.sum((residual - law @ (law.T @ residual)) ** 2)) - squares
+    return _missed(added, squares, (n_hidden, n_left), what=what)
+
+
+def _missed(added: float, squares: float, degrees: tuple[int, int], *, what: str) -> Misfit:
+    n_hidden, n_left = degrees
+    words = f"without {what} it misses these {n_hidden} runs by {{ratio:.1f}} times what its own scatter allows"
+    return _fisher(f"without {what}", added / n_hidden, squares / n_left, degrees, words)
+
+
+def _seeds(residual: Array, law: Array, noise: RunNoise | None) -> Misfit | None:
+    n_left = residual.size - law.shape[1]
+    if noise is None or noise.source != "seeds" or n_left < MIN_LEFT or not noise.sd > 0:
+        return None
+    rest = residual - law @ (law.T @ residual)
+    words = "runs scatter about it by {ratio:.1f} times what another seed changes"
+    return _fisher("seeds", float(np.sum(rest**2)) / n_left, noise.sd**2, (n_left, noise.n_free), words)
+
+
+def _fisher(test: str, above: float, below: float, degrees: tuple[int, int], words: str) -> Misfit:
+    # Residuals at the rounding of floats are no residuals.
+    statistic = above / max(below, 1e-18)
+    p = float(f_distribution.sf(statistic, *degrees))
+    sentence = words.format(ratio=np.sqrt(statistic))
+    return Misfit(test, statistic, p, degrees, f"{sentence} (F = {statistic:.1f}, p = {p:.1g})")
+
+
+def _scaled(values: Array) -> Array:
+    middle, width = (values.max() + values.min()) / 2, float(np.ptp(values))
+    return 2 * (values - middle) / width if width > 1e-9 else np.zeros_like(values)

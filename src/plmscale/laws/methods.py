@@ -1,0 +1,76 @@
+"""The fit methods: one dictionary, one signature, one result type.
+
+Laws are fitted per schedule. A curve that ends because its learning rate ended is another object than one that could
+go on, so schedules are compared, never pooled.
+"""
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..errors import InputError
+from ..runs.curves import Curve, smooth
+from . import chinchilla as parametric
+from . import envelope, isoflop, kaplan, plateau, repeated
+from .confidence.held_out import held_out
+from .fit import FitFunction, FitSettings
+from .schedule_effect import explained_by_schedule
+from .size_law import asked_more, set_apart
+
+FITS: dict[str, FitFunction] = {
+    "envelope": envelope.fit,
+    "isoflop": isoflop.fit,
+    "chinchilla": parametric.fit,
+    "kaplan": kaplan.fit,
+    "plateau": plateau.fit,
+    "repeated": repeated.fit,
+}
+
+
+def fit_all(runs: pd.DataFrame, *, name: str, seed: int = 0, settings: FitSettings | None = None) -> dict[str, Any]:
+    """Smooth the runs and fit one law per schedule.
+
+    Parameters
+    ----------
+    runs : DataFrame
+        The tidy frame (`plmscale.runs.curves.smooth` names its columns).
+    name : str
+        A key of `FITS`.
+    seed : int
+        Seed of the resamples. A schedule's numbers depend on the seed and its own runs alone.
+    settings : FitSettings, optional
+        Defaults where absent.
+
+    Returns
+    -------
+    dict
+        {"fit": name, "schedules": {schedule: `Fit.to_json()`}}, ready for `plmscale.files.write_json`.
+
+    Raises
+    ------
+    InputError
+        For an unknown fit or a frame without the columns. Poor data are a status, not an error.
+    """
+    return fit_curves(smooth(runs), name=name, seed=seed, settings=settings)
+
+
+def fit_curves(
+    curves: Sequence[Curve], *, name: str, seed: int = 0, settings: FitSettings | None = None
+) -> dict[str, Any]:
+    """`fit_all` on curves smoothed already."""
+    if name not in FITS:
+        raise InputError(f"there is no fit {name!r}; choose one of {', '.join(FITS)}.")
+    settings = settings or FitSettings()
+    schedules = {}
+    for schedule in dict.fromkeys(curve.schedule for curve in curves):
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(schedule.encode())])
+        own = [curve for curve in curves if curve.schedule == schedule]
+        fit = FITS[name](own, rng=rng, settings=asked_more(settings, own))
+        fit = set_apart(fit, own, settings=settings)
+        fit = replace(fit, details={**fit.details, "held_out": held_out(name, own, settings=settings)})
+        schedules[schedule] = explained_by_schedule(fit, own).to_json()
+    return {"fit": name, "schedules": schedules}

@@ -1,0 +1,214 @@
+"""Self-attention with rotary positions over packed sequences: no position is spent on padding.
+
+Tokens of all sequences of a micro-batch lie one after the other. Three kernels compute the same function:
+
+`cpu`     CPU, float32: `cpu_attention`, made for heads of 16 to 64 features, on which torch's own kernel is slow.
+`varlen`        CUDA, half precision: torch's variable-length flash attention.
+`padded`        everything else, and the reference: rows are padded for the attention alone.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+try:
+    from torch.nn.attention.varlen import varlen_attn
+except ImportError:  # before torch 2.10
+    varlen_attn = None
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the sequences of a micro-batch lie among its packed tokens.
+
+    Attributes
+    ----------
+    lengths : tuple of int
+        Positions of each sequence.
+    positions : Tensor of int64, shape (n_tokens,)
+        Place of each token in its sequence.
+    select : Tensor of int64, shape (k,), or None
+        Ascending packed positions at which the last block's output is wanted; None: everywhere.
+    selected_lengths : tuple of int
+        How many of them are in each sequence.
+    """
+
+    lengths: tuple[int, ...]
+    positions: Tensor
+    select: Tensor | None
+    selected_lengths: tuple[int, ...]
+
+    @classmethod
+    def of(cls, lengths: Tensor, select: Tensor | None, *, device: torch.device) -> "Layout":
+        """Layout of sequences of these `lengths` (on the CPU) for tokens on `device`.
+
+        `select` on the CPU spares a GPU's queue a synchronisation: kernels must be told the largest count.
+        """
+        ends = lengths.cumsum(0)
+        n_tokens = int(ends[-1])
+        positions = torch.arange(n_tokens) - (ends - lengths).repeat_interleave(lengths)
+        counts = lengths
+        if select is not None:
+            up_to = torch.searchsorted(select.cpu(), ends)
+            counts = up_to.diff(prepend=up_to.new_zeros(1))
+            select = select.to(device, non_blocking=True)
+        as_tuple = tuple(lengths.tolist())
+        return cls(as_tuple, positions.to(device, non_blocking=True), select, tuple(counts.tolist()))
+
+    def queries(self, *, selected: bool) -> tuple[int, ...]:
+        """Query rows of each sequence: all of its positions, or the selected ones."""
+        return self.selected_lengths if selected else self.lengths
+
+    @cached_property
+    def cumulative(self) -> Tensor:
+        """Bounds of the sequences, int32, shape (n + 1,)."""
+        return _bounds(self.lengths, self.positions.device)
+
+    @cached_property
+    def cumulative_selected(self) -> Tensor:
+        """Bounds of the sequences among the selected rows, int32, shape (n + 1,)."""
+        return _bounds(self.selected_lengths, self.positions.device)
+
+
+def _bounds(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    return torch.tensor([0, *accumulate(lengths)], dtype=torch.int32, device=device)
+
+
+@dataclass(frozen=True)
+class Rotation:
+    """Turns of the rotary embedding (Su et al. 2021) at each packed position.
+
+    Features are in interleaved order: components 2i and 2i + 1 of a head turn together, by position · inv_freq[i].
+
+    Attributes
+    ----------
+    places : Tensor of complex64, shape (longest, head_dim / 2)
+        By how much each place in a sequence turns.
+    positions : Tensor of int64, shape (n_tokens,)
+        Place of each token.
+    """
+
+    places: Tensor
+    positions: Tensor
+
+    @classmethod
+    def at(cls, positions: Tensor, inv_freq: Tensor, *, longest: int) -> "Rotation":
+        """Turns at these positions, all below `longest`."""
+        angles = torch.outer(torch.arange(longest, device=inv_freq.device, dtype=torch.float32), inv_freq.float())
+        return cls(torch.polar(torch.ones_like(angles), angles), positions)
+
+    def rows(self, select: Tensor) -> "Rotation":
+        """Turns at the selected rows."""
+        return Rotation(self.places, self.positions[select])
+
+    @cached_property
+    def turns(self) -> Tensor:
+        """The turn of each row; complex64, shape (n_tokens, head_dim / 2)."""
+        return self.places[self.positions]
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Turn `x` of shape (n, …, head_dim), in float32 whatever its type."""
+        return _turned(x.float(), self.turns).to(x.dtype)
+
+
+def interleaved(x: Tensor, n_heads: int) -> Tensor:
+    """Rows of a query or key projection (d_model, …) from the order of facebookresearch/esm, which turns component i
+    of a head together with i + head_dim / 2, to interleaved order. Queries and keys alike: their products stay."""
+    return x.unflatten(0, (n_heads, 2, -1)).transpose(1, 2).flatten(0, 2)
+
+
+def attend(q: Tensor | None, kv: Tensor, rotation: Rotation, layout: Layout, *, kernel: str | None = None) -> Tensor:
+    """Attention of every query to all positions of its own sequence.
+
+    Parameters
+    ----------
+    q : Tensor, shape (k, n_heads, head_dim), or None
+        Queries at `layout.select`; None: the first of the three parts of `kv` are the queries, at all positions.
+    kv : Tensor, shape (n_tokens, 2 or 3, n_heads, head_dim)
+        Keys and values, behind queries if `q` is None. Queries and keys are not turned yet.
+    rotation : Rotation
+    layout : Layout
+    kernel : {"cpu", "varlen", "padded"}, optional
+        The default is the best for type and device.
+
+    Returns
+    -------
+    Tensor
+        Shape (k or n_tokens, n_heads · head_dim).
+    """
+    kernel = kernel or _best_kernel(kv)
+    if kernel == "cpu":
+        from .cpu_attention.function import (
+            CPUAttention,  # here, since it imports the compiler, which a GPU does not need
+        )
+
+        return CPUAttention.apply(q, kv, rotation, layout)
+    selected = q is not None
+    if q is not None and not q.shape[0]:
+        return q.flatten(1) + 0 * kv.sum()  # a share without predicted positions: keys and values get gradients of 0
+    if q is None:
+        q, kv = kv[:, 0], kv[:, 1:]
+    turned = rotation.rows(layout.select) if selected and layout.select is not None else rotation
+    q, k, v = turned(q), rotation(kv[:, 0]), kv[:, 1]
+    return (_varlen if kernel == "varlen" else _padded)(q, k, v, layout, selected=selected).flatten(1)
+
+
+def _best_kernel(kv: Tensor) -> str:
+    if kv.device.type == "cpu" and kv.dtype == torch.float32:
+        return "cpu"
+    half = kv.dtype in (torch.bfloat16, torch.float16)
+    return "varlen" if kv.is_cuda and half and varlen_attn is not None else "padded"
+
+
+def _varlen(q: Tensor, k: Tensor, v: Tensor, layout: Layout, *, selected: bool) -> Tensor:
+    head_dim = q.shape[-1]
+    spare = -head_dim % 8  # flash kernels take multiples of 8; zero columns change no product
+    q, k, v = (functional.pad(x, (0, spare)) for x in (q, k, v))
+    longest = max(layout.lengths)
+    assert varlen_attn is not None
+    mixed = varlen_attn(
+        q,
+        k,
+        v,
+        layout.cumulative_selected if selected else layout.cumulative,
+        layout.cumulative,
+        max(layout.queries(selected=selected)),
+        longest,
+        scale=head_dim**-0.5,
+    )
+    assert isinstance(mixed, Tensor)
+    return mixed[..., :head_dim]
+
+
+def _padded(q: Tensor, k: Tensor, v: Tensor, layout: Layout, *, selected: bool) -> Tensor:
+    rows_q, rows_k = _filled(layout.queries(selected=selected), q.device), _filled(layout.lengths, q.device)
+    wide_q, wide_k, wide_v = (
+        x.new_zeros(*rows.shape, *x.shape[1:]).masked_scatter(rows[..., None, None], x).transpose(1, 2)
+        for x, rows in ((q, rows_q), (k, rows_k), (v, rows_k))
+    )
+    mixed = functional.scaled_dot_product_attention(wide_q, wide_k, wide_v, attn_mask=rows_k[:, None, None, :])
+    return mixed.transpose(1, 2)[rows_q]
+
+
+def _filled(lengths: tuple[int, ...], device: torch.device) -> Tensor:
+    """True where a padded row holds something; shape (n, longest)."""
+    return torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
+
+
+def _pairs(x: Tensor) -> Tensor:
+    """View of `x` (…, head_dim) as complex numbers (…, head_dim / 2)."""
+    return torch.view_as_complex(x.unflatten(-1, (x.shape[-1] // 2, 2)))
+
+
+def _turned(x: Tensor, turns: Tensor) -> Tensor:
+    """`x` of shape (n, …, head_dim) with row i turned by turns[i]."""
+    pairs = _pairs(x)
+    return torch.view_as_real(pairs * _along_rows(turns, pairs)).flatten(-2)
+
+
+def _along_rows(turns: Tensor, pairs: Tensor) -> Tensor:
+    return turns.view(turns.shape[0], *([1] * (pairs.ndim - 2)), turns.shape[1])

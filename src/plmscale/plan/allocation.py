@@ -1,0 +1,185 @@
+"""Devices, micro-batch and time of one cell: pure functions of cell and hardware."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import ceil
+
+from ..errors import InputError
+from ..study.config import Execution, Hardware
+from ..study.grid import Cell
+from .devices import device_of
+from .memory import GIB, USABLE, Memory, largest_micro_batch, memory_of
+from .pace import Pace, assumed_pace
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Devices and time for one cell.
+
+    Attributes
+    ----------
+    nodes, devices_per_node : int
+    micro_batch_tokens : int
+        Positions of a micro-batch: `batch_tokens` ÷ (devices × grad_accum), rounded up where that is no whole number.
+        Batches are cut at the ends of sequences, so that a micro-batch may have one sequence more or less.
+    grad_accum : int
+        Micro-batches per optimizer step and device.
+    hours : float
+        Planned time from start to end.
+    runtime_min : int
+        Walltime to ask for, in minutes: planned time × margin.
+    memory : Memory
+        Peak memory of one device, by part.
+    pace : Pace
+        Speed behind the hours, and where it is from.
+    """
+
+    nodes: int
+    devices_per_node: int
+    micro_batch_tokens: int
+    grad_accum: int
+    hours: float
+    runtime_min: int
+    memory: Memory
+    pace: Pace
+
+    @property
+    def devices(self) -> int:
+        """Devices of all nodes."""
+        return self.nodes * self.devices_per_node
+
+    @property
+    def device_hours(self) -> float:
+        """Planned time × devices."""
+        return self.hours * self.devices
+
+
+def device_counts(hardware: Hardware) -> Iterator[int]:
+    """Numbers of devices that a cell may have: doubled within a node, then whole nodes.
+
+    Examples
+    --------
+    >>> list(device_counts(Hardware(devices_per_node=4, max_nodes=3)))
+    [1, 2, 4, 8, 12]
+    """
+    limit = hardware.devices_per_node * hardware.max_nodes
+    limit = limit if hardware.max_devices is None else min(limit, hardware.max_devices)
+    devices = 1
+    while devices <= limit:
+        yield devices
+        inside = devices < hardware.devices_per_node
+        devices = min(2 * devices, hardware.devices_per_node) if inside else devices + hardware.devices_per_node
+
+
+def allocate(
+    cell: Cell,
+    n_tokens: int,
+    *,
+    hardware: Hardware,
+    execution: Execution | None = None,
+    pace: Pace | None = None,
+) -> Allocation:
+    """The fewest devices that train a cell within the target time.
+
+    Parameters
+    ----------
+    cell : Cell
+    n_tokens : int
+        Tokens of one pass over its set.
+    hardware : Hardware
+    execution : Execution, optional
+        Engine and ZeRO stage; the default's if left out.
+    pace : Pace, optional
+        Measured speed of the cell's size; without it the hardware's assumed utilisation counts.
+
+    Returns
+    -------
+    Allocation
+        With the target out of reach, the most devices there are.
+
+    Raises
+    ------
+    InputError
+        If a single sequence of the greatest length does not fit into a device; the message names cell, need and limit.
+    """
+    found: Allocation | None = None
+    for found in allocations(cell, n_tokens, hardware=hardware, execution=execution, pace=pace):
+        if found.hours <= hardware.target_hours:
+            break
+    assert found is not None
+    return found
+
+
+def allocations(
+    cell: Cell,
+    n_tokens: int,
+    *,
+    hardware: Hardware,
+    execution: Execution | None = None,
+    pace: Pace | None = None,
+) -> Iterator[Allocation]:
+    """A cell on every number of devices on which it fits, fewest first; see `allocate`."""
+    execution = execution or Execution()
+    pace = pace or assumed_pace(cell, hardware)
+    refused: InputError | None = None
+    fits = False
+    for devices in device_counts(hardware):
+        try:
+            grad_accum, memory = _accumulation(cell, devices, hardware=hardware, execution=execution, pace=pace)
+        except InputError as error:  # more devices share the optimizer's state: it may fit there
+            refused = error
+            continue
+        fits = True
+        hours = pace.seconds(n_tokens, devices, checkpoint_tokens=execution.checkpoint_tokens) / 3600
+        nodes = ceil(devices / hardware.devices_per_node)
+        micro_batch = ceil(cell.training.batch_tokens / (devices * grad_accum))
+        yield Allocation(
+            nodes=nodes,
+            devices_per_node=devices // nodes,
+            micro_batch_tokens=micro_batch,
+            grad_accum=ceil(cell.training.batch_tokens / (devices * micro_batch)),  # as a run counts them
+            hours=hours,
+            runtime_min=ceil(60 * hours * hardware.walltime_margin),
+            memory=memory,
+            pace=pace,
+        )
+    if refused is not None and not fits:
+        raise refused
+
+
+def _accumulation(
+    cell: Cell, devices: int, *, hardware: Hardware, execution: Execution, pace: Pace
+) -> tuple[int, Memory]:
+    """Fewest micro-batches a step and device that fit, and the memory they take."""
+    device, batch = device_of(hardware, cell.training.precision), cell.training.batch_tokens
+    room = device.memory_gib * USABLE * GIB
+    gpu = hardware.device == "gpu"
+
+    def memory(grad_accum: int) -> Memory:
+        found = memory_of(cell, devices=devices, grad_accum=grad_accum, execution=execution, gpu=gpu)
+        return pace.corrected(found)
+
+    least = memory(max(1, batch // devices))
+    fitting = memory(1)
+    if fitting.total <= room:
+        return 1, fitting
+    per_token = fitting.activations / largest_micro_batch(cell, devices)
+    positions = int((room - least.states) // per_token)
+    if positions < cell.max_length:
+        need = (least.states + per_token * cell.max_length) / USABLE / GIB
+        raise InputError(
+            f"cell {cell.path} needs {need:.3g} GiB of device memory for one sequence of {cell.max_length} positions "
+            f"on {devices} device{'s' if devices > 1 else ''}, but hardware.memory_gib is {device.memory_gib:g}. "
+            f"Name a larger device, or leave the size {cell.model.name!r} out."
+        )
+    # A micro-batch is a share of the batch and at most one sequence more.
+    share = max(1, positions - cell.max_length + 1)
+    needed = ceil(batch / (devices * share))
+    grad_accum = _dividing(batch, devices, needed)
+    return grad_accum, memory(grad_accum)
+
+
+def _dividing(batch: int, devices: int, needed: int) -> int:
+    """The least accumulation from `needed` on with which equal micro-batches add up to the batch, if one is near."""
+    exact = (k for k in range(needed, 2 * needed) if batch % (devices * k) == 0)
+    return next(exact, needed)

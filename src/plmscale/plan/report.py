@@ -1,0 +1,109 @@
+"""The compute plan as files: cells, sums, words and figure."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from ..files import atomic
+from ..study.study import Study
+from .figure import draw_plan
+from .plan import Records, plan_summary, whole_plan
+from .words import budget_words, deadline_words, paragraph, trunk_words
+
+
+def write_plan(
+    study: Study, counted: Mapping[str, int], records: Records, *, folder: Path, warnings: Sequence[str] = ()
+) -> str:
+    """Write the plan of a study.
+
+    Parameters
+    ----------
+    study : Study
+    counted : mapping of str to int
+        Exact tokens of the sets that exist already.
+    records : mapping of str to dict
+        Usable measurements of speed by size.
+    folder : Path
+        Gets `cells.tsv`, one row per cell and one per trunk; `summary.tsv`, sums; `plan.md`, both for reading; and
+        `plan.svg`, `.pdf` and `.png`.
+    warnings : sequence of str
+        Sentences on measurements that are not used.
+
+    Returns
+    -------
+    str
+        The text of `plan.md`.
+    """
+    table = whole_plan(study, counted, records)
+    sums = plan_summary(table, study.config.hardware)
+    words = plan_text(study, counted, records, table=table, warnings=warnings)
+    for name, content in (
+        ("cells.tsv", table.to_csv(sep="\t", index=False)),
+        ("summary.tsv", sums.to_csv(sep="\t", index=False)),
+        ("plan.md", words),
+    ):
+        with atomic(folder / name) as partial:
+            partial.write_text(content)
+    draw_plan(study, table, folder)
+    return words
+
+
+def plan_text(
+    study: Study, counted: Mapping[str, int], records: Records, *, table: pd.DataFrame, warnings: Sequence[str] = ()
+) -> str:
+    """The plan in Markdown: paragraphs, sums, and cells."""
+    sums = plan_summary(table, study.config.hardware)
+    budget, known = budget_words(study, table)
+    total = {str(name): value for name, value in sums.iloc[-1].items()}
+    parts = ["# Compute plan", paragraph(study, table, total), *(f"Warning: {line}" for line in warnings)]
+    if shared := trunk_words(table):
+        parts += ["## Trunks and branches", shared]
+    if deadline := deadline_words(study, counted, records):
+        parts += ["## Deadline", deadline]
+    if known is not None:
+        parts += ["## Budget", budget, _markdown(known)]
+    cells = table.reindex(columns=[name for name in CELL_COLUMNS if name in table])
+    parts += ["## Sums", _markdown(sums), "## Cells", CELLS_NOTE, _markdown(cells)]
+    return "\n\n".join(parts) + "\n"
+
+
+CELLS_NOTE = (
+    "A step's batch is cut into micro-batches at the ends of sequences: micro_batch_tokens × grad_accum × devices is "
+    "batch_tokens, up to rounding. Memory is that of one device, in GiB; cells.tsv has it by part, and all FLOP counts."
+)
+
+CELL_COLUMNS = [
+    "model",
+    "subset",
+    "schedule",
+    "seed",
+    "n_params",
+    "n_tokens",
+    "flops_appendix_e",
+    "flops_trained",
+    "nodes",
+    "devices_per_node",
+    "micro_batch_tokens",
+    "grad_accum",
+    "memory_gib",
+    "hours",
+    "device_hours",
+    "walltime_min",
+    "energy_kwh",
+    "cost",
+]
+"""Columns of the plan's table for reading; cells.tsv has all."""
+
+
+def _markdown(table: pd.DataFrame) -> str:
+    rows = [[_cell(value) for value in row] for row in table.itertuples(index=False)]
+    lines = [list(table.columns), ["---"] * len(table.columns), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _cell(value: object) -> str:
+    """A number for reading: whole ones with thousands, others to four digits, only great ones as powers."""
+    if isinstance(value, float):
+        return f"{value:,.0f}" if 1e3 <= value < 1e9 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

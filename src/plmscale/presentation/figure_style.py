@@ -1,0 +1,296 @@
+"""One look for all figures: colours, lines, legends, and files that come out the same every time."""
+
+import math
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis, XAxis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import BoundaryNorm, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import (
+    FuncFormatter,
+    LogFormatterMathtext,
+    LogFormatterSciNotation,
+    LogLocator,
+    NullFormatter,
+)
+from matplotlib.transforms import offset_copy
+
+from ..files import atomic
+from .figure_page import PAGES, page, printed_on
+from .formats import short
+
+FONT_SIZE = 8.0
+"""Smallest text in points, at the size at which the figure is printed."""
+
+MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+"""Markers of training sets, in the order of the table; they repeat when it has more."""
+
+CHARACTERS_PER_INCH = 16.5
+"""Characters of `FONT_SIZE` that fit into an inch of running text, a few capitals among them."""
+
+HANDLE = 7
+"""Characters that a handle in a legend and the spaces around it take."""
+
+LABEL_HEIGHT = 32.0
+"""Points that ticks and label of a horizontal axis take below it."""
+
+LINE_SPACING, POINTS_PER_INCH = 1.3, 72.0
+
+OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+"""Colours that colour-blind readers tell apart (Okabe and Ito 2008): methods and levels, never sizes."""
+
+LEFT_OUT = "0.6"
+"""Grey of what is shown but not fitted."""
+
+SCHEDULE_TITLES = {
+    "token_decay": "Learning rate decaying with tokens",
+    "constant": "Constant learning rate",
+    "cosine": "Cosine to the end of each run",
+    "wsd": "Warm-up, stable, decay",
+}
+
+
+def schedule_title(schedule: str) -> str:
+    """Title of the panels of a schedule; groups of imported runs are their own titles."""
+    return SCHEDULE_TITLES.get(schedule, schedule)
+
+
+FORMATS = ("svg", "pdf", "png")
+
+_RC: dict[Any, Any] = {
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+    "font.family": "DejaVu Sans",
+    "font.size": FONT_SIZE,
+    "axes.labelsize": FONT_SIZE + 1,
+    "axes.titlesize": FONT_SIZE + 1,
+    "axes.titlelocation": "left",
+    "axes.linewidth": 0.8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "0.92",
+    "grid.linewidth": 0.6,
+    "legend.fontsize": FONT_SIZE,
+    "legend.frameon": False,
+    "xtick.labelsize": FONT_SIZE,
+    "ytick.labelsize": FONT_SIZE,
+    "lines.solid_capstyle": "round",
+    "mathtext.default": "it",
+    "pdf.fonttype": 42,  # TrueType: text stays text
+    "svg.fonttype": "none",
+    "svg.hashsalt": "plmscale",  # ids of SVG elements are otherwise random
+}
+
+# Without these, files hold the date and the version of matplotlib.
+_METADATA: dict[str, dict[str, Any]] = {
+    "svg": {"Date": None, "Creator": None},
+    "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    "png": {"Software": None},
+}
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The style of every figure, for what is drawn and saved inside."""
+    with mpl.rc_context(), sns.axes_style("ticks"):
+        mpl.rcParams.update(_RC)
+        yield
+
+
+def panels(rows: int, columns: int, *, height: float, sharey: bool = False) -> tuple[Figure, list[list[Axes]]]:
+    """An empty figure and its panels; `height` in inches is that of the whole figure."""
+    where = page()
+    if where.stacked:
+        figure = Figure(figsize=(where.one, height * columns * where.shorter), layout="constrained")
+        grid = figure.subplots(rows * columns, 1, squeeze=False, sharey=sharey).reshape(rows, columns)
+    else:
+        figure = Figure(figsize=(where.one if columns == 1 else where.several, height), layout="constrained")
+        grid = figure.subplots(rows, columns, squeeze=False, sharey="row" if sharey else False)
+    FigureCanvasAgg(figure)
+    return figure, [list(row) for row in grid]
+
+
+def leftmost(row: Sequence[Axes]) -> Sequence[Axes]:
+    """Panels of a row that have nothing to their left: they name the vertical axis."""
+    return row if page().stacked else row[:1]
+
+
+def write_on_pages(draw: Callable[[], Figure], folder: Path, *, name: str) -> None:
+    """Draw a figure for each page and write it (`save`), into `folder` and its folder `column`."""
+    for where in PAGES:
+        with printed_on(where), style():
+            save(draw(), folder / where.folder, name=name)
+
+
+def schedule_panels(n: int, *, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
+    """A panel per schedule, at most two side by side, so that titles fit; `height` in inches is that of a row."""
+    rows = math.ceil(n / 2)
+    figure, grid = panels(rows, min(n, 2), height=height * rows, sharey=sharey)
+    found = [ax for row in grid for ax in row]
+    for spare in found[n:]:
+        spare.remove()
+    return figure, found[:n]
+
+
+def save(figure: Figure, folder: Path, *, name: str) -> None:
+    """Write {name}.svg, .pdf and .png, each atomically, with nothing in them that changes from run to run."""
+    # Laid out once for all formats: it takes longer than drawing.
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for suffix in FORMATS:
+        with atomic(folder / f"{name}.{suffix}") as partial:
+            figure.savefig(partial, metadata=_METADATA[suffix])
+
+
+MOST_SIZE_LABELS = 18
+"""Labels that fit side by side along the bar of sizes of the lowest figure."""
+
+
+class SizeScale:
+    """Colour of model sizes: light to dark with log N.
+
+    Parameters
+    ----------
+    sizes : iterable of int
+        Parameters of every model of the study.
+    """
+
+    def __init__(self, sizes: Iterable[float]) -> None:
+        self.sizes = sorted(set(sizes))
+        logs = np.log(self.sizes)
+        place = (logs - logs[0]) / (logs[-1] - logs[0]) if len(logs) > 1 else np.array([0.5])
+        # Both ends of viridis are left out: the yellow is faint on white, and black belongs to the envelope.
+        self.colours = [mpl.colormaps["viridis_r"](0.1 + 0.8 * float(p)) for p in place]
+
+    def __getitem__(self, n_params: float) -> Any:
+        return self.colours[self.sizes.index(n_params)]
+
+    def legend(self, figure: Figure, axes: Sequence[Axes]) -> None:
+        """A bar with one labelled field per size beside the panels."""
+        k = len(self.sizes)
+        mappable = ScalarMappable(BoundaryNorm(np.arange(k + 1), k), ListedColormap(self.colours))
+        # Labels of many sizes would overlap: every second, third, ... one, the largest among them.
+        every = -(-k // MOST_SIZE_LABELS)
+        shown = np.arange(k)[::-1][::every][::-1]
+        bar = figure.colorbar(mappable, ax=list(axes), ticks=shown + 0.5, fraction=0.05, aspect=22, pad=0.02)
+        bar.set_ticklabels([short(self.sizes[i]) for i in shown])
+        bar.ax.tick_params(length=0, which="both")
+        bar.set_label("N (parameters)")
+        bar.outline.set_visible(False)  # type: ignore[operator]
+
+
+class SetMarks:
+    """Marker of each training set, in the order of the table of sets."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self.markers = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(names)}
+
+    def __getitem__(self, name: str) -> str:
+        return self.markers[name]
+
+    def handles(self) -> list[Line2D]:
+        """Entries of a legend."""
+        return [marker_entry(marker, label=name) for name, marker in self.markers.items()]
+
+
+def marker_entry(marker: str, *, label: str, **look: Any) -> Line2D:
+    """A marker in a legend, grey if `look` says nothing else."""
+    return Line2D([], [], **({"color": "0.35", "ls": "", "marker": marker, "ms": 5, "label": label} | look))
+
+
+def line_entry(*, label: str, **look: Any) -> Line2D:
+    """A line in a legend, grey if `look` says nothing else."""
+    return Line2D([], [], **({"color": "0.35", "lw": 1.5, "label": label} | look))
+
+
+def legend_above(figure: Figure, handles: Sequence[Line2D]) -> None:
+    """A legend in rows above the panels, where it hides nothing; entries run along the rows."""
+    if not handles:
+        return
+    lengths = [len(str(handle.get_label())) + HANDLE for handle in handles]
+    room = figure.get_figwidth() * CHARACTERS_PER_INCH
+    columns = max(k for k in range(1, len(lengths) + 1) if k == 1 or _legend_width(lengths, k) <= room)
+    # matplotlib fills columns first; a reader reads rows.
+    by_row = [handle for column in range(columns) for handle in handles[column::columns]]
+    figure.legend(handles=by_row, loc="outside upper left", ncols=columns, columnspacing=1.5, handlelength=1.6)
+
+
+def legend_below(ax: Axes, handles: Sequence[Line2D], *, columns: int = 1, title: str | None = None) -> None:
+    """A legend under the horizontal axis and its label, at the same distance whatever the height of the panel."""
+    under = offset_copy(ax.transAxes, ax.get_figure(root=True), y=-LABEL_HEIGHT, units="points")
+    room, columns = page().one * CHARACTERS_PER_INCH, min(columns, max(len(handles), 1))
+    while columns > 1 and _legend_width([len(str(handle.get_label())) + HANDLE for handle in handles], columns) > room:
+        columns -= 1
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0.0), "bbox_transform": under}
+    ax.legend(handles=list(handles), ncols=columns, title=title, alignment="left", borderaxespad=0, **place)
+
+
+def _legend_width(lengths: Sequence[int], columns: int) -> int:
+    return sum(max(lengths[column::columns]) for column in range(columns))
+
+
+EVERY_DIGIT = tuple(float(digit) for digit in range(1, 10))
+LABELLED = ((2.0, (1.0,)), (0.7, (1.0, 2.0, 5.0)), (0.25, (1.0, 2.0, 3.0, 5.0, 7.0)), (0.0, EVERY_DIGIT))
+"""Leading digits that are labelled on an axis of at least so many decades: as many as fit side by side."""
+IN_COLUMN = ((1.7, (1.0,)), (1.1, (1.0, 3.0)), *LABELLED[1:])
+"""The same for powers of ten along the bottom of a narrow figure."""
+
+
+def log_ticks(axis: Axis, *, prefixes: bool = False) -> None:
+    """Labelled ticks of a logarithmic axis: powers of ten if it spans two of them, else more; call it last.
+
+    With `prefixes` labels are 200k, 5M and so on, as sizes are called.
+    """
+    low, high = axis.get_view_interval()
+    decades = np.log10(high / low)
+    narrow = page().stacked and isinstance(axis, XAxis) and not prefixes
+    subs = next(digits for least, digits in (IN_COLUMN if narrow else LABELLED) if decades >= least)
+    axis.set_major_locator(LogLocator(subs=subs))
+    axis.set_minor_locator(LogLocator(subs="auto" if decades >= 2 else EVERY_DIGIT))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)) if prefixes else LogFormatterMathtext())
+    if not prefixes and len(subs) > 1:
+        axis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
+
+
+def footnote(figure: Figure, sentences: Sequence[str]) -> None:
+    """Sentences below the panels; the figure becomes higher by them."""
+    per_line = int(figure.get_figwidth() * CHARACTERS_PER_INCH)
+    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, per_line, subsequent_indent="   ")]
+    if lines:
+        figure.set_figheight(figure.get_figheight() + len(lines) * FONT_SIZE * LINE_SPACING / POINTS_PER_INCH)
+        figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=FONT_SIZE, color="0.25")
+
+
+def sentence(ax: Axes, text: str, *, top: bool = False, width: int = 40) -> None:
+    """A sentence in the middle or at the top of a panel; `width` in characters."""
+    ax.text(
+        *(0.5, 0.97 if top else 0.5),
+        textwrap.fill(text, width),
+        transform=ax.transAxes,
+        ha="center",
+        va="top" if top else "center",
+        fontsize=FONT_SIZE,
+        color="0.2",
+        bbox={"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": "0.8", "alpha": 0.9},
+        zorder=10,
+    )
+
+
+def empty(ax: Axes, text: str) -> None:
+    """A panel that has only a sentence: no ticks that would suggest data."""
+    ax.set_xticks([])
+    ax.set_yticks([])
+    sentence(ax, text)

@@ -1,0 +1,166 @@
+"""Numbers and verdicts as words, the same in tables, figures and summary."""
+
+import math
+from typing import Any
+
+from ..estimates import Estimate, Judged
+
+MISSING = "–"
+"""What a reader sees where there is no value."""
+
+STATUS_WORDS = {
+    "identified": "identified",
+    "weakly_identified": "weakly identified",
+    "not_identified": "not identified",
+    "failed": "failed",
+}
+"""Statuses of a fit (`plmscale.estimates.STATUSES`) in words."""
+
+FIT_TITLES = {
+    "envelope": "Envelope",
+    "isoflop": "IsoFLOP",
+    "chinchilla": "Chinchilla",
+    "kaplan": "Kaplan",
+    "plateau": "Plateau",
+    "repeated": "Repeated data",
+}
+"""Fit methods as a reader knows them."""
+
+_SUPERSCRIPTS = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
+_PREFIXES = ((1e12, "T"), (1e9, "B"), (1e6, "M"), (1e3, "k"))
+_FIXED = (1e-3, 1e5)
+
+
+def is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or an empty text."""
+    return value is None or value == "" or (isinstance(value, float) and math.isnan(value))
+
+
+def number(value: float | None, *, digits: int = 3) -> str:
+    """A measured number to so many significant digits, as a power of ten outside 0.001 to 100,000.
+
+    Examples
+    --------
+    >>> number(0.27), number(4.85e79), number(-1.33e69), number(None)
+    ('0.270', '4.85×10⁷⁹', '−1.33×10⁶⁹', '–')
+    """
+    if value is None or math.isnan(value):
+        return MISSING
+    if math.isinf(value):
+        return "−∞" if value < 0 else "∞"
+    if value == 0:
+        return "0"
+    rounded = f"{value:.{digits - 1}e}"
+    mantissa, exponent = rounded.split("e")
+    if _FIXED[0] <= abs(float(rounded)) < _FIXED[1]:
+        return _minus(f"{value:,.{max(0, digits - 1 - int(exponent))}f}")
+    return _minus(f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}")
+
+
+def given(value: float | None) -> str:
+    """A number that somebody chose or printed, without the zeros that `number` would add: 0.0063, 10¹⁷."""
+    if value is None or math.isnan(value) or value == 0 or math.isinf(value):
+        return number(value)
+    digits = len(f"{value:.9e}".split("e")[0].rstrip("0").lstrip("-").replace(".", ""))
+    text = number(value, digits=digits)
+    return text.removeprefix("1×") if text.startswith("1×10") else text
+
+
+def count(value: float | None) -> str:
+    """A whole number with its thousands marked: 5,036,160."""
+    return MISSING if value is None or math.isnan(value) else _minus(f"{value:,.0f}")
+
+
+def short(value: float) -> str:
+    """A number with k, M, B (10⁹) or T (10¹²), to three digits.
+
+    Examples
+    --------
+    >>> short(5_036_160), short(650_519_040), short(29_696)
+    ('5.04M', '651M', '29.7k')
+    """
+    for step, (size, prefix) in enumerate(_PREFIXES):
+        if abs(value) >= size * 0.9995:
+            scaled = f"{value / size:.3g}"
+            if float(scaled) >= 1000 and step == 0:
+                break
+            return f"{scaled}{prefix}"
+    return number(value)
+
+
+def with_interval(one: Estimate) -> str:
+    """An estimate with its 95 % interval, rounded to two digits of the interval's width or of the value.
+
+    Examples
+    --------
+    >>> with_interval(Estimate(0.2712, 0.2214, 0.3108)), with_interval(Estimate(0.27))
+    ('0.271 (0.221–0.311)', '0.270')
+    """
+    if one.value is None:
+        return MISSING
+    if one.low is None or one.high is None:
+        bounds = [f"{sign} {number(v)}" for sign, v in (("≥", one.low), ("≤", one.high)) if v is not None]
+        return " ".join([number(one.value), *(f"({bound})" for bound in bounds)])
+    value, low, high = _to_width(one.value, one.low, one.high)
+    return f"{value} ({low}{' to ' if one.low < 0 else '–'}{high})"
+
+
+def _to_width(value: float, low: float, high: float) -> list[str]:
+    largest, width = max(abs(value), abs(low), abs(high)), high - low
+    if not (_FIXED[0] <= largest < _FIXED[1]) or width <= 0:
+        return [number(v) for v in (value, low, high)]
+    finest = min(width, abs(value)) if value else width
+    decimals = max(0, 1 - math.floor(math.log10(finest)))
+    if decimals > 5:
+        return [number(v) for v in (value, low, high)]
+    return [_minus(f"{v:,.{decimals}f}") for v in (value, low, high)]
+
+
+def growth(exponent: Estimate) -> str:
+    """What an exponent's interval says about growth with compute; `sublinear` only if the whole interval is below 1.
+
+    Examples
+    --------
+    The paper's C^0.71 is sublinear, though its text says superlinear:
+
+    >>> growth(Estimate(0.71, 0.69, 0.73)), growth(Estimate(0.9, 0.7, 1.1))
+    ('sublinear', 'sublinear or superlinear')
+    """
+    if exponent.low is None or exponent.high is None:
+        return "no interval"
+    if exponent.high < 0:
+        return "falling"
+    if exponent.low <= 0:
+        return "not shown to grow"
+    if exponent.high < 1:
+        return "sublinear"
+    return "superlinear" if exponent.low > 1 else "sublinear or superlinear"
+
+
+def balance(size: Estimate, tokens: Estimate) -> str:
+    """Whether the optimal size grows faster than the optimal number of tokens, as far as their intervals tell."""
+    if None in (size.low, size.high, tokens.low, tokens.high):
+        return "which grows faster is open"
+    if (size.low or 0.0) > (tokens.high or 0.0):
+        return "size grows faster than tokens"
+    if (tokens.low or 0.0) > (size.high or 0.0):
+        return "tokens grow faster than size"
+    return "which grows faster is open, the intervals overlap"
+
+
+def verdict(fit: Judged) -> str:
+    """Status and reason of a fit in one sentence."""
+    return f"{STATUS_WORDS[fit.status]}: {fit.reason}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: 40 s, 3 min, 1.5 h."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 5400:
+        return f"{round(seconds / 60)} min"
+    return f"{seconds / 3600:.1f} h"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "−")

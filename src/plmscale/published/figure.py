@@ -1,0 +1,160 @@
+"""Figure of the published models: tokens per parameter against size, 20:1, and the optimum of a fitted law."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ..laws.size_law import SizeLaw, best_law
+from ..presentation.figure_labels import place_labels
+from ..presentation.figure_page import page
+from ..presentation.figure_style import (
+    FONT_SIZE,
+    OKABE_ITO,
+    SizeScale,
+    empty,
+    footnote,
+    legend_above,
+    line_entry,
+    log_ticks,
+    marker_entry,
+    panels,
+)
+from ..results.study_results import Results
+from ..study.published_settings import PublishedModel
+from .models import (
+    CHINCHILLA_RATIO,
+    COUNTS,
+    OUTSIDE,
+    law_sentence,
+    place,
+    ratio_at,
+)
+
+LOOKS = {"seen": ("o", OKABE_ITO[0]), "unique": ("s", OKABE_ITO[1]), "325": ("^", OKABE_ITO[2])}
+"""Marker and colour of each count; a model is named at the first of them that it has."""
+
+HEIGHT = {"page": 6.2, "column": 7.6}
+"""Inches by page: it takes that many to name the models apart."""
+
+N_LINE = 200
+MARGIN = 0.08
+
+
+class Line(NamedTuple):
+    """The law in the plane of the figure: optimal sizes and their tokens per parameter at rising compute.
+
+    `low` and `high` are the same two columns for the ends of the interval of the size, shape (n, 2); empty without.
+    """
+
+    middle: NDArray[np.float64]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
+
+
+def law_line(law: SizeLaw | None) -> Line:
+    """Where the optimum runs: each compute in the law's range gives a size and, at 6ND, its tokens per parameter."""
+    nothing = np.empty((0, 2))
+    if law is None or not law.rows:
+        return Line(nothing, nothing, nothing)
+    budgets = np.geomspace(law.rows[0]["flops"], law.rows[-1]["flops"], N_LINE)
+    found = [(flops, one) for flops in budgets if (one := law.at(float(flops))) is not None]
+
+    def column(key: str) -> NDArray[np.float64]:
+        pairs = [(getattr(one, key), ratio_at(flops, getattr(one, key))) for flops, one in found]
+        known = [pair for pair in pairs if pair[0] is not None]
+        return np.array(known, dtype=float).reshape(-1, 2)
+
+    return Line(column("n_params"), column("low"), column("high"))
+
+
+def published_figure(models: Sequence[PublishedModel], law: SizeLaw | None) -> Figure:
+    """Tokens per parameter of published models by three counts against their size; hollow where not verified."""
+    figure, ((ax,),) = panels(1, 1, height=1)
+    figure.set_size_inches(page().several, HEIGHT[page().name])
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in place(models, law).to_dict("records")]
+    known = [row for row in rows if any(row[f"ratio_{count}"] for count in LOOKS)]
+    if not known:
+        empty(ax, "No published model has a count of tokens.")
+        return figure
+    drawn = _points(ax, known)
+    line = law_line(law)
+    ax.axhline(CHINCHILLA_RATIO, color="0.3", lw=0.9, ls=(0, (4, 3)), zorder=2)
+    _axes(ax, np.array([*drawn, *line.middle], dtype=float))
+    _law(ax, line)
+    legend_above(figure, _legend(line, drawn))
+    left_out = [row["name"] for row in rows if row not in known]
+    footnote(figure, _notes(law, rows, left_out))
+    figure.draw_without_rendering()  # settles the layout: labels are placed in pixels
+    figure.set_layout_engine("none")
+    place_labels(ax, [_label(row) for row in known], obstacles=drawn, size=FONT_SIZE)
+    return figure
+
+
+def of_study(results: Results, sizes: SizeScale) -> Figure:
+    """The figure of a study: its own list of published models and its own law with the best verdict."""
+    del sizes  # size is the horizontal axis here
+    return published_figure(results.study.published, best_law(results.fits))
+
+
+def _points(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:
+    """Draw the counts of every model, joined by a line; returns where they are."""
+    drawn = []
+    for row in rows:
+        ratios = {count: row[f"ratio_{count}"] for count in LOOKS if row[f"ratio_{count}"]}
+        ax.plot([row["n_params"]] * 2, [min(ratios.values()), max(ratios.values())], color="0.8", lw=0.8, zorder=1)
+        for count, ratio in ratios.items():
+            marker, colour = LOOKS[count]
+            face = "white" if row[f"unverified_{count}"] else colour
+            ax.plot([row["n_params"]], [ratio], marker, ms=5, mfc=face, mec=colour, mew=1.0, zorder=4)
+            drawn.append((row["n_params"], ratio))
+    return drawn
+
+
+def _law(ax: Axes, line: Line) -> None:
+    if not line.middle.size:
+        return
+    ax.plot(*line.middle.T, color="black", lw=1.6, zorder=3)
+    if line.low.size and line.high.size:
+        band = np.concatenate([line.low, line.high[::-1]])
+        ax.fill(*band.T, color="0.6", alpha=0.35, lw=0, zorder=1)
+
+
+def _axes(ax: Axes, shown: NDArray[np.float64]) -> None:
+    """Limits about the points and the law's line: its band may be wider by decades, and is cut."""
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    low, high = shown.min(axis=0), shown.max(axis=0)
+    room = (high / low) ** MARGIN
+    ax.set_xlim(low[0] / room[0], high[0] * room[0])
+    ax.set_ylim(low[1] / room[1], high[1] * room[1])
+    ax.set_xlabel("N (parameters)")
+    ax.set_ylabel("D/N (tokens per parameter)")
+    log_ticks(ax.xaxis, prefixes=True)
+    log_ticks(ax.yaxis)
+
+
+def _legend(line: Line, drawn: Sequence[tuple[float, float]]) -> list[Any]:
+    entries = [marker_entry(LOOKS[count][0], label=words, color=LOOKS[count][1]) for count, words in COUNTS.items()]
+    entries.append(marker_entry("o", label="hollow: not verified", mfc="white"))
+    entries.append(line_entry(label="20 tokens per parameter", color="0.3", lw=0.9, ls=(0, (4, 3))))
+    if line.middle.size:
+        entries.append(line_entry(label="optimum of the law, 95 % interval", color="black", lw=1.6))
+    return entries if drawn else []
+
+
+def _notes(law: SizeLaw | None, rows: Sequence[Mapping[str, Any]], left_out: Sequence[str]) -> list[str]:
+    notes = [law_sentence(law)]
+    if outside := sum(row["verdict"] == OUTSIDE for row in rows):
+        notes.append(f"Outside the law's range, and not judged: {outside} of {len(rows)} models.")
+    if left_out:
+        notes.append(f"No count of tokens is known of {', '.join(left_out)}.")
+    return notes
+
+
+def _label(row: Mapping[str, Any]) -> tuple[float, float, str]:
+    count = next(count for count in LOOKS if row[f"ratio_{count}"])
+    return row["n_params"], row[f"ratio_{count}"], row["name"]

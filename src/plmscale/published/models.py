@@ -1,0 +1,217 @@
+"""Where published models stand on a fitted law: `python -m plmscale.published.models --fits results/fits --out folder`.
+
+Tokens per parameter by three counts, as Mahajan tabulates the first of them (*Token:parameters in protein language
+models*): 325 × sequences, unique tokens published, tokens seen. The compute of a model is C = 6ND with the tokens seen;
+the law gives the size N_opt for this compute, and with it D_opt = C / (6 N_opt).
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import InputError
+from ..files import read_json
+from ..laws.budgets import EXTRAPOLATED
+from ..laws.fit import Fit
+from ..laws.size_law import METHODS, SizeAt, SizeLaw, best_law
+from ..presentation.formats import FIT_TITLES, STATUS_WORDS
+from ..presentation.tables import Column, Table, write_table
+from ..results.study_results import Results
+from ..study.config import Config
+from ..study.published_settings import PublishedModel
+from ..study.study import read_published
+
+RESIDUES = 325
+"""Mean length of UniRef50 that the paper and Mahajan multiply sequences by."""
+
+CHINCHILLA_RATIO = 20.0
+"""Tokens per parameter that Hoffmann et al. 2022 are remembered for."""
+
+COUNTS = {"325": "325 × sequences", "unique": "unique tokens, published", "seen": "tokens seen"}
+"""The three counts of tokens, in words."""
+
+OVER, NEAR, UNDER = "over-trained", "near-optimal", "under-trained"
+OUTSIDE, NO_LAW = "outside the law's range", "law not identified"
+NO_TOKENS, NO_INTERVAL = "tokens seen not published", "law has no interval here"
+
+OPTIMUM = ("n_opt", "n_opt_low", "n_opt_high", "d_opt", "ratio_opt", "ratio_opt_low", "ratio_opt_high", "position")
+COLUMNS = dict.fromkeys(
+    [
+        *PublishedModel.model_fields,  # tokens_seen among them, which is also the third count
+        "unverified_n",
+        *(f"{what}_{count}" for count in COUNTS for what in ("tokens", "ratio", "unverified")),
+        "flops",
+        *OPTIMUM,
+        "verdict",
+    ]
+)
+"""Columns of `place`."""
+
+RULE = (
+    "Rule: N below the 95 % interval of N_opt at the model's own compute is over-trained (too few parameters, too many "
+    "tokens), above it under-trained, inside it near-optimal. C = 6ND with the tokens seen (of a mixture of experts, N "
+    "are its active parameters); the law counts FLOPs as its runs do."
+)
+
+
+def verdict_of(n_params: float, optimum: SizeAt | None) -> str:
+    """Over-trained, near-optimal or under-trained, by the interval of the optimal size at the model's compute.
+
+    Examples
+    --------
+    >>> verdict_of(35e6, SizeAt("inside the data", 2e8, 1e8, 4e8))
+    'over-trained'
+    """
+    if optimum is None:
+        return OUTSIDE
+    if optimum.low is None or optimum.high is None:
+        return NO_INTERVAL
+    return OVER if n_params < optimum.low else UNDER if n_params > optimum.high else NEAR
+
+
+def place(models: Sequence[PublishedModel], law: SizeLaw | None) -> pd.DataFrame:
+    """One row per model, in the order of size.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The columns of the table of models; `tokens_{count}` and `ratio_{count}` (tokens per parameter) for the three
+        `COUNTS`, each with `unverified_{count}`; `flops`; `n_opt` with `n_opt_low` and `n_opt_high`, `d_opt`,
+        `ratio_opt` with its ends; `position` (inside the data, extrapolated); `verdict`. None where there is no number.
+    """
+    rows = [_row(model, law) for model in sorted(models, key=lambda model: model.n_params)]
+    return pd.DataFrame(rows, columns=pd.Index(list(COLUMNS)), dtype=object)
+
+
+def _row(model: PublishedModel, law: SizeLaw | None) -> dict[str, Any]:
+    row: dict[str, Any] = model.model_dump(exclude={"unverified"})
+    row["unverified"] = ", ".join(model.unverified)
+    row["unverified_n"] = not model.is_verified("n_params")
+    tokens = {
+        "325": (model.n_sequences and RESIDUES * model.n_sequences, "n_sequences"),
+        "unique": (model.unique_tokens, "unique_tokens"),
+        "seen": (model.tokens_seen, "tokens_seen"),
+    }
+    for count, (value, column) in tokens.items():
+        row |= {f"tokens_{count}": value, f"ratio_{count}": value and value / model.n_params}
+        row[f"unverified_{count}"] = not (model.is_verified(column) and model.is_verified("n_params"))
+    return row | _judged(model, law)
+
+
+def _judged(model: PublishedModel, law: SizeLaw | None) -> dict[str, Any]:
+    size = model.n_active or model.n_params
+    flops = model.tokens_seen and 6 * size * model.tokens_seen
+    row: dict[str, Any] = {"flops": flops} | dict.fromkeys(OPTIMUM)
+    if flops is None:
+        return row | {"verdict": NO_TOKENS}
+    if law is None:
+        return row | {"verdict": NO_LAW}
+    found = law.at(flops)
+    if found is not None:
+        row |= {"n_opt": found.n_params, "n_opt_low": found.low, "n_opt_high": found.high, "position": found.position}
+        row |= {"d_opt": flops / (6 * found.n_params), "ratio_opt": ratio_at(flops, found.n_params)}
+        row |= {"ratio_opt_low": ratio_at(flops, found.high), "ratio_opt_high": ratio_at(flops, found.low)}
+    return row | {"verdict": verdict_of(size, found)}
+
+
+def ratio_at(flops: float, n_params: float | None) -> float | None:
+    """Tokens per parameter of a size at a compute of 6ND: C / (6 N²)."""
+    return None if n_params is None else flops / (6 * n_params**2)
+
+
+def law_sentence(law: SizeLaw | None) -> str:
+    """Which law the models are judged by."""
+    if law is None:
+        return "No law of the optimal size is identified, so no model is judged."
+    return (
+        f"Law: {FIT_TITLES[law.fit]}, {law.schedule}, {STATUS_WORDS[law.status]}. Its range: optimal sizes within "
+        "three times those trained, compute to 100 times that of the largest run."
+    )
+
+
+def published_table(models: Sequence[PublishedModel], law: SizeLaw | None) -> Table:
+    """Tokens per parameter by three counts, the law's optimum at the same compute, and the verdict."""
+    data = place(models, law)
+    shown = data.assign(
+        verdict=[
+            f"{one} (extrapolated)" if position == EXTRAPOLATED else one
+            for one, position in zip(data["verdict"], data["position"], strict=True)
+        ]
+    )
+    columns = (
+        Column("Model", "name"),
+        Column("Objective", "objective"),
+        Column("N (parameters)", "n_params", "short", mark="unverified_n"),
+        Column("D/N, 325 × sequences", "ratio_325", "number", mark="unverified_325"),
+        Column("D/N, unique tokens", "ratio_unique", "number", mark="unverified_unique"),
+        Column("D/N, tokens seen", "ratio_seen", "number", mark="unverified_seen"),
+        Column("C = 6ND (FLOPs)", "flops", "number", mark="unverified_seen"),
+        Column("N_opt at this C (parameters)", "n_opt", "number", ("n_opt_low", "n_opt_high")),
+        Column("D/N at N_opt", "ratio_opt", "number", ("ratio_opt_low", "ratio_opt_high")),
+        Column("Verdict", "verdict"),
+        Column("Source", "source", width=5.0),
+        Column("Note", "note", width=4.0),
+    )
+    marked = "† not verified: quoted unchecked, inferred or interpreted."
+    return Table(data, columns, shown, (law_sentence(law), RULE, marked))
+
+
+def of_study(results: Results) -> Table:
+    """The table of a study: its own list of published models, judged by its own law with the best verdict."""
+    return published_table(results.study.published, best_law(results.fits))
+
+
+def read_fits(folder: Path) -> dict[str, dict[str, Fit]]:
+    """Fit by method and schedule from the JSON files of a folder, or from one such file.
+
+    Raises
+    ------
+    InputError
+        If there is none, or a file is no fit.
+    """
+    paths = [folder] if folder.is_file() else [folder / f"{name}.json" for name in METHODS]
+    found = [read_json(path) for path in paths if path.is_file()]
+    if not found:
+        raise InputError(f"{folder}: no fit here. Give a folder with {', '.join(f'{name}.json' for name in METHODS)}.")
+    for path, one in zip([path for path in paths if path.is_file()], found, strict=True):
+        if not isinstance(one, dict) or not {"fit", "schedules"} <= set(one):
+            raise InputError(f"{path}: not the JSON of a fit; it has no `fit` and `schedules`.")
+    return {one["fit"]: {s: Fit.from_json(fit) for s, fit in one["schedules"].items()} for one in found}
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Read, judge, write table and figure, and print the verdicts."""
+    from ..presentation.figure_style import write_on_pages  # matplotlib takes a second to import: not for --help
+    from .figure import published_figure
+
+    command = argparse.ArgumentParser(
+        prog="python -m plmscale.published.models",
+        description="Place published models on a fitted law: a table (tsv, md, tex) and a figure (pdf, svg, png).",
+    )
+    command.add_argument("--fits", type=Path, required=True, help="folder of fits, or one fit's .json")
+    command.add_argument("--out", type=Path, required=True, help="folder to write to")
+    default = Path(Config.model_fields["published_models"].default)
+    command.add_argument("--models", type=Path, default=default, help=f"table of published models ({default})")
+    command.add_argument("--fit", choices=METHODS, help="this law, not the one with the best verdict")
+    command.add_argument("--schedule", help="the law of this schedule or group")
+    args = command.parse_args(argv)
+    try:
+        law = best_law(read_fits(args.fits), name=args.fit, schedule=args.schedule)
+        models = read_published(args.models)
+        table = published_table(models, law)
+        write_table(table, args.out, name="published_models", title="Published models under this law")
+        write_on_pages(partial(published_figure, models, law), args.out, name="published_models")
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    print(law_sentence(law))
+    for verdict, n in table.data["verdict"].value_counts().items():
+        print(f"{n:4}  {verdict}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""Tables and a page of text for runs that came as a table."""
+
+import textwrap
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ..laws.cost_to_loss import Reached
+from ..laws.learning_rates import learning_rates
+from ..presentation.formats import count, number, short
+from ..presentation.tables import Column, Table
+from ..results.analysed import Analysed
+from ..runs.curves import median_noise
+from ..runs.tidy import ImportedRuns
+from .learning_rates import off_optimum, rule_sentence
+from .sensitivity import choices_lines
+from .summary import LINE, law_lines
+from .tables.laws import fits_of
+
+MOST_NOTES = 40
+"""Notes of an import that a reader is shown; all of them are in import.json."""
+
+
+def summary_text(
+    imported: ImportedRuns, results: Analysed, reached: Mapping[str, Reached], *, choices: pd.DataFrame
+) -> str:
+    """What was read and mended, and what each group says; `choices` is what `sensitivity.of_curves` returns.
+
+    Returns
+    -------
+    str
+        Lines of at most `plmscale.report.summary.LINE` characters.
+    """
+    sizes = results.sizes
+    span = f"{short(sizes[0])} to {short(sizes[-1])} parameters" if len(sizes) > 1 else f"{short(sizes[0])} parameters"
+    rows = f"{imported.n_runs} runs, {count(len(imported.frame))} evaluations, {len(sizes)} sizes, {span}."
+    lines = ["What was read", *_paragraph(f"{imported.source} (format {imported.format}): {rows}")]
+    for note in imported.notes[:MOST_NOTES]:
+        lines += _paragraph(note)
+    if len(imported.notes) > MOST_NOTES:
+        lines += _paragraph(f"and {len(imported.notes) - MOST_NOTES} more notes in import.json.")
+    for group in results.schedules:
+        own = results.only(group)
+        lines += ["", f"Runs: {group}", *_paragraph(_extent(own)), *law_lines(fits_of(results, group))]
+        lines += [line for text in choices_lines(results, choices, group) for line in _paragraph(text)]
+        lines += _paragraph(reached[group].sentence)
+        lines += [line for rates in learning_rates(own.curves) for line in _paragraph(rule_sentence(rates))]
+        lines += [line for text in off_optimum(own.curves) for line in _paragraph(f"Warning: learning rate of {text}")]
+    return "\n".join(lines) + "\n"
+
+
+def runs_table(results: Analysed) -> Table:
+    """One row per run: how large, how long, and its last smoothed loss."""
+    rows = []
+    for curve in results.curves:
+        seen = curve.flops.size > 0
+        row = {"run": curve.run, "group": curve.schedule, "model": curve.model, "n_params": curve.n_params}
+        row |= {
+            "n_tokens": float(curve.n_tokens[-1]) if seen else None,
+            "flops": float(curve.flops[-1]) if seen else None,
+        }
+        row |= {"n_evaluations": int(curve.flops.size), "final_loss": float(curve.loss[-1]) if seen else None}
+        tokens = row["n_tokens"]
+        row |= {"tokens_per_param": None if tokens is None else tokens / curve.n_params, "status": curve.status}
+        rows.append(row)
+    columns = (
+        Column("Run", "run"),
+        Column("Group", "group"),
+        Column("N (parameters)", "n_params", "count"),
+        Column("D (tokens)", "n_tokens", "number"),
+        Column("D/N", "tokens_per_param", "number"),
+        Column("C (FLOPs)", "flops", "number"),
+        Column("Evaluations", "n_evaluations", "count"),
+        Column("Final loss (nats)", "final_loss", "loss"),
+        Column("Status", "status"),
+    )
+    note = "The final loss is that of the smoothed curve at its last evaluation; curves have at most 400 points."
+    return Table(pd.DataFrame(rows, dtype=object), columns, notes=(note,))
+
+
+def reached_table(reached: Mapping[str, Reached]) -> Table:
+    """One row per group and size."""
+    frames = [one.rows.assign(group=group) for group, one in reached.items()]
+    names = ["group", "n_params", "flops", "smoothed_flops", "n_tokens", "run"]
+    data = pd.concat(frames, ignore_index=True)[names].astype(object)
+    data = data.assign(tokens_per_param=[d / n for d, n in zip(data["n_tokens"], data["n_params"], strict=True)])
+    columns = (
+        Column("Group", "group"),
+        Column("N (parameters)", "n_params", "count"),
+        Column("C, mean of five evaluations (FLOPs)", "flops", "number"),
+        Column("C by the smoothed curve (FLOPs)", "smoothed_flops", "number"),
+        Column("D (tokens)", "n_tokens", "number"),
+        Column("D/N", "tokens_per_param", "number"),
+        Column("Run", "run"),
+    )
+    return Table(data, columns, notes=tuple(f"{group}: {one.sentence}" for group, one in reached.items()))
+
+
+def _extent(results: Analysed) -> str:
+    ends = [float(curve.flops[-1]) for curve in results.curves if curve.flops.size]
+    if not ends:
+        return f"{len(results.curves)} runs, none with a usable evaluation."
+    noise = median_noise(results.curves)
+    said = f" Evaluations scatter by {number(noise)} nats about the smoothed curves (median)." if noise else ""
+    sizes = "one size" if len(results.sizes) == 1 else f"{len(results.sizes)} sizes"
+    return f"{len(results.curves)} runs of {sizes}, to {number(min(ends))}–{number(max(ends))} FLOPs.{said}"
+
+
+def _paragraph(text: str) -> list[str]:
+    return textwrap.wrap(text, LINE, initial_indent="  ", subsequent_indent="    ")

@@ -1,0 +1,116 @@
+"""IsoFLOP profiles: at equal compute, loss against size, the parabola through it and its floor."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from ...laws.fit import NO_FIT, Fit
+from ...laws.isoflop import WINDOW
+from ...presentation.figure_style import (
+    LEFT_OUT,
+    SizeScale,
+    empty,
+    footnote,
+    legend_above,
+    legend_below,
+    line_entry,
+    log_ticks,
+    marker_entry,
+    schedule_panels,
+    schedule_title,
+)
+from ...presentation.formats import given, verdict
+from ...results.analysed import LawResults
+
+Array = NDArray[np.float64]
+
+N_LINE = 60
+# Room above the valleys, as a share of their range: the far ends of the valleys, and budgets that no size had begun to
+# use, lie much higher and would press the floors together.
+HEADROOM = 0.3
+
+
+def isoflop_profiles(results: LawResults, sizes: SizeScale) -> Figure:
+    """Loss against size at each budget (a colour), the fitted parabolas and their vertices; a panel per schedule."""
+    del sizes  # size is the horizontal axis here
+    schedules = results.schedules
+    figure, axes = schedule_panels(len(schedules), height=4.2 if len(schedules) == 1 else 4.6)
+    kinds: set[str] = set()
+    notes = []
+    for ax, schedule in zip(axes, schedules, strict=True):
+        fit = results.fits.get("isoflop", {}).get(schedule, NO_FIT)
+        ax.set_title(schedule_title(schedule))
+        # Two rows of budgets under a panel that has the page to itself, as many as fit under one that has not.
+        kinds |= _panel(ax, fit, columns=5 if len(schedules) == 1 else 3)
+        notes.append(f"{schedule}, {verdict(fit)}")
+    entries = {
+        "run": marker_entry("o", label="run at this budget", ms=4),
+        "parabola": line_entry(label="parabola through the sizes about the best"),
+        "vertex": marker_entry("D", label="vertex", mfc="black", mec="white", ms=6),
+        "left out": marker_entry("D", label="vertex left out of the fit", mfc="none", mec=LEFT_OUT, ms=6),
+    }
+    legend_above(figure, [entry for kind, entry in entries.items() if kind in kinds])
+    footnote(figure, notes)
+    return figure
+
+
+def _panel(ax: Axes, fit: Fit, *, columns: int) -> set[str]:
+    """Draw the profiles of one schedule; returns the kinds of marks drawn."""
+    profiles = [profile for profile in fit.details.get("profiles", ()) if profile["runs"]]
+    if not profiles:
+        empty(ax, f"IsoFLOP {verdict(fit)}")
+        return set()
+    colours = [mpl.colormaps["plasma"](0.85 * i / max(len(profiles) - 1, 1)) for i in range(len(profiles))]
+    kinds, handles = {"run"}, []
+    for colour, profile in zip(colours, profiles, strict=True):
+        runs = sorted(profile["runs"], key=lambda run: (run["n_params"], run["loss"]))
+        n_params, loss = (np.array([run[key] for run in runs], dtype=float) for key in ("n_params", "loss"))
+        ax.plot(n_params, loss, "o", ms=3.5, color=colour, mew=0, alpha=0.8, zorder=3)
+        handles.append(line_entry(color=colour, label=given(float(format(profile["flops"], ".1e")))))
+        kinds |= _vertex(ax, profile, _fitted(n_params, loss), colour)
+    _limits(ax, profiles)
+    legend_below(ax, handles, columns=min(columns, len(handles)), title="C (training FLOPs)")
+    ax.set_xlabel("N (parameters)")
+    ax.set_ylabel("Loss (nats per token)")
+    return kinds
+
+
+def _vertex(ax: Axes, profile: Mapping[str, Any], n_params: Array, colour: Any) -> set[str]:
+    """The parabola of the fit about its vertex, which is marked; the fit records its vertex, floor and curvature."""
+    floor, vertex, curvature = profile["loss"], profile["n_params"], profile["curvature"]
+    if floor is None or vertex is None or not np.isfinite(floor):
+        return set()
+    x = np.geomspace(n_params.min(), n_params.max(), N_LINE)
+    ax.plot(x, floor + curvature * np.log(x / vertex) ** 2, color=colour, lw=1.0, alpha=0.9, zorder=2)
+    if profile["reason"]:
+        ax.plot([vertex], [floor], "D", ms=6, mfc="none", mec=LEFT_OUT, zorder=5)
+        return {"parabola", "left out"}
+    ax.plot([vertex], [floor], "D", ms=6, mfc="black", mec="white", mew=0.8, zorder=6)
+    return {"parabola", "vertex"}
+
+
+def _fitted(n_params: Array, loss: Array) -> Array:
+    """Sizes that the parabola goes through: those about the best one (`plmscale.laws.isoflop.WINDOW`)."""
+    distinct, index = np.unique(n_params, return_inverse=True)
+    best = int(np.argmin(np.bincount(index, loss) / np.bincount(index)))
+    return distinct[max(0, best - WINDOW) : best + WINDOW + 1]
+
+
+def _limits(ax: Axes, profiles: Sequence[Mapping[str, Any]]) -> None:
+    """The loss axis shows the valleys that were fitted, without them the lowest runs; what lies above is cut."""
+    fitted = [p for p in profiles if p["loss"] is not None and np.isfinite(p["loss"])] or list(profiles)
+    losses = []
+    for profile in fitted:
+        n_params, loss = (np.array([run[key] for run in profile["runs"]], dtype=float) for key in ("n_params", "loss"))
+        losses += loss[np.isin(n_params, _fitted(n_params, loss))].tolist()
+    low = min(run["loss"] for profile in profiles for run in profile["runs"])
+    span = max(max(losses) - low, 0.02)
+    ax.set_ylim(low - 0.06 * span, max(losses) + HEADROOM * span)
+    ax.set_xscale("log")
+    ax.margins(x=0.04)
+    log_ticks(ax.xaxis, prefixes=True)

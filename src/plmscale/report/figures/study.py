@@ -1,0 +1,292 @@
+"""The figures of a finished study. Figures 1 to 3 are those of Serrano et al. 2024 (arXiv 2406.07249)."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ...laws.fit import NO_FIT, Fit
+from ...presentation.figure_style import (
+    OKABE_ITO,
+    SetMarks,
+    SizeScale,
+    empty,
+    footnote,
+    leftmost,
+    legend_above,
+    legend_below,
+    line_entry,
+    log_ticks,
+    panels,
+    schedule_panels,
+    schedule_title,
+    sentence,
+    write_on_pages,
+)
+from ...presentation.formats import STATUS_WORDS, number, verdict, with_interval
+from ...published.figure import of_study as published_models
+from ...results.analysed import LawResults
+from ...results.outcomes import outcomes
+from ...results.study_results import Results
+from ...runs.curves import Curve
+from ...study.catalog import figure_names
+from ..sensitivity import forest_drawer
+from .isoflop import isoflop_profiles
+from .laws import compute_optimal, parametric_fit
+from .learning_rates import rates_figure
+from .repeated import repeated_figure
+from .surface import contours, residuals
+
+HEADROOM = 0.4
+"""What a loss axis shows above the unigram entropy, as a share of the way from there down to the lowest loss."""
+
+ROOM_FOR_SENTENCE = 0.4
+"""Share of a panel's height that a sentence at its top takes."""
+
+FEWEST_POINTS = 10
+"""Points that an envelope needs to be a line."""
+
+LARGEST_GAP = 0.02
+"""Budgets without a run that a line of the envelope leads across, as a share of the range of log FLOPs."""
+
+UNIGRAM: dict[str, Any] = {"color": "0.3", "lw": 0.9, "ls": (0, (4, 3))}
+NOT_FITTED: dict[str, Any] = {"color": "black", "lw": 1.0, "ls": (0, (1, 1.5))}
+"""Lines of what guessing by frequency gives, and of the part of the envelope that no fit uses."""
+
+
+def write_figures(results: Results, folder: Path) -> None:
+    """Write every figure that the study's schedules call for (`catalog.figure_names`) as .svg, .pdf and .png.
+
+    Each is there twice: as wide as a page, and in `column/` as wide as a column of a journal.
+
+    Parameters
+    ----------
+    results : Results
+    folder : Path
+        Made if absent. Each file is written atomically; the same results give the same bytes.
+    """
+    sizes, drawers = SizeScale(results.sizes), DRAWERS | {"sensitivity": forest_drawer(results)}
+    for name in figure_names(set(results.schedules)):
+        draw = drawers.get(name) or partial(loss_vs_flops, schedule=name.removeprefix("loss_vs_flops_"))
+        write_on_pages(partial(draw, results, sizes), folder, name=name)
+
+
+def set_marks(results: LawResults) -> SetMarks:
+    """Markers of the sets that models are trained on."""
+    return SetMarks(results.sets)
+
+
+def loss_vs_flops(results: LawResults, sizes: SizeScale, *, schedule: str) -> Figure:
+    """A schedule (figures 1 and 2: the paper's): smoothed loss of its runs against FLOPs, and the envelope."""
+    figure, ((ax,),) = panels(1, 1, height=4.4)
+    curves = [c for c in results.curves if c.schedule == schedule and c.flops.size]
+    fit = results.fits.get("envelope", {}).get(schedule, NO_FIT)
+    ax.set_title(schedule_title(schedule))
+    if not curves:
+        empty(ax, "No run of this schedule has an evaluation.")
+        return figure
+    marks = set_marks(results)
+    for curve in curves:
+        colour = sizes[curve.n_params]
+        ax.plot(curve.flops, curve.raw_loss, ".", ms=2, color=colour, alpha=0.3, mew=0, rasterized=True)
+        ax.plot(curve.flops, curve.loss, color=colour, lw=1.1, zorder=3)
+        end = (curve.flops[-1:], curve.loss[-1:])
+        ax.plot(*end, marks[curve.subset], color=colour, ms=4.5, mec="white", mew=0.5, zorder=6)
+    lines = _draw_envelope(ax, fit)
+    entropy = results.unigram_entropy
+    notes = _loss_axis(ax, curves, entropy=entropy)
+    sizes.legend(figure, [ax])
+    several = len(results.sets) > 1
+    legend_above(figure, marks.handles() if several else [])
+    if entropy is not None:
+        lines.append(line_entry(label=f"unigram entropy, {entropy:.3f} nats", **UNIGRAM))
+    legend_below(ax, lines, columns=2)
+    ends = f"Markers: ends of runs{', by training set' * several}."
+    footnote(figure, [f"Envelope, {_exponents(fit) or verdict(fit)}", " ".join([ends, *notes])])
+    return figure
+
+
+def _draw_envelope(ax: Axes, fit: Fit) -> list[Line2D]:
+    """The lowest loss at each budget, black where its size is an optimum among smaller and larger ones."""
+    used = [(row["flops"], row["loss"], True) for row in fit.points]
+    left_out = [(row["flops"], row["loss"], False) for row in fit.excluded if row.get("loss") is not None]
+    rows = sorted(used + left_out)
+    if len(rows) < FEWEST_POINTS:  # runs with one evaluation each: a budget here and there, and no line
+        return []
+    rows = _with_gaps(rows)
+    flops, loss, counted = (np.array(column) for column in zip(*rows, strict=True))
+    # Dotted, so that the runs that it follows stay visible.
+    ax.plot(flops, np.where(counted, np.nan, loss), zorder=5, **NOT_FITTED)
+    ax.plot(flops, np.where(counted, loss, np.nan), color="black", lw=1.5, zorder=5)
+    handles = []
+    if used:
+        handles.append(line_entry(color="black", label="envelope"))
+    if left_out:
+        handles.append(line_entry(label="envelope, not fitted", **NOT_FITTED))
+    return handles
+
+
+def _with_gaps(rows: list[tuple[float, float, bool]]) -> list[tuple[float, float, bool]]:
+    """The points of the envelope with a missing one where budgets in between have none: no line leads across."""
+    widest = (rows[-1][0] / rows[0][0]) ** LARGEST_GAP
+    drawn = rows[:1]
+    for before, row in pairwise(rows):
+        if row[0] / before[0] > widest:
+            drawn.append((before[0], float("nan"), before[2]))
+        drawn.append(row)
+    return drawn
+
+
+def _exponents(fit: Fit) -> str:
+    """Status and exponents, with the caveat where there is one; empty without numbers."""
+    found = {key: fit.estimates[key] for key in ("a", "b") if key in fit.estimates}
+    if not found or any(one.value is None for one in found.values()):
+        return ""
+    caveat = "" if fit.status == "identified" else f" {fit.reason}"
+    law = ", ".join(f"{key} = {with_interval(one)}" for key, one in found.items())
+    return f"{STATUS_WORDS[fit.status]}: {law}.{caveat}"
+
+
+def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float | None) -> list[str]:
+    """Limits that show where models differ, and the unigram entropy as a line. Returns what a reader must be told."""
+    lowest = min(float(np.nanmin(curve.loss)) for curve in curves)
+    guess = lowest if entropy is None else entropy
+    bottom = min(lowest, guess)
+    drop = max(guess - lowest, max(float(curve.loss[-1]) for curve in curves) - bottom, 0.02)
+    top = max(guess, bottom + drop) + HEADROOM * drop
+    visible = [curve.flops[curve.loss <= top] for curve in curves]
+    shown = np.concatenate([flops for flops in visible if flops.size])
+    ax.set_ylim(bottom - 0.06 * drop, top)
+    if shown.max() > shown.min():
+        ax.set_xlim(shown.min() / 1.15, shown.max() * 1.15)
+    ax.set_xscale("log")
+    log_ticks(ax.xaxis)
+    if entropy is not None:
+        ax.axhline(entropy, zorder=2, **UNIGRAM)
+    ax.set_xlabel("C (training FLOPs)")
+    ax.set_ylabel("Loss (nats per token)" if entropy is None else "Loss (nats per masked token)")
+    start = max(curve.initial_loss for curve in curves)
+    if start <= top:
+        return []
+    return [f"The axis is cut: runs start at up to {number(start)} nats, above {top:.2f} nothing is shown."]
+
+
+def plateau(results: LawResults, sizes: SizeScale) -> Figure:
+    """Figure 3: FLOPs to reach levels of the plateau against size, one panel per schedule."""
+    del sizes  # size is the horizontal axis here
+    schedules = results.schedules
+    figure, axes = schedule_panels(len(schedules), height=4.0)
+    drawn, caveats = False, []
+    for ax, schedule in zip(axes, schedules, strict=True):
+        fit = results.fits.get("plateau", {}).get(schedule, NO_FIT)
+        ax.set_title(schedule_title(schedule))
+        drawn = _plateau_panel(ax, fit) or drawn
+        if fit.status == "weakly_identified":
+            caveats.append(f"{schedule}, {verdict(fit)}")
+    footnote(figure, caveats)
+    if drawn:
+        legend_above(figure, [line_entry(label="power law"), line_entry(label="straight line", lw=0.7, ls=":")])
+    return figure
+
+
+def _plateau_panel(ax: Axes, fit: Fit) -> bool:
+    """Points per run and level; lines only where the fit stands. Returns whether there is a line."""
+    if not fit.points:
+        empty(ax, f"Plateau {verdict(fit)}")
+        return False
+    has_numbers = fit.status in ("identified", "weakly_identified")
+    drawn, handles = False, []
+    for i, level in enumerate(fit.details["levels"]):
+        colour, marker = OKABE_ITO[i % len(OKABE_ITO)], "os^Dv"[i % 5]
+        points = [point for point in fit.points if point["level"] == level["level"]]
+        sizes, flops = ([point[key] for point in points] for key in ("n_params", "flops"))
+        handles += ax.plot(
+            sizes, flops, marker, color=colour, ms=4.5, mew=0, alpha=0.75, label=_level_label(level, fit)
+        )
+        if has_numbers and level["loglog"]:
+            ax.plot(*_line(level["loglog"]), color=colour, lw=1.5)
+            ax.plot(*_line(level["linear"]), color=colour, lw=0.7, ls=":")
+            drawn = True
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.margins(0.1)
+    ax.set_xlabel("N (parameters)")
+    ax.set_ylabel("C to reach the level (FLOPs)")
+    legend_below(ax, handles, title="Share of the way to the plateau")
+    if not has_numbers:
+        low, high = ax.get_ylim()
+        ax.set_ylim(low, low * (high / low) ** (1 / (1 - ROOM_FOR_SENTENCE)))
+        sentence(ax, f"Plateau {verdict(fit)}", top=True)
+    log_ticks(ax.xaxis, prefixes=True)
+    log_ticks(ax.yaxis)
+    return drawn
+
+
+def _level_label(level: Mapping[str, Any], fit: Fit) -> str:
+    share = f"{100 * level['level']:g}"
+    exponent = fit.estimates.get(f"exponent_{share}")
+    law = f": C ∝ N^{with_interval(exponent)}" if exponent and exponent.value is not None else ""
+    return f"{share} %, {level['target_loss']:.3f} nats{law}"
+
+
+def _line(line: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """Points of a line inside the data; a straight line may fall below zero, which a logarithmic axis cannot show."""
+    sizes, flops = (np.array([point[key] for point in line["line"]], dtype=float) for key in ("n_params", "flops"))
+    return sizes, np.where(flops > 0, flops, np.nan)
+
+
+def holdout_perplexity(results: Results, sizes: SizeScale) -> Figure:
+    """Perplexity of every finished run on the holdout, against its training FLOPs."""
+    table, marks = outcomes(results), set_marks(results)
+    figure, axes = schedule_panels(len(results.schedules), height=3.8, sharey=True)
+    unigram = float(np.exp(results.stats["unigram_entropy"]))
+    any_run = False
+    for ax, schedule in zip(axes, results.schedules, strict=True):
+        ax.set_title(schedule_title(schedule))
+        rows = table.loc[(table["schedule"] == schedule) & table["holdout_perplexity"].notna()]
+        if rows.empty:
+            ax.set_xticks([])
+            sentence(ax, "No run of this schedule was evaluated on the holdout.", top=True)
+            continue
+        any_run = True
+        for n_params, own in rows.sort_values("flops").groupby("n_params"):
+            colour = sizes[float(n_params)]  # type: ignore[arg-type]
+            ax.plot(own["flops"], own["holdout_perplexity"], color=colour, lw=0.6, alpha=0.5)
+            for one in own.to_dict("records"):
+                x, y = [one["flops"]], [one["holdout_perplexity"]]
+                ax.plot(x, y, marks[one["subset"]], color=colour, ms=5.5, mec="white", mew=0.5)
+        ax.set_xscale("log")
+        log_ticks(ax.xaxis)
+    for ax in axes:
+        ax.axhline(unigram, **UNIGRAM)
+        ax.set_xlabel("C (training FLOPs)")
+        ax.margins(y=0.12)
+    for row in (axes[i : i + 2] for i in range(0, len(axes), 2)):
+        for ax in leftmost(row):
+            ax.set_ylabel("Holdout perplexity")
+    if any_run:
+        sizes.legend(figure, axes)
+    line = line_entry(label=f"unigram perplexity, {unigram:.2f}", **UNIGRAM)
+    legend_above(figure, [*(marks.handles() if any_run else []), line])
+    return figure
+
+
+DRAWERS: dict[str, Callable[[Results, SizeScale], Figure]] = {
+    "plateau": plateau,
+    "compute_optimal": compute_optimal,
+    "isoflop": isoflop_profiles,
+    "contours": contours,
+    "residuals": residuals,
+    "parametric_fit": parametric_fit,
+    "holdout_perplexity": holdout_perplexity,
+    "learning_rates": rates_figure,
+    "repeated_data": repeated_figure,
+    "published_models": published_models,
+}
+"""The figures of `plmscale.study.catalog.FIGURES` besides the one per schedule."""

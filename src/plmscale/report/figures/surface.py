@@ -1,0 +1,164 @@
+"""The parametric law as a surface: contours of the loss with the efficient frontier, and what it leaves unexplained."""
+
+import math
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from numpy.typing import NDArray
+
+from ...laws.budgets import TokenCost
+from ...laws.chinchilla import cheapest_size
+from ...laws.fit import NO_FIT, Fit
+from ...laws.solvers.chinchilla import ChinchillaLaw
+from ...presentation.figure_style import (
+    FONT_SIZE,
+    OKABE_ITO,
+    SizeScale,
+    empty,
+    footnote,
+    leftmost,
+    legend_above,
+    line_entry,
+    log_ticks,
+    marker_entry,
+    panels,
+    schedule_panels,
+    schedule_title,
+    sentence,
+)
+from ...presentation.formats import FIT_TITLES, verdict
+from ...results.analysed import LawResults
+from ...runs.curves import usable
+from .laws import chinchilla_of, predicted
+
+Array = NDArray[np.float64]
+
+GRID = 240
+N_LEVELS = 12
+N_FRONTIER = 60
+MARGIN = 1.3
+"""Factor by which the contours go beyond the runs, in size and in compute."""
+
+LAWS = ("chinchilla", "kaplan")
+ENOUGH_FOR_MEDIANS = 25
+"""Runs of which fifths have a median that says something."""
+
+
+def contours(results: LawResults, sizes: SizeScale) -> Figure:
+    """Loss of the parametric law over compute and size, the runs, and the best size of each budget (the frontier)."""
+    schedules = results.schedules
+    figure, axes = schedule_panels(len(schedules), height=4.2)
+    notes, drawn = [], False
+    for ax, schedule in zip(axes, schedules, strict=True):
+        fit = results.fits.get("chinchilla", {}).get(schedule, NO_FIT)
+        law = chinchilla_of(fit, optimum=False)
+        best = law or chinchilla_of(fit, optimum=True)
+        ax.set_title(schedule_title(schedule))
+        notes.append(f"{schedule}, {FIT_TITLES['chinchilla']}, {verdict(fit)}")
+        if best is None or not fit.points:
+            empty(ax, f"{FIT_TITLES['chinchilla']} {verdict(fit)}")
+            continue
+        drawn = True
+        cost = TokenCost(usable([curve for curve in results.curves if curve.schedule == schedule])[0])
+        _surface(ax, best, fit, cost=cost, sizes=sizes, identified=law is not None)
+    if drawn:
+        frontier = line_entry(color="black", label="efficient frontier")
+        dashed = line_entry(color="black", ls=(0, (4, 3)), label="frontier of a law that is not identified")
+        statuses = {results.fits.get("chinchilla", {}).get(s, NO_FIT).status for s in schedules}
+        lines = [frontier] if statuses & {"identified", "weakly_identified"} else []
+        lines += [dashed] if "not_identified" in statuses else []
+        legend_above(figure, [marker_entry("o", label="end of a run, its colour the loss measured"), *lines])
+    footnote(figure, notes)
+    return figure
+
+
+def _surface(ax: Axes, law: ChinchillaLaw, fit: Fit, *, cost: TokenCost, sizes: SizeScale, identified: bool) -> None:
+    del sizes  # size is the vertical axis here
+    n_params, flops, loss = (np.array([row[key] for row in fit.points]) for key in ("n_params", "flops", "loss"))
+    c = np.geomspace(flops.min() / MARGIN, flops.max() * MARGIN, GRID)
+    n = np.geomspace(n_params.min() / MARGIN, n_params.max() * MARGIN, GRID)
+    surface = law.loss(n[:, None], c[None, :] / cost(n)[:, None])
+    # Levels between the losses that were measured; beyond them the law says what nobody saw.
+    low, high = float(loss.min()), float(np.quantile(loss, 0.95))
+    levels = np.geomspace(low, max(high, low * 1.001), N_LEVELS)
+    shades = mpl.colormaps["viridis"]
+    norm = LogNorm(low, max(high, low * 1.001))
+    # Before the contours: their labels are placed on the axes as they are then.
+    ax.set(xscale="log", yscale="log", xlim=(c[0], c[-1]), ylim=(n[0], n[-1]))
+    lines = ax.contour(c, n, surface, levels=levels, cmap=shades, norm=norm, linewidths=0.8, zorder=2)
+    # As many decimals as keep the labels of neighbouring lines apart.
+    decimals = max(2, math.ceil(-math.log10(levels[2] - levels[0])))
+    texts = ax.clabel(
+        lines, levels=levels[::2], fontsize=FONT_SIZE, fmt=f"%.{decimals}f", inline_spacing=2, colors="black", zorder=6
+    )
+    for text in texts or ():
+        text.set_path_effects([withStroke(linewidth=2, foreground="white")])
+    ax.scatter(flops, n_params, c=loss, cmap=shades, norm=norm, s=16, edgecolor="white", linewidth=0.4, zorder=4)
+    budgets = np.geomspace(c[0], c[-1], N_FRONTIER)
+    best = np.array([cheapest_size(law, float(budget), cost=cost) for budget in budgets])
+    inside = np.where((best >= n[0]) & (best <= n[-1]), best, np.nan)
+    ax.plot(budgets, inside, color="black", lw=1.5, ls="-" if identified else (0, (4, 3)), zorder=5)
+    log_ticks(ax.xaxis)
+    log_ticks(ax.yaxis, prefixes=True)
+    ax.set_xlabel("C (training FLOPs)")
+    ax.set_ylabel("N (parameters)")
+
+
+def residuals(results: LawResults, sizes: SizeScale) -> Figure:
+    """Measured minus predicted final loss of the parametric laws, per cent, against tokens per parameter."""
+    schedules = results.schedules
+    figure, rows = panels(len(schedules), len(LAWS), height=1.4 + 2.5 * len(schedules), sharey=True)
+    notes, any_run = [], False
+    for row, schedule in zip(rows, schedules, strict=True):
+        for ax, name in zip(row, LAWS, strict=True):
+            fit = results.fits.get(name, {}).get(schedule, NO_FIT)
+            title = FIT_TITLES[name] if len(schedules) == 1 else f"{FIT_TITLES[name]}, {schedule}"
+            ax.set_title(title)
+            any_run = _residual_panel(ax, name, fit, sizes) or any_run
+            notes.append(f"{FIT_TITLES[name]}, {schedule}, {verdict(fit)}")
+        for ax in leftmost(row):
+            ax.set_ylabel("Measured ÷ law − 1 (%)")
+    if any_run:
+        sizes.legend(figure, [ax for row in rows for ax in row])
+        fits = [results.fits.get(name, {}).get(schedule, NO_FIT) for name in LAWS for schedule in schedules]
+        handles: list[Any] = []
+        if any(len(fit.points) >= ENOUGH_FOR_MEDIANS for fit in fits):
+            handles.append(line_entry(color=OKABE_ITO[1], lw=1.2, label="median of a fifth of the runs"))
+        if any(
+            results.fits.get(name, {}).get(s, NO_FIT).status == "not_identified" for name in LAWS for s in schedules
+        ):
+            handles.append(marker_entry("o", label="hollow: best point of a law that is not identified", mfc="none"))
+        legend_above(figure, handles)
+    footnote(figure, notes)
+    return figure
+
+
+def _residual_panel(ax: Axes, name: str, fit: Fit, sizes: SizeScale) -> bool:
+    identified = predicted(name, fit, optimum=False)
+    found = identified or predicted(name, fit, optimum=True)
+    if found is None or not len(found[0]):
+        # The vertical axis is shared: its ticks stay.
+        ax.set_xticks([])
+        sentence(ax, f"{FIT_TITLES[name]} {verdict(fit)}")
+        return False
+    n_params, loss, law = found
+    ratio = np.array([row["n_tokens"] for row in fit.points]) / n_params
+    error = 100 * (loss / law - 1)
+    for x, y, size in zip(ratio, error, n_params, strict=True):
+        look = {"mfc": sizes[size], "mec": "white"} if identified else {"mfc": "none", "mec": sizes[size]}
+        ax.plot([x], [y], "o", ms=4.5, mew=0.6, zorder=3, **look)
+    ax.axhline(0, color="0.3", lw=0.9, zorder=2)
+    order = np.argsort(ratio)
+    if len(order) >= ENOUGH_FOR_MEDIANS:
+        groups = np.array_split(order, 5)
+        middle = [float(np.exp(np.mean(np.log(ratio[group])))) for group in groups]
+        ax.plot(middle, [float(np.median(error[group])) for group in groups], color=OKABE_ITO[1], lw=1.2, zorder=4)
+    ax.set_xscale("log")
+    log_ticks(ax.xaxis)
+    ax.set_xlabel("D/N (tokens per parameter)")
+    return True

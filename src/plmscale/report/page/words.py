@@ -1,0 +1,219 @@
+"""Sentences of the report, each a function of the fits alone: the number chooses the word.
+
+A growth is called sublinear only if the whole 95 % interval of its exponent lies below 1, superlinear only if it lies
+above. A law that is not identified gives no number; the sentence says what would identify it.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import pandas as pd
+
+from ...estimates import Estimate
+from ...laws.budgets import EXTRAPOLATED
+from ...laws.fit import Fit
+from ...laws.size_law import METHODS, VERDICTS, SizeAt, SizeLaw, best_law
+from ...presentation.formats import (
+    FIT_TITLES,
+    STATUS_WORDS,
+    balance,
+    number,
+    short,
+    with_interval,
+)
+from ...published.models import (
+    CHINCHILLA_RATIO,
+    NEAR,
+    NO_INTERVAL,
+    NO_TOKENS,
+    OUTSIDE,
+    OVER,
+    UNDER,
+)
+from ...results.analysed import Fits
+
+PAPER = {"a": 0.27, "b": 0.71}
+"""Exponents of Serrano et al. 2024, section 3.1, printed without intervals."""
+
+REMEDIES = (
+    (("smallest size", "smaller size"), "sizes smaller than the smallest, or more tokens for the larger ones"),
+    (("largest size", "larger size"), "sizes larger than the largest, or fewer tokens for the smaller ones"),
+    (("noise", "flat"), "more tokens, or more seeds, until sizes differ by more than the noise between runs"),
+    (
+        ("a valley needs", "at most", "nowhere at the same", "one size", "no range of FLOPs"),
+        "more sizes at equal compute",
+    ),
+    (("fall with size",), "sizes further apart"),
+    (("fall with tokens",), "training sets further apart in tokens"),
+    (("interval", "trade against", "decades", "end of its range", "points"), "more runs over wider ranges"),
+)
+"""What would identify a law, by what its reason says."""
+
+
+def grows(exponent: Estimate) -> str:
+    """How a quantity changes with compute, by the interval of its exponent.
+
+    Examples
+    --------
+    >>> grows(Estimate(0.71, 0.69, 0.73)), grows(Estimate(1.2, 1.1, 1.3)), grows(Estimate(0.95, 0.8, 1.1))
+    ('grows sublinearly', 'grows superlinearly', 'grows in a way compatible with linear growth')
+    """
+    low, high = exponent.low, exponent.high
+    if low is None or high is None:
+        return "grows, but how fast has no interval"
+    if high < 0:
+        return "falls"
+    if low <= 0:
+        return "is not shown to grow"
+    if high < 1:
+        return "grows sublinearly"
+    return "grows superlinearly" if low > 1 else "grows in a way compatible with linear growth"
+
+
+def answer(fits: Fits, placed: pd.DataFrame) -> list[str]:
+    """The answer in three sentences: growth, ratio, published models.
+
+    Parameters
+    ----------
+    fits : mapping
+        Fit by method and schedule.
+    placed : DataFrame
+        The published models by the same law (`plmscale.published.models.place`).
+    """
+    law = best_law(fits)
+    return [size_sentence(fits, law), ratio_sentence(law), published_sentence(placed, law)]
+
+
+def size_sentence(fits: Fits, law: SizeLaw | None) -> str:
+    """How the optimal size and the optimal tokens grow with compute; without a law, what would identify one."""
+    if law is None:
+        return f"These runs do not identify how the compute-optimal size grows with compute. {remedy(fits)}"
+    fit = fits[law.fit][law.schedule]
+    a, b = fit.estimates["a"], fit.estimates["b"]
+    caveat = "" if law.status == "identified" else f" The law is only weakly identified: {law.reason}"
+    return (
+        f"The compute-optimal size {grows(a)}, N_opt ∝ C^{with_interval(a)}, while the optimal number of tokens "
+        f"{grows(b)}, D_opt ∝ C^{with_interval(b)}; {balance(a, b)} ({named(law)}).{caveat}"
+    )
+
+
+def named(law: SizeLaw) -> str:
+    """A law with its schedule and verdict."""
+    return f"{FIT_TITLES[law.fit]}, {law.schedule}, {STATUS_WORDS[law.status]}"
+
+
+def remedy(fits: Fits) -> str:
+    """What would identify a law, from the reasons of the fits that are not identified."""
+    reasons = [fit.reason for name in METHODS for fit in fits.get(name, {}).values() if fit.status not in VERDICTS]
+    if not reasons:
+        return "No law was fitted."
+    votes = Counter(words for reason in reasons for keys, words in REMEDIES if any(key in reason for key in keys))
+    needed = [words for words, _ in votes.most_common(2)] or ["more runs over wider ranges"]
+    most, n = Counter(reasons).most_common(1)[0]
+    where = f"{n} of {len(reasons)} fits say: " if n > 1 else "For instance: "
+    return f"{where}{most} What would identify it: {'; or '.join(needed)}."
+
+
+def ratio_sentence(law: SizeLaw | None) -> str:
+    """Tokens per parameter at the largest compute at which the law has an optimum inside the data."""
+    if law is None:
+        return "So there is no optimal ratio of tokens to parameters to give, and no optimal size for a budget."
+    found = _largest(law)
+    if found is None:
+        return "Inside the range of the sizes trained the law has no optimum, so no ratio is given."
+    flops, size = found
+    ratio = tokens_per_param(size)
+    beyond = ", which is extrapolated" if size.position == EXTRAPOLATED else ""
+    tokens = f"{short(size.n_tokens)} tokens" if size.n_tokens else "tokens that are not known"
+    return (
+        f"At {number(flops)} FLOPs the optimum is {short(size.n_params)} parameters on {tokens}, "
+        f"{with_interval(ratio)} tokens per parameter{beyond}; the rule of Hoffmann et al. is {CHINCHILLA_RATIO:g}."
+    )
+
+
+def tokens_per_param(size: SizeAt) -> Estimate:
+    """D_opt / N_opt with its interval: the fewest tokens belong to the largest size."""
+    low = None if size.tokens_low is None or size.high is None else size.tokens_low / size.high
+    high = None if size.tokens_high is None or size.low is None else size.tokens_high / size.low
+    return Estimate(None if size.n_tokens is None else size.n_tokens / size.n_params, low, high)
+
+
+def _largest(law: SizeLaw) -> tuple[float, SizeAt] | None:
+    """The largest compute of the runs, or of the law's own steps below it, with an optimum: inside the data if any."""
+    steps = [law.flops[1], *(row["flops"] for row in reversed(law.rows) if row["flops"] < law.flops[1])]
+    found = [(flops, size) for flops in steps if (size := law.at(flops)) is not None]
+    inside = [one for one in found if one[1].position != EXTRAPOLATED]
+    return next(iter(inside or found), None)
+
+
+def published_sentence(placed: pd.DataFrame, law: SizeLaw | None) -> str:
+    """How many published models are over-trained, near-optimal and under-trained."""
+    if placed.empty:
+        return "No published model is listed."
+    counts = Counter(placed["verdict"])
+    known = len(placed) - counts[NO_TOKENS]
+    models = f"Of {len(placed)} published models, {known} with a known number of tokens seen,"
+    if law is None:
+        above = sum(ratio is not None and ratio > CHINCHILLA_RATIO for ratio in placed["ratio_seen"])
+        return f"{models} none can be judged without a law; {above} saw more than {CHINCHILLA_RATIO:g} per parameter."
+    if not any(counts[verdict] for verdict in (OVER, NEAR, UNDER)):
+        return f"{models} none can be judged: their compute lies outside the range of this law."
+    said = [f"{counts[verdict]} {_are(counts[verdict])} {verdict}" for verdict in (OVER, NEAR, UNDER)]
+    beyond = counts[OUTSIDE] + counts[NO_INTERVAL]
+    return f"{models} {', '.join(said)} under this law, and {beyond} lie where it cannot judge."
+
+
+def _are(n: int) -> str:
+    return "is" if n == 1 else "are"
+
+
+def comparison(fits: Fits) -> list[str]:
+    """One sentence per method and schedule beside the headline law: what it says, or why it says nothing."""
+    return [
+        f"{FIT_TITLES[name]}, {schedule}: {_said(fit)}"
+        for name in METHODS
+        for schedule, fit in fits.get(name, {}).items()
+    ]
+
+
+def _said(fit: Fit) -> str:
+    a, b = fit.estimates.get("a"), fit.estimates.get("b")
+    if fit.status not in VERDICTS or a is None or b is None or a.value is None:
+        return f"{STATUS_WORDS[fit.status]}: {fit.reason}"
+    caveat = "" if fit.status == "identified" else f" ({STATUS_WORDS[fit.status]}: {fit.reason.rstrip('.')})"
+    return f"N_opt {grows(a)}, C^{with_interval(a)}; D_opt {grows(b)}, C^{with_interval(b)}{caveat}."
+
+
+def beside_the_paper(fits: Fits) -> str:
+    """The paper's exponents beside this study's, and whether they lie in its intervals."""
+    law = best_law(fits)
+    paper = f"The paper prints N_opt ∝ C^{PAPER['a']:g} and D_opt ∝ C^{PAPER['b']:g}, without intervals; "
+    paper += "it calls the second superlinear, though 0.71 is below 1, so it is sublinear."
+    if law is None:
+        return f"{paper} This study identifies no exponent to set beside them."
+    estimates = fits[law.fit][law.schedule].estimates
+    where = {True: "inside", False: "outside", None: "beside"}
+    placed = [
+        f"{value:g} lies {where[_contains(estimates[key], value)]} this study's interval of {key}"
+        for key, value in PAPER.items()
+    ]
+    return f"{paper} {', '.join(placed)}."
+
+
+def _contains(one: Estimate, value: float) -> bool | None:
+    return None if one.low is None or one.high is None else one.low <= value <= one.high
+
+
+def left_out(fits: Fits) -> list[Mapping[str, str | int]]:
+    """What the fits left out: method, schedule, reason and number of points, the most frequent reason first."""
+    rows = []
+    for name, schedules in fits.items():
+        for schedule, fit in schedules.items():
+            if not fit.details.get("applies", True):
+                continue
+            reasons = Counter(str(row["reason"]) for row in fit.excluded)
+            rows += [
+                {"fit": FIT_TITLES[name], "schedule": schedule, "used": len(fit.points), "n": n, "reason": reason}
+                for reason, n in reasons.most_common()
+            ]
+    return rows

@@ -1,0 +1,183 @@
+"""A finished study in a few lines of plain text, every word of it chosen by the numbers."""
+
+import math
+import textwrap
+from collections import Counter
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..files import atomic
+from ..laws.analysis import fit_settings
+from ..laws.confidence.sensitivity import of_curves
+from ..laws.fit import Fit
+from ..presentation.formats import (
+    FIT_TITLES,
+    STATUS_WORDS,
+    balance,
+    growth,
+    number,
+    short,
+    verdict,
+    with_interval,
+)
+from ..results.outcomes import outcomes, trained
+from ..results.study_results import Results
+from ..runs.collect import version_warnings
+from .learning_rates import off_optimum
+from .planned_actual import planned_and_actual
+from .sensitivity import choices_lines
+from .tables.laws import fits_of
+
+LINE = 115
+"""Longest line in characters."""
+
+HEADLINES = {
+    "kaplan": {"alpha_N": "α_N = {}", "alpha_D": "α_D = {}"},
+    "plateau": {"plateau_loss": "Plateau at {} nats", "exponent_100": "FLOPs to reach it ~ N^{}"},
+    "repeated": {"r_d": "R_D* = {}", "r_n": "R_N* = {}"},
+}
+"""What is said of the laws that give no optimal size at every budget."""
+
+
+def write_summary(results: Results, path: Path, *, page: Path) -> None:
+    """Write `summary_text` to `path`, and to `page` as HTML for the report, each atomically."""
+    text = summary_text(results)
+    for target, content in ((path, text), (page, to_page(text))):
+        with atomic(target) as partial:
+            partial.write_text(content, encoding="utf-8")
+
+
+def to_page(text: str) -> str:
+    """The text as an HTML page of its own: a line without indent that follows a blank one is a heading."""
+    parts = []
+    for block in text.strip().split("\n\n"):
+        title, _, body = block.partition("\n")
+        parts.append(f"<h2>{escape(title)}</h2>\n<pre>{escape(body)}</pre>")
+    style = "body { margin: 1.5rem; color: #222; } h2 { font: 600 16px system-ui, sans-serif; margin: 1.2rem 0 .3rem; }"
+    style += " pre { font: 13px/1.45 ui-monospace, monospace; white-space: pre-wrap; margin: 0; }"
+    head = f'<meta charset="utf-8"><title>The study in numbers</title><style>{style}</style>'
+    page = "\n".join(parts)
+    return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{page}\n</body>\n</html>\n'
+
+
+def summary_text(results: Results) -> str:
+    """What was trained, what it says per schedule, the best perplexity, and the cost against the plan.
+
+    Returns
+    -------
+    str
+        Lines of at most `LINE` characters.
+    """
+    table, cost = outcomes(results), planned_and_actual(results)
+    total = cost.to_dict("records")[-1]
+    lines = ["What was trained", *_trained(results, table, total), *_failures(table)]
+    choices = of_curves(results.curves, settings=fit_settings(results.study.config.analysis))
+    for schedule in results.schedules:
+        lines += ["", f"Learning rate: {schedule}", *law_lines(fits_of(results, schedule))]
+        lines += [line for text in choices_lines(results, choices, schedule) for line in _paragraph(text)]
+    lines += ["", "Holdout", *_holdout(results, table), "", "Cost", *_cost(results, cost)]
+    for warning in off_optimum(results.curves):
+        lines += ["", "Warning", *_paragraph(f"Learning rate of {warning}")]
+    for warning in version_warnings(results.records):
+        lines += ["", "Warning", *_paragraph(f"The {warning}.")]
+    return "\n".join(lines) + "\n"
+
+
+def _paragraph(text: str) -> list[str]:
+    return textwrap.wrap(text, LINE, initial_indent="  ", subsequent_indent="    ")
+
+
+def _trained(results: Results, table: pd.DataFrame, total: dict[str, Any]) -> list[str]:
+    rows = table.to_dict("records")
+    sizes, done = sorted({row["n_params"] for row in rows}), sum(row["status"] == "done" for row in rows)
+    tokens, flops = trained(results)
+    hours = total["actual_device_hours"]
+    spent = "" if _absent(hours) else f", {number(float(hours))} device-hours"
+    span = f"{len(sizes)} sizes, {short(sizes[0])} to {short(sizes[-1])} parameters" if len(sizes) > 1 else "one size"
+    sets = [s.name for s in results.study.subsets if s.train]
+    return [
+        *_paragraph(f"{done} of {len(table)} runs finished: {span}, on {', '.join(sets)}."),
+        *_paragraph(
+            f"{short(tokens)} tokens trained, {number(flops)} training FLOPs "
+            f"(convention {results.study.config.analysis.flops}){spent}."
+        ),
+    ]
+
+
+def _failures(table: pd.DataFrame) -> list[str]:
+    failed = table.loc[table["status"] != "done"]
+    lines = [line for row in failed.head(3).to_dict("records") for line in _paragraph(_failure(row))]
+    more = Counter(failed["status"].tolist()[3:])
+    return lines + [f"  and {n} more {status}" for status, n in more.items()]
+
+
+def _failure(row: dict[str, Any]) -> str:
+    return f"{row['run']} {row['status']}: {row['reason'] or 'no reason recorded'}."
+
+
+def law_lines(fits: dict[str, Fit]) -> list[str]:
+    """What each fit of one schedule says, as lines of text."""
+    lines = []
+    for name, fit in fits.items():
+        size, tokens = fit.estimates.get("a"), fit.estimates.get("b")
+        if size is None or tokens is None or size.value is None or tokens.value is None:
+            lines += _paragraph(f"{FIT_TITLES[name]}, {verdict(fit)}{_headline(name, fit)}")
+            continue
+        caveat = "" if fit.status == "identified" else f" {fit.reason[:1].upper()}{fit.reason[1:]}"
+        lines += _paragraph(
+            f"{FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: N_opt ~ C^{with_interval(size)}, {growth(size)}; "
+            f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}.{caveat}"
+        )
+    return lines
+
+
+def _headline(name: str, fit: Fit) -> str:
+    """The numbers of a law without a and b, where it has them."""
+    if fit.status not in ("identified", "weakly_identified"):
+        return ""
+    words = HEADLINES.get(name, {}).items()
+    known = [text.format(with_interval(fit.estimates[key])) for key, text in words if key in fit.estimates]
+    return f" {', '.join(known)}." if known else ""
+
+
+def _holdout(results: Results, table: pd.DataFrame) -> list[str]:
+    unigram = math.exp(results.stats["unigram_entropy"])
+    known = table.loc[table["holdout_perplexity"].notna()]
+    if known.empty:
+        return _paragraph(f"No run was evaluated. Guessing by frequency alone gives a perplexity of {unigram:.2f}.")
+    best = min(known.to_dict("records"), key=lambda row: row["holdout_perplexity"])
+    perplexity = float(best["holdout_perplexity"])
+    better = "below" if perplexity < unigram else "not below"
+    return _paragraph(
+        f"Lowest perplexity {perplexity:.2f}, {best['run']}; {better} the {unigram:.2f} of guessing by frequency alone."
+    )
+
+
+def cost_sentence(results: Results) -> str:
+    """Planned and actual device-hours in one sentence."""
+    return _cost_words(results, planned_and_actual(results))
+
+
+def _cost(results: Results, cost: pd.DataFrame) -> list[str]:
+    return _paragraph(_cost_words(results, cost))
+
+
+def _cost_words(results: Results, cost: pd.DataFrame) -> str:
+    total, hardware = cost.to_dict("records")[-1], results.study.config.hardware
+    planned = f"Planned {number(float(total['planned_device_hours']))} device-hours on {hardware.name}"
+    if _absent(total["actual_device_hours"]):
+        return f"{planned}; no run has recorded its time."
+    ratios = [
+        float(row["ratio"]) for row in cost.to_dict("records") if row["model"] != "all" and not _absent(row["ratio"])
+    ]
+    return (
+        f"{planned}, took {number(float(total['actual_device_hours']))}: "
+        f"{number(float(total['ratio']))} times the plan ({number(min(ratios))} to {number(max(ratios))} by run)."
+    )
+
+
+def _absent(value: Any) -> bool:
+    return value is None or pd.isna(value)

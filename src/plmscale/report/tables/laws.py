@@ -1,0 +1,163 @@
+"""Tables 1 and 2: the laws that were fitted, and the optimal sizes that follow from them."""
+
+from typing import Any
+
+import pandas as pd
+
+from ...estimates import Estimate
+from ...laws.fit import NO_FIT, Fit
+from ...presentation.formats import FIT_TITLES, STATUS_WORDS
+from ...presentation.tables import Column, Table
+from ...results.analysed import LawResults
+
+PAPER_PARAMETERS: dict[tuple[str, str], float] = {
+    ("envelope", "a"): 0.27,
+    ("envelope", "b"): 0.71,
+    ("kaplan", "alpha_N"): 0.0063,
+    ("kaplan", "alpha_D"): 0.0074,
+    ("kaplan", "N_c"): 4.85e79,
+    ("kaplan", "D_c"): -1.33e69,
+    ("plateau", "plateau_loss"): 2.455,
+}
+"""Serrano et al. 2024, §3.1 and table 1. The paper prints one value each and does not say for which schedule. The lines
+of its figure 3 are left out: it does not say which slope and intercept belong to which level."""
+
+PAPER_SIZES = {1e17: 5.06e10, 1e18: 1.57e11, 1e19: 1.06e12, 1e20: 7.35e12}
+"""Optimal size in parameters by budget in FLOPs: Serrano et al. 2024, table 2, from its polynomials of the plateau."""
+
+SYMBOLS = {
+    "n_prefactor": "k in N_opt = k·C^a",
+    "d_prefactor": "k in D_opt = k·C^b",
+    "a_plus_b": "a + b",
+    "a_constrained": "a, if a + b = 1",
+    "b_constrained": "b, if a + b = 1",
+    "a_all_points": "a, edge optima included",
+    "b_all_points": "b, edge optima included",
+    "a_plus_b_all_points": "a + b, edge optima included",
+    "alpha": "α",
+    "beta": "β",
+    "alpha_N": "α_N",
+    "alpha_D": "α_D",
+    "N_c": "N_c (parameters)",
+    "D_c": "D_c (tokens)",
+    "E": "E (nats)",
+    "plateau_loss": "plateau loss (nats)",
+    "initial_loss": "initial loss (nats)",
+    "r_d": "R_D* (repeats)",
+    "r_n": "R_N* (excess sizes)",
+    "penalty": "P of P·√R·N/U (nats)",
+    "held_out_largest_budget": "error on the largest budget, left out (share)",
+    "held_out_largest_size": "error on the largest size, left out (share)",
+}
+"""Parameters for a reader, where the key is not enough."""
+
+LEVEL_SYMBOLS = {
+    "exponent": "p in C = k·N^p",
+    "prefactor": "k in C = k·N^p",
+    "slope": "slope of C against N (FLOPs)",
+    "intercept": "intercept of C against N (FLOPs)",
+}
+"""The same for parameters that the plateau has for each of its levels; keys end in per cent: `exponent_90`."""
+
+
+def symbol(parameter: str) -> str:
+    """A parameter for a reader.
+
+    Examples
+    --------
+    >>> symbol("exponent_90"), symbol("alpha_N"), symbol("a")
+    ('p in C = k·N^p, 90 %', 'α_N', 'a')
+    """
+    stem, _, level = parameter.rpartition("_")
+    if stem in LEVEL_SYMBOLS:
+        return f"{LEVEL_SYMBOLS[stem]}, {level} %"
+    return SYMBOLS.get(parameter, parameter)
+
+
+def fits_of(results: LawResults, schedule: str) -> dict[str, Fit]:
+    """Every fit method of the study on one schedule, in the order of the paper; `NO_FIT` where a schedule has none.
+
+    A law of something that no run did (`details["applies"]` is false) is left out.
+    """
+    found = {name: results.fits[name].get(schedule, NO_FIT) for name in FIT_TITLES if name in results.fits}
+    return {name: fit for name, fit in found.items() if fit.details.get("applies", True)}
+
+
+def law_parameters(results: LawResults) -> Table:
+    """Table 1: one row per schedule, fit and parameter, and the errors of each fit on what it was not shown.
+
+    A law that is not identified has no numbers, but a reason.
+    """
+    rows, notes = [], []
+    for schedule in results.schedules:
+        for name, fit in fits_of(results, schedule).items():
+            notes.append(f"{schedule}, {FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: {fit.reason}")
+            notes += [f"{schedule}, {FIT_TITLES[name]}, warning: {text}" for text in fit.details.get("warnings", ())]
+            rows += [
+                {"schedule": schedule, "fit": name}
+                | _parameter(key, one)
+                | {"status": fit.status, "reason": fit.reason, "paper": PAPER_PARAMETERS.get((name, key))}
+                for key, one in {**(fit.estimates or {"": Estimate(None)}), **held_out_errors(fit)}.items()
+            ]
+    names = ("schedule", "fit", "parameter", "value", "low", "high", "status", "reason", "paper")
+    data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
+    shown = data.assign(
+        fit=data["fit"].map(FIT_TITLES.__getitem__),
+        status=data["status"].map(STATUS_WORDS.__getitem__),
+        parameter=data["parameter"].map(symbol),
+    )
+    columns = (
+        Column("Schedule", "schedule"),
+        Column("Fit", "fit"),
+        Column("Parameter", "parameter"),
+        Column("Value (95 % interval)", "value", "number", interval=("low", "high")),
+        Column("Status", "status"),
+        Column("Paper", "paper", "given"),
+    )
+    return Table(data, columns, shown, tuple(dict.fromkeys(notes)))
+
+
+def held_out_errors(fit: Fit) -> dict[str, Estimate]:
+    """Root mean square errors, as shares, of a fit that stands, on the largest budget and size when not shown them."""
+    if fit.status not in ("identified", "weakly_identified"):
+        return {}
+    errors = fit.details.get("held_out", {})
+    return {f"held_out_{key}": Estimate(errors[key]["rms_log_error"]) for key in errors}
+
+
+def _parameter(key: str, one: Estimate) -> dict[str, Any]:
+    return {"parameter": key, "value": one.value, "low": one.low, "high": one.high}
+
+
+def optimal_sizes(results: LawResults) -> Table:
+    """Table 2: one row per schedule, fit and budget; no number far outside the sizes trained."""
+    keys = (
+        "n_params",
+        "n_params_low",
+        "n_params_high",
+        "n_tokens",
+        "n_tokens_low",
+        "n_tokens_high",
+        "tokens_per_param",
+    )
+    names = ("schedule", "fit", "flops", "status", *keys, "paper_n_params")
+    rows = [
+        {"schedule": schedule, "fit": name, "flops": row["flops"], "status": row["status"]}
+        | {key: row.get(key) for key in keys}
+        | {"paper_n_params": PAPER_SIZES.get(row["flops"])}
+        for schedule in results.schedules
+        for name, fit in fits_of(results, schedule).items()
+        for row in fit.details.get("optimal_sizes", ())
+    ]
+    data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
+    columns = (
+        Column("Schedule", "schedule"),
+        Column("Fit", "fit"),
+        Column("C (FLOPs)", "flops", "given"),
+        Column("Status", "status"),
+        Column("N_opt (parameters, 95 % interval)", "n_params", "number", ("n_params_low", "n_params_high")),
+        Column("D_opt (tokens, 95 % interval)", "n_tokens", "number", ("n_tokens_low", "n_tokens_high")),
+        Column("D/N", "tokens_per_param", "number"),
+        Column("Paper's N_opt", "paper_n_params", "given"),
+    )
+    return Table(data, columns, data.assign(fit=data["fit"].map(FIT_TITLES.__getitem__)))

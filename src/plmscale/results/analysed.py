@@ -1,0 +1,81 @@
+"""Runs with their laws: what figures and tables of laws need, whether a study trained the runs or a table had them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ..laws.fit import Fit
+from ..runs.curves import Curve
+
+Fits = Mapping[str, Mapping[str, Fit]]
+"""Fit by method and schedule."""
+
+
+class LawResults(Protocol):
+    """What is shown of laws. `plmscale.results.study_results.Results` has it, and so has `Analysed`."""
+
+    @property
+    def curves(self) -> Sequence[Curve]:
+        """The smoothed runs."""
+        ...
+
+    @property
+    def fits(self) -> Fits:
+        """Fit by method and schedule."""
+        ...
+
+    @property
+    def schedules(self) -> list[str]:
+        """Schedules (or groups) that are fitted apart, in order."""
+        ...
+
+    @property
+    def sizes(self) -> list[int]:
+        """Parameters of every size."""
+        ...
+
+    @property
+    def sets(self) -> list[str]:
+        """Names of the training sets, in order."""
+        ...
+
+    @property
+    def unigram_entropy(self) -> float | None:
+        """Loss of guessing by frequency, nats; None where the data are not at hand."""
+        ...
+
+
+@dataclass(frozen=True)
+class Analysed:
+    """Runs that came as a table, and their fits.
+
+    Attributes
+    ----------
+    curves : sequence of Curve
+    fits : mapping
+        Fit by method and group.
+    """
+
+    curves: Sequence[Curve]
+    fits: Fits
+    unigram_entropy: float | None = None
+
+    @property
+    def schedules(self) -> list[str]:
+        """Groups in order of appearance."""
+        return list(dict.fromkeys(curve.schedule for curve in self.curves))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Parameters of every size, smallest first."""
+        return sorted({curve.n_params for curve in self.curves})
+
+    @property
+    def sets(self) -> list[str]:
+        """Training sets in order of appearance."""
+        return list(dict.fromkeys(curve.subset for curve in self.curves))
+
+    def only(self, group: str) -> "Analysed":
+        """One group of runs with its fits."""
+        own = [curve for curve in self.curves if curve.schedule == group]
+        return Analysed(own, {name: {group: fits[group]} for name, fits in self.fits.items() if group in fits})

@@ -1,0 +1,112 @@
+"""The finished parts of a study, read together for tables, figures and summary."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..files import read_json
+from ..laws.fit import Fit
+from ..runs.curves import Curve, from_frame
+from ..study.grid import count_params
+from ..study.study import Study
+
+
+@dataclass(frozen=True)
+class Results:
+    """A finished study.
+
+    Attributes
+    ----------
+    study : Study
+    runs : pandas.DataFrame
+        All runs, one row per (run, evaluation); see `plmscale.runs.collect.collect`.
+    curves : list of Curve
+        The smoothed runs.
+    records : list of dict
+        The run records (`run.json`).
+    fits : dict of str to dict of str to Fit
+        Fit by method and schedule.
+    subsets : dict of str to dict
+        Counts of every set and of the holdout, by name.
+    stats : dict
+        Statistics of the store.
+    calibrations : dict of str to dict
+        Usable measurements of speed by size.
+    trunk_records : list of dict
+        The records of trunks (`trunk.json`).
+    """
+
+    study: Study
+    runs: pd.DataFrame
+    curves: list[Curve]
+    records: list[dict[str, Any]]
+    fits: dict[str, dict[str, Fit]]
+    subsets: dict[str, dict[str, Any]]
+    stats: dict[str, Any]
+    calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    trunk_records: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def schedules(self) -> list[str]:
+        """Schedules in the order of the table of sizes."""
+        return list(dict.fromkeys(s for model in self.study.models for s in model.schedules))
+
+    @property
+    def sizes(self) -> list[int]:
+        """Parameters of every size, in the order of the table; rows that differ in their learning rate are one size."""
+        return list(dict.fromkeys(count_params(model) for model in self.study.models))
+
+    @property
+    def sets(self) -> list[str]:
+        """Sets that models are trained on, in the order of the table."""
+        return [subset.name for subset in self.study.subsets if subset.train]
+
+    @property
+    def unigram_entropy(self) -> float:
+        """Loss of guessing amino acids by their frequency, nats."""
+        return float(self.stats["unigram_entropy"])
+
+
+def read_results(
+    study: dict[str, Any],
+    *,
+    runs: Path,
+    curves: Path,
+    records: Sequence[Path],
+    fits: Sequence[Path],
+    subsets: Sequence[Path],
+    stats: Path,
+    calibrations: dict[str, dict[str, Any]] | None = None,
+) -> Results:
+    """Read a finished study from its files.
+
+    Parameters
+    ----------
+    study : dict
+        `Study.to_json`.
+    runs, curves, stats : Path
+    records : sequence of Path
+        Of runs (`run.json`) and of trunks (`trunk.json`).
+    fits, subsets : sequence of Path
+    calibrations : dict, optional
+
+    Returns
+    -------
+    Results
+    """
+    read = [read_json(path) for path in records]
+    read_fits = [read_json(path) for path in fits]
+    return Results(
+        study=Study.from_json(study),
+        runs=pd.read_parquet(runs),
+        curves=from_frame(pd.read_parquet(curves)),
+        records=[record for record in read if "until_passes" not in record],
+        fits={f["fit"]: {s: Fit.from_json(fit) for s, fit in f["schedules"].items()} for f in read_fits},
+        subsets={d["name"]: d for d in (read_json(path) for path in subsets)},
+        stats=read_json(stats),
+        calibrations=calibrations or {},
+        trunk_records=[record for record in read if "until_passes" in record],
+    )

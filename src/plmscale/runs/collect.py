@@ -1,0 +1,96 @@
+"""Run records, and all runs as one tidy frame."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ..errors import InputError
+from ..files import read_json
+from ..study.grid import Cell, train_flops
+from ..study.trunks import common_trunk
+
+log = logging.getLogger(__name__)
+
+COMPARED_VERSIONS = ("plmscale", "commit", "torch", "deepspeed")
+"""Versions of which all runs of a study should have the same."""
+
+
+def read_runs(records: Sequence[Path]) -> list[dict[str, Any]]:
+    """The run records (`run.json`) at these paths."""
+    return [read_json(path) for path in records]
+
+
+def collect(records: Sequence[Path], metrics: Sequence[Path], *, convention: str) -> pd.DataFrame:
+    """All runs as one tidy frame.
+
+    Parameters
+    ----------
+    records, metrics : sequences of Path
+        `run.json` and `metrics.parquet` of each run, in the same order.
+    convention : str
+        FLOP convention, see `plmscale.study.grid.train_flops`.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per (run, evaluation), sorted by run and step. Losses in nats per masked token, `n_tokens` and `flops`
+        spent so far.
+
+    Raises
+    ------
+    InputError
+        If a metrics file lacks columns.
+    """
+    runs = read_runs(records)
+    for warning in version_warnings(runs):
+        log.warning("%s", warning)
+    frames = [_one(record, path, convention) for record, path in zip(runs, metrics, strict=True)]
+    # Runs without a row (diverged at once) have no column types; if there are no others, the frame is empty.
+    filled = [frame for frame in frames if len(frame)] or frames[:1]
+    return pd.concat(filled, ignore_index=True).sort_values(["run", "step"], ignore_index=True)
+
+
+def _one(record: dict[str, Any], metrics: Path, convention: str) -> pd.DataFrame:
+    cell = Cell.from_json(record["cell"])
+    rows = pd.read_parquet(metrics)
+    wanted = {"step", "n_tokens", "squared_lengths", "loss", "learning_rate", "lr_fraction"}
+    if missing := wanted - set(rows):
+        raise InputError(f"{metrics}: columns {sorted(missing)} are missing. Delete it and train the cell again.")
+    flops = [
+        train_flops(cell.model, tokens, convention=convention, max_length=cell.max_length, squared_lengths=squares)
+        for tokens, squares in zip(rows["n_tokens"], rows["squared_lengths"], strict=True)
+    ]
+    return pd.DataFrame(
+        {
+            "run": cell.path,
+            "model": cell.model.name,
+            "subset": cell.subset,
+            "schedule": cell.schedule,
+            "seed": cell.seed,
+            "status": record["status"],
+            "n_params": record["n_params"],
+            "unique_tokens": record["unique_tokens"],
+            "batch_tokens": cell.training.batch_tokens,
+            "step": rows["step"],
+            "n_tokens": rows["n_tokens"],
+            "epochs": rows["n_tokens"] / record.get("pass_tokens", record["unique_tokens"]),
+            "flops": flops,
+            "loss": rows["loss"],
+            "learning_rate": rows["learning_rate"],
+            "lr_fraction": rows["lr_fraction"],
+            "trunk": common_trunk(cell),
+        }
+    )
+
+
+def version_warnings(runs: Sequence[dict[str, Any]]) -> list[str]:
+    """A sentence for each version in which the runs differ."""
+    warnings = []
+    for name in COMPARED_VERSIONS:
+        found = sorted({str(run["versions"].get(name)) for run in runs})
+        if len(found) > 1:
+            warnings.append(f"runs were made with different versions of {name}: {', '.join(found)}")
+    return warnings

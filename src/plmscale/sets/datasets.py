@@ -1,0 +1,167 @@
+"""The sets of a study, made from its store as the configuration says."""
+
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import InputError
+from ..files import read_json
+from ..sequences.store import Store
+from ..study.config import Clustering, Holdout, Subset
+from .mmseqs import MmseqsSettings, SearchSettings
+from .subsets import (
+    HoldoutSettings,
+    Selection,
+    cluster_subset,
+    describe,
+    holdout,
+    in_pool,
+    pool,
+    read_subset,
+    sample_subset,
+    write_subset,
+)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Files of a set.
+
+    Attributes
+    ----------
+    store : Path
+        Folder of the token store.
+    candidates : Path
+        Ids of the holdout candidates.
+    ids, counts : Path
+        To be written.
+    log : Path
+        MMseqs2's own output is added to it.
+    scratch : Path
+        Folder for MMseqs2's files; each set has one of its own in it, which goes when the set is made.
+    """
+
+    store: Path
+    candidates: Path
+    ids: Path
+    counts: Path
+    log: Path
+    scratch: Path
+
+    @classmethod
+    def named(cls, *, store: Sequence[str], **paths: str | Path) -> "Files":
+        """The files of a job by their names; the store by any of its files."""
+        return cls(Path(store[0]).parent, **{name: Path(path) for name, path in paths.items()})
+
+
+def make_subset(
+    files: Files,
+    *,
+    subset: Subset,
+    clustering: Clustering | None,
+    same_size_as: Sequence[Path],
+    max_length: int,
+    seed: int,
+) -> None:
+    """Choose the sequences of a training set and write ids and counts.
+
+    Parameters
+    ----------
+    files : Files
+    subset : Subset
+    clustering : Clustering or None
+        For kind `cluster`; `scratch` is taken from `files`.
+    same_size_as : sequence of Path
+        Counts of the set whose size a sample takes, if it takes one.
+    max_length, seed : int
+
+    Raises
+    ------
+    InputError
+        If the set cannot be had from the store; the message names set and numbers.
+    """
+    store = Store.open(files.store)
+    available = in_pool(store, read_subset(files.candidates, store=store))
+    if not available.any():
+        raise InputError(
+            f"subset {subset.name}: all {store.n_sequences} sequences are holdout candidates, none is left. "
+            "Lower holdout.n_sequences."
+        )
+    if subset.kind == "all":
+        chosen = Selection(np.flatnonzero(available), {})
+    elif subset.kind == "sample":
+        n = read_json(same_size_as[0])["n_sequences"] if same_size_as else subset.n_sequences
+        chosen = sample_subset(store, available, name=subset.name, n=n, seed=seed)
+    else:
+        assert clustering is not None and subset.min_identity is not None  # noqa: S101  (checked with the table)
+        with _workdir(files, subset.name) as work:
+            chosen = cluster_subset(
+                store,
+                np.flatnonzero(available),
+                min_identity=subset.min_identity,
+                settings=MmseqsSettings(**clustering.model_dump(exclude={"scratch"})),
+                workdir=work,
+                log=files.log,
+            )
+    _write(files, store, chosen, subset=subset, max_length=max_length)
+
+
+@contextmanager
+def _workdir(files: Files, name: str) -> Iterator[Path]:
+    """A folder for MMseqs2; it stays if the block fails, so that the next attempt goes on there."""
+    work = files.scratch / name
+    work.mkdir(parents=True, exist_ok=True)
+    yield work
+    shutil.rmtree(work)
+
+
+def make_holdout(
+    files: Files, *, settings: Holdout, max_length: int, threads: int, memory_limit: str | None = None
+) -> None:
+    """Keep the candidates that are far from everything else, and write ids and counts.
+
+    Raises
+    ------
+    InputError
+        If none is left.
+    """
+    store = Store.open(files.store)
+    candidates = read_subset(files.candidates, store=store)
+    search = SearchSettings(
+        sensitivity=settings.sensitivity,
+        coverage=settings.coverage,
+        cov_mode=settings.cov_mode,
+        threads=threads,
+        memory_limit=memory_limit,
+    )
+    with _workdir(files, "holdout") as work:
+        kept = holdout(
+            store,
+            candidates,
+            pool(store, candidates),
+            settings=HoldoutSettings(settings.max_identity, search),
+            workdir=work,
+            log=files.log,
+        )
+    row = Subset(
+        name="holdout", kind="sample", min_identity=None, same_size_as=None, n_sequences=kept.ids.size, train=False
+    )
+    _write(files, store, kept, subset=row, max_length=max_length)
+
+
+def _write(files: Files, store: Store, chosen: Selection, *, subset: Subset, max_length: int) -> None:
+    ids = np.asarray(chosen.ids)
+    description = describe(
+        store,
+        ids,
+        name=subset.name,
+        kind=subset.kind,
+        min_identity=subset.min_identity,
+        max_length=max_length,
+        provenance=chosen.provenance,
+    )
+    write_subset(files.ids, files.counts, ids, description)

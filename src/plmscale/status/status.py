@@ -1,0 +1,198 @@
+"""How far a study is: `python -m plmscale.status.status --configfile my.yaml [results]`.
+
+Reads the files of the runs, and SLURM's queue where there is one; takes no lock and touches no run, so it may be called
+at any time. Prints the grid, and writes `results/status/status.tsv` and `status.html`, a page without any other file.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+from ..errors import InputError
+from ..files import atomic
+from ..presentation.formats import duration
+from ..sets.subsets import counted_tokens
+from ..study.jobs import TRUNK, TRUNKS
+from ..study.study import Study, load_study
+from .cell_states import STATES, cell_states
+
+COLOURS = {
+    "done": "#1b7837",
+    "diverged": "#762a83",
+    "running": "#2166ac",
+    "queued": "#92c5de",
+    "waiting": "#d1e5f0",
+    "interrupted": "#fdae61",
+    "failed": "#b2182b",
+    "not begun": "#e8e8e8",
+}
+"""Of the ColorBrewer schemes that colour-blind readers tell apart; every field says its state in words too."""
+
+DARK = {"done", "diverged", "running", "failed"}
+
+STYLE = """
+:root { color-scheme: light; }
+body { font: 16px/1.4 system-ui, sans-serif; color: #222; background: #fff; margin: 1rem; }
+.scroll { overflow-x: auto; }
+table { border-collapse: separate; border-spacing: 3px; margin-bottom: 1.2rem; }
+caption { text-align: left; font-weight: 600; padding: .3rem 0; }
+th { text-align: left; font-weight: 600; padding: .2rem .5rem; }
+td { padding: .3rem .45rem; min-width: 5.2rem; font-size: .95rem; border-radius: 4px; vertical-align: top; }
+td small, td strong { display: block; }
+"""
+
+
+def main() -> None:
+    """Print and write the status that the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m plmscale.status.status", description="How far a study is.")
+    parser.add_argument("results", nargs="?", type=Path, default=Path("results"), help="folder of the results")
+    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"), help="the study's configuration")
+    args = parser.parse_args()
+    try:
+        if not args.configfile.is_file():
+            raise InputError(f"--configfile: {args.configfile} does not exist. Name the study's configuration.")
+        raw = yaml.safe_load(args.configfile.read_text()) or {}
+        study = load_study(raw, base=args.configfile.absolute().parent.parent, with_published=False)
+        print(write_status(study, results=args.results))
+    except InputError as error:
+        sys.exit(f"error: {error}")
+
+
+def write_status(study: Study, *, results: Path) -> str:
+    """Write `status.tsv` and `status.html` into `results/status`.
+
+    Returns
+    -------
+    str
+        The same for the terminal.
+
+    Raises
+    ------
+    InputError
+        If there are no such results.
+    """
+    if not results.is_dir():
+        raise InputError(f"{results} does not exist: nothing has been run there. Give the folder of the results.")
+    counted = counted_tokens(results / "subsets", {subset.name: subset for subset in study.subsets})
+    table = cell_states(study, counted, results=results)
+    with atomic(results / "status/status.tsv") as partial:
+        table.to_csv(partial, sep="\t", index=False)
+    with atomic(results / "status/status.html") as partial:
+        partial.write_text(page(table, at=time.time()))
+    return in_words(table)
+
+
+def summary(table: pd.DataFrame) -> str:
+    """One line: cells and trunks by state, and device-hours spent against planned.
+
+    Examples
+    --------
+    >>> rows = {"state": ["waiting", "running"], "device_hours": [0.0, 0.5], "planned_device_hours": [1.25, 1.25]}
+    >>> summary(pd.DataFrame({"schedule": ["wsd", TRUNK]} | rows))
+    '1 waiting; trunks: 1 running; 0.50 of 2.50 planned device-hours spent'
+    """
+    of_trunks = table["schedule"] == TRUNK
+    cells, trunks = (_counts(table.loc[which, "state"].tolist()) for which in (~of_trunks, of_trunks))
+    spent, planned = sum(table["device_hours"].tolist()), sum(table["planned_device_hours"].tolist())
+    parts = [cells, *([f"trunks: {trunks}"] if trunks else [])]
+    return f"{'; '.join(parts)}; {_hours(spent)} of {_hours(planned)} planned device-hours spent"
+
+
+def _counts(found: Sequence[str]) -> str:
+    return ", ".join(f"{n} {state}" for state in STATES if (n := found.count(state)))
+
+
+def in_words(table: pd.DataFrame) -> str:
+    """The status for a terminal: a grid of percentages for each schedule and seed, what went wrong, and the sums."""
+    lines = []
+    for title, cells in _maps(table):
+        lines += [title, _grid(cells).to_string(), ""]
+    for row in table.loc[table["reason"].notna() & (table["state"] != "waiting")].to_dict("records"):
+        schedule = "" if row["schedule"] == TRUNK else f"/{row['schedule']}"
+        path = f"{'' if schedule else TRUNKS}{row['model']}/{row['subset']}{schedule}/seed{row['seed']}"
+        lines.append(f"{path} {row['state']}: {row['reason']}")
+    return "\n".join([*lines, summary(table)])
+
+
+def _maps(table: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The cells of each schedule and seed, and the trunks of each seed, under their titles."""
+    titles = table["schedule"] + ", seed " + table["seed"].astype(str)
+    return [(title, table.loc[titles == title]) for title in titles.unique()]
+
+
+def _grid(cells: pd.DataFrame) -> pd.DataFrame:
+    short = [
+        row["state"] if row["state"] in ("done", "waiting", "not begun") else f"{row['state']} {row['percent']:.0f} %"
+        for row in cells.to_dict("records")
+    ]
+    grid = cells.assign(short=short).pivot(index="model", columns="subset", values="short").fillna("")
+    return grid.loc[cells["model"].unique(), cells["subset"].unique()].rename_axis(index=None, columns=None)
+
+
+def page(table: pd.DataFrame, *, at: float) -> str:
+    """The status as an HTML page: a heat map of sizes × sets for each schedule and seed.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Of `cell_states`.
+    at : float
+        When it was read, in seconds since the epoch.
+    """
+    maps = "\n".join(_map(title, cells) for title, cells in _maps(table))
+    when = time.strftime("%F %T %Z", time.localtime(at))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>Status of the study</title><style>{STYLE}</style></head>\n<body>\n<h1>Status of the study</h1>\n"
+        f"<p>{escape(summary(table))}. Read {escape(when)}.</p>\n{maps}\n</body>\n</html>\n"
+    )
+
+
+def _map(title: str, cells: pd.DataFrame) -> str:
+    rows = {(row["model"], row["subset"]): row for row in cells.to_dict("records")}
+    models, subsets = cells["model"].unique(), cells["subset"].unique()
+    head = "".join(f'<th scope="col">{escape(subset)}</th>' for subset in subsets)
+    body = "\n".join(
+        f'<tr><th scope="row">{escape(model)}</th>'
+        + "".join(_field(rows[model, subset]) if (model, subset) in rows else "<td></td>" for subset in subsets)
+        + "</tr>"
+        for model in models
+    )
+    return (
+        f'<div class="scroll"><table><caption>{escape(title)}</caption>\n'
+        f'<thead><tr><th scope="col">size</th>{head}</tr>'
+        f"</thead>\n<tbody>\n{body}\n</tbody></table></div>"
+    )
+
+
+def _field(row: dict) -> str:
+    """A field of the map: its state in colour and in words, and what there is to say of it."""
+    state, ink = row["state"], "#fff" if row["state"] in DARK else "#222"
+    background = COLOURS[state]
+    if state == "running":  # as far as it is
+        shade = f"{row['percent']:.0f}%"
+        background, ink = f"linear-gradient(90deg, {COLOURS['running']}55 {shade}, #eef4fa {shade})", "#222"
+    said = [f"{row['percent']:.0f} %"] if 0 < row["percent"] < 100 else []
+    said += [f"loss {row['loss']:.3f}"] if pd.notna(row["loss"]) else []
+    said += [f"{duration(3600 * row['eta_hours'])} left"] if pd.notna(row["eta_hours"]) else []
+    if row["attempts"]:
+        said.append(f"{_hours(row['device_hours'])} of {_hours(row['planned_device_hours'])} device-hours")
+    said += [f"job {row['job']}"] if row["job"] else []
+    said += [str(row["reason"])[:90]] if row["reason"] else []
+    details = "".join(f"<small>{escape(text)}</small>" for text in said)
+    return f'<td style="background: {background}; color: {ink}"><strong>{state}</strong>{details}</td>'
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.2f}" if hours < 10 else f"{hours:,.0f}"
+
+
+if __name__ == "__main__":
+    main()

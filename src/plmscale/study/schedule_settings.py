@@ -1,0 +1,45 @@
+"""Settings of learning-rate schedules and of the stop at the plateau: blocks of `plmscale.study.config.Training`."""
+
+from typing import Literal
+
+from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+
+from .settings import Fraction, Settings
+
+Schedule = Literal["token_decay", "constant", "cosine", "wsd"]
+
+
+class Cosine(Settings):
+    """The schedule `cosine`: half a wave from lr0 at the end of the warm-up to the end of the run's own pass."""
+
+    floor: Fraction = Field(default=0.1, description="`cosine`: learning rate at the end ÷ lr0.")
+
+
+class Wsd(Settings):
+    """The schedule `wsd`: warm-up, stable, decay at the end of the run's own pass."""
+
+    decay_share: float = Field(
+        default=0.2, gt=0, le=1, description="`wsd`: last share of the run's tokens, over which the rate decays."
+    )
+    shape: Literal["linear", "1-sqrt"] = Field(
+        default="1-sqrt", description="`wsd`: the decay; `1-sqrt` ended lower than `linear` (Hägele et al. 2024)."
+    )
+    floor: Fraction = Field(default=0.0, description="`wsd`: learning rate at the end ÷ lr0.")
+
+
+class Stop(Settings):
+    """Stop a run at its plateau; one of `cosine` or `wsd` has not decayed to its end then."""
+
+    patience_tokens: PositiveInt | None = Field(
+        default=None,
+        description="A run ends when its smoothed loss has not fallen by `tolerance` within so many tokens; null: never.",
+    )
+    tolerance: PositiveFloat = Field(default=0.005, description="See `patience_tokens`; in nats per masked token.")
+    smoothing_tokens: PositiveInt | None = Field(
+        default=None,
+        description="Tokens over which a row's weight in the smoothed loss falls to 1/e; null: a quarter of the patience.",
+    )
+    min_tokens: NonNegativeInt = Field(
+        default=0,
+        description="No stop before so many tokens: small rates rest for a while at the unigram entropy before they learn.",
+    )

@@ -1,0 +1,227 @@
+"""Read a study: the configuration and its two tables, checked together."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlparse
+
+from pydantic import ValidationError
+
+from ..errors import InputError
+from .config import Config, ModelSize, Settings, Subset
+from .pass_rows import with_passes
+from .published_settings import PublishedModel
+
+Row = TypeVar("Row", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Study:
+    """A configuration with its tables of sizes and sets.
+
+    Attributes
+    ----------
+    config : Config
+    models : tuple of ModelSize
+        In the order of the table.
+    subsets : tuple of Subset
+        In the order of the table.
+    left_out : tuple of str
+        Paths of the cells that are not trained because they are beyond the budget.
+    published : tuple of PublishedModel
+        Published models that the study's law is compared with.
+    """
+
+    config: Config
+    models: tuple[ModelSize, ...]
+    subsets: tuple[Subset, ...]
+    left_out: tuple[str, ...] = ()
+    published: tuple[PublishedModel, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """The study as plain JSON types."""
+        return {
+            "config": self.config.model_dump(mode="json"),
+            "models": [m.model_dump(mode="json") for m in self.models],
+            "subsets": [s.model_dump(mode="json") for s in self.subsets],
+            "left_out": list(self.left_out),
+            "published": [p.model_dump(mode="json") for p in self.published],
+        }
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> "Study":
+        """The study that `to_json` gave."""
+        return cls(
+            Config.model_validate(value["config"]),
+            tuple(ModelSize.model_validate(m) for m in value["models"]),
+            tuple(Subset.model_validate(s) for s in value["subsets"]),
+            tuple(value["left_out"]),
+            tuple(PublishedModel.model_validate(p) for p in value.get("published", ())),
+        )
+
+
+def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) -> Study:
+    """Check a configuration and read the tables that it names.
+
+    Parameters
+    ----------
+    raw : dict
+        The configuration as YAML gives it.
+    base : Path
+        Folder of the workflow: a table that is not found under the working directory is looked for there.
+    with_published : bool
+        Whether the table of published models is read: who trains or watches needs none.
+
+    Raises
+    ------
+    InputError
+        For a key, value or row that cannot be used; the message names key or file and line, the value, and the remedy.
+    """
+    try:
+        config = Config.model_validate(raw)
+    except ValidationError as error:
+        raise InputError("Invalid configuration:\n" + "\n".join(_problems(error, Config))) from None
+    models_path, subsets_path = (
+        _find(p, key, base) for p, key in ((config.models, "models"), (config.subsets, "subsets"))
+    )
+    models, subsets = _read(models_path, ModelSize), _read(subsets_path, Subset)
+    for line, model in models:
+        _check_model(f"{models_path}, line {line}", model)
+    _check_subsets(subsets_path, subsets)
+    subsets = with_passes(subsets_path, subsets, order=config.training.order)
+    published = read_published(_find(config.published_models, "published_models", base)) if with_published else ()
+    return Study(config, tuple(m for _, m in models), tuple(s for _, s in subsets), published=published)
+
+
+def read_published(path: Path) -> tuple[PublishedModel, ...]:
+    """The rows of a table of published models.
+
+    Raises
+    ------
+    InputError
+        For a row that cannot be used, with file, line, column, value and remedy.
+    """
+    if not path.is_file():
+        raise InputError(f"the table of published models {str(path)!r} does not exist. Give the path of a table.")
+    return tuple(row for _, row in _read(path, PublishedModel))
+
+
+def source_file(config: Config, *, downloads: Path, base: Path) -> Path:
+    """The FASTA of a study: where a URL is downloaded to, or the user's own file.
+
+    A relative path that does not exist under the working directory is looked for in `base`, the folder of the workflow.
+    """
+    if config.source_is_url:
+        return downloads / Path(urlparse(config.source).path).name
+    shipped = base / config.source
+    return shipped if shipped.is_file() and not Path(config.source).exists() else Path(config.source)
+
+
+def _problems(error: ValidationError, model: type[Settings]) -> list[str]:
+    """One line per problem: key, what is wrong, value, and for an unknown key the known ones."""
+    lines = []
+    for problem in error.errors():
+        key = ".".join(str(part) for part in problem["loc"])
+        if not key:  # a rule about several columns of a row
+            lines.append(f"  {problem['msg'].removeprefix('Value error, ')}.")
+        elif problem["type"] == "extra_forbidden":
+            known = _fields(model, problem["loc"][:-1])
+            lines.append(f"  {key}: no such setting. Known here: {', '.join(known)}.")
+        elif problem["type"] == "missing":
+            lines.append(f"  {key}: is missing.")
+        else:
+            lines.append(f"  {key}: {problem['msg']}; found {problem['input']!r}.")
+    return lines
+
+
+def _fields(model: type[Settings], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the settings of the block at `path`."""
+    for part in path:
+        block = model.model_fields[str(part)].annotation
+        if not (isinstance(block, type) and issubclass(block, Settings)):
+            return []
+        model = block
+    return list(model.model_fields)
+
+
+def _find(path: str, key: str, base: Path) -> Path:
+    for candidate in (Path(path), base / path):
+        if candidate.is_file():
+            return candidate
+    raise InputError(f"{key}: the table {path!r} does not exist. Give the path of a tab-separated table.")
+
+
+def _read(path: Path, row_type: type[Row]) -> list[tuple[int, Row]]:
+    """Rows of a tab-separated table with their line numbers; lines that begin with # are comments."""
+    rows: list[tuple[int, Row]] = []
+    header: list[str] | None = None
+    with path.open(newline="") as table:
+        reader = csv.reader((line for line in table), delimiter="\t")
+        for values in reader:
+            if not any(v.strip() for v in values) or values[0].startswith("#"):
+                continue
+            if header is None:
+                header = [v.strip() for v in values]
+                continue
+            rows.append((reader.line_num, _row(path, reader.line_num, header, values, row_type)))
+    if not rows:
+        raise InputError(f"{path}: the table has no rows. Expected columns: {', '.join(row_type.model_fields)}.")
+    names: dict[str, int] = {}
+    for line, row in rows:
+        name = str(getattr(row, "name"))  # noqa: B009  (every row type of these tables has a name)
+        if name in names:
+            raise InputError(
+                f"{path}, line {line}: the name {name!r} is already on line {names[name]}. Names must differ."
+            )
+        names[name] = line
+    return rows
+
+
+def _row(path: Path, line: int, header: list[str], values: list[str], row_type: type[Row]) -> Row:
+    if len(values) != len(header):
+        raise InputError(
+            f"{path}, line {line}: {len(values)} cells, but the header has {len(header)} columns (tab-separated)."
+        )
+    cells: dict[str, Any] = {k: v.strip() for k, v in zip(header, values, strict=True) if v.strip()}
+    if "schedules" in cells:
+        cells["schedules"] = [s.strip() for s in cells["schedules"].split(",")]
+    try:
+        return row_type.model_validate(cells)
+    except ValidationError as error:
+        raise InputError(f"{path}, line {line}:\n" + "\n".join(_problems(error, row_type))) from None
+
+
+def _check_model(where: str, model: ModelSize) -> None:
+    step = 2 * model.n_heads
+    if model.d_model % step:
+        below, above = model.d_model // step * step, (model.d_model // step + 1) * step
+        nearest = " or ".join(str(d) for d in (below, above) if d)
+        raise InputError(
+            f"{where}: d_model {model.d_model} of {model.name!r} is not an even multiple of its {model.n_heads} heads "
+            f"(rotary embeddings turn pairs of dimensions). Choose {nearest}, or another number of heads."
+        )
+
+
+def _check_subsets(path: Path, subsets: list[tuple[int, Subset]]) -> None:
+    names = {s.name for _, s in subsets}
+    for line, subset in subsets:
+        where = f"{path}, line {line}"
+        if subset.name == "holdout":
+            raise InputError(f"{where}: the name 'holdout' is taken by the holdout set. Choose another.")
+        if (subset.kind == "cluster") != (subset.min_identity is not None):
+            raise InputError(
+                f"{where}: min_identity is {subset.min_identity} for kind {subset.kind!r}. "
+                "Give it (0 to 1) for every 'cluster' and for nothing else."
+            )
+        if subset.same_size_as is not None and subset.kind != "sample":
+            raise InputError(
+                f"{where}: same_size_as is for kind 'sample'; {subset.name!r} is {subset.kind!r}. Leave it empty."
+            )
+        if subset.same_size_as is not None and subset.same_size_as not in names - {subset.name}:
+            raise InputError(
+                f"{where}: same_size_as {subset.same_size_as!r} is no other set of this table "
+                f"({', '.join(sorted(names))})."
+            )
+    if not any(s.train for _, s in subsets):
+        raise InputError(f"{path}: no set has train = yes, so there is nothing to train. Set it for at least one row.")
