@@ -155,7 +155,7 @@ def _script_json(value: Any) -> Markup:
 
 @cache
 def _template() -> jinja2.Template:
-    loader = jinja2.PackageLoader("plmscale", "templates")
+    loader = jinja2.PackageLoader("plmscale.report.page", "templates")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["mathematics"] = parts.mathematics
     return environment.get_template("report.html.j2")
