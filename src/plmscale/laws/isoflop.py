@@ -251,7 +251,7 @@ def _verdict(profiles: Sequence[dict[str, Any]], estimates: dict[str, Estimate],
         return Verdict(
             "not_identified",
             f"{n_good} of {len(profiles)} budgets have an interior optimum, the law needs {MIN_BUDGETS}; most often: "
-            f"{max(set(reasons), key=reasons.count)}.",
+            f"{max(reasons, key=reasons.count)}.",
         )
     return exponent_verdict("a", estimates, failed=failed)
 
