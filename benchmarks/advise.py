@@ -16,7 +16,7 @@ Two intervals are looked at, both with the scatter that the whole study shows, e
 would count as knowledge; the advice knows the runs at hand alone.
 
 design    the delta method's, as the advice gives it, under the law of all runs: it can only narrow with every
-run refitted  that of `plmscale.cli.fit`, profile likelihood about the law refitted to the runs at hand, its width in
+run refitted  that of `plmscale fit`, profile likelihood about the law refitted to the runs at hand, its width in
 log odds:
           where the law is wrong it can widen with a run; where an order crosses the limit is found by bisection
 """

@@ -31,7 +31,7 @@ def _write_json(path: Path, value: object) -> None:
 
 
 def as_imported(results: Path, folder: Path, *, group: str) -> Path:
-    """The same runs as `plmscale.cli.fit` leaves a table of them: no records, one group."""
+    """The same runs as `plmscale fit` leaves a table of them: no records, one group."""
     (folder / "fits").mkdir(parents=True)
     frame = pd.read_parquet(results / "analysis/curves.parquet").assign(schedule=group)
     frame.to_parquet(folder / "curves.parquet", index=False)

@@ -15,7 +15,8 @@ def main() -> None:
     """Serve jobs one after the other until standard input ends."""
     with redirect_stdout(sys.stderr):  # DeepSpeed's remarks at import are no answers
         import deepspeed  # noqa: F401, I001  (all imports happen here, once)
-        import plmscale.training.train
+        import plmscale.cli.main
+        import plmscale.training.train  # noqa: F401
 
     print("ready", flush=True)
     for line in sys.stdin:
@@ -23,7 +24,7 @@ def main() -> None:
         child = os.fork()
         if child == 0:
             os.setsid()
-            run(plmscale.training.train.main, job)
+            run(plmscale.cli.main.main, job)
         print(child, flush=True)
         print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 
@@ -37,7 +38,7 @@ def run(train, job: dict) -> None:
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest_file"],) * 2)
-    sys.argv = ["plmscale.training.train", *job["arguments"]]
+    sys.argv = ["plmscale", "train", *job["arguments"]]
     status = 1
     try:
         train()

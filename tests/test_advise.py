@@ -14,12 +14,13 @@ from scipy.optimize import approx_fprime, curve_fit, minimize_scalar
 from conftest import ROOT
 from plmscale.advise.advice import LARGEST_SHARE, MOST_OF_NEW, Budget, Question, advise, best_of, best_sequence
 from plmscale.advise.advice_warnings import confounding_warnings, edge_warnings, law_warnings, seed_warnings
-from plmscale.advise.advise import advice_by_schedule, main
+from plmscale.advise.advise import advice_by_schedule
 from plmscale.advise.candidates import Speed, of_runs
 from plmscale.advise.known_law import KnownLaw
 from plmscale.advise.known_law import of_runs as known_of_runs
 from plmscale.advise.study_candidates import of_study
 from plmscale.advise.targets import PowerCost, Target
+from plmscale.cli.main import main
 from plmscale.errors import InputError
 from plmscale.laws.confidence.run_noise import RunNoise
 from plmscale.laws.fit import FitSettings
@@ -256,7 +257,7 @@ def test_a_learning_rate_in_a_table_is_looked_at(tmp_path, capsys):
     runs = final_losses()[["n_params", "n_tokens", "loss"]]
     table = tmp_path / "runs.csv"
     runs.assign(lr=1e3 / runs["n_params"]).to_csv(table, index=False)
-    main([str(table), "--budget-gpu-hours", "0.05"])
+    main(["advise", str(table), "--budget-gpu-hours", "0.05"])
     assert "Warning: The learning rate changes with size (rank correlation -1.00)" in capsys.readouterr().out
 
 
@@ -285,9 +286,9 @@ def test_the_program_writes_what_it_says_and_says_the_same_again(tmp_path, capsy
     table = tmp_path / "runs.csv"
     final_losses()[["run", "n_params", "n_tokens", "loss"]].to_csv(table, index=False)
     command = [str(table), "--budget-gpu-hours", "0.05", "--for", "loss", "--at-flops", "1e15", "--device", "L4"]
-    main([*command, "--out", str(tmp_path / "out")])
+    main(["advise", *command, "--out", str(tmp_path / "out")])
     words = capsys.readouterr().out
-    main(command)
+    main(["advise", *command])
     assert capsys.readouterr().out == words
     assert "The lowest loss at 1.00×10¹⁵ FLOPs" in words
     assert words in (tmp_path / "out/advice.md").read_text()
@@ -316,14 +317,14 @@ def test_the_program_writes_what_it_says_and_says_the_same_again(tmp_path, capsy
 )
 def test_wrong_questions_are_errors(options, words):
     with pytest.raises(SystemExit) as error:
-        main(["absent.csv", *options])
+        main(["advise", "absent.csv", *options])
     assert str(error.value.code).startswith("error: ") and words in str(error.value.code)
 
 
 def test_budgets_that_pay_for_nothing_are_told(tmp_path, capsys):
     table = tmp_path / "runs.csv"
     final_losses()[["n_params", "n_tokens", "loss"]].to_csv(table, index=False)
-    main([str(table), "--budget-gpu-hours", "0.001"])
+    main(["advise", str(table), "--budget-gpu-hours", "0.001"])
     assert "No advice: no candidate costs less than 0.001 device-hours" in capsys.readouterr().out
 
 

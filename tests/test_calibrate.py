@@ -79,8 +79,8 @@ def calibrated(folder: Path, target: str) -> float:
     """Make a measurement for which preparing the data takes three seconds longer; when the timed process began."""
     python = folder / "bin/python"
     python.parent.mkdir()
-    cases = "*plmscale.training.calibration_data*) sleep 3 ;; "
-    cases += f"*plmscale.training.calibrate*) date +%s.%N > {folder}/began ;;"
+    cases = '*"plmscale time-size-data"*) sleep 3 ;; '
+    cases += f'*"plmscale time-size "*) date +%s.%N > {folder}/began ;;'
     python.write_text(f'#!/bin/sh\ncase "$*" in {cases} esac\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
     env = environment()

@@ -15,8 +15,8 @@ from scipy import stats
 import results_data
 from compared_data import as_imported, write_results
 from conftest import ROOT
+from plmscale.cli.main import main
 from plmscale.compare.arms import apart, caveats, comparisons
-from plmscale.compare.compare import main
 from plmscale.compare.contrasts import DIFFER, NO_INTERVAL, NOT_TOLD_APART, difference, ratio, told
 from plmscale.compare.figures import envelopes_figure
 from plmscale.compare.matched import loss_at_tokens, mean_over
@@ -244,7 +244,7 @@ def test_failed_and_left_runs_are_counted_rightly(tmp_path):
 
 def test_the_command_writes_everything(folders, tmp_path, capsys):
     out = tmp_path / "out"
-    main([str(folders / "first"), str(folders / "better"), "--out", str(out), "--names", "old", "new"])
+    main(["compare", str(folders / "first"), str(folders / "better"), "--out", str(out), "--names", "old", "new"])
     assert {path.name for path in (out / "tables").iterdir()} == {
         f"{table}.{suffix}" for table in COMPARISON_TABLES for suffix in ("tsv", "md", "tex")
     }
@@ -270,7 +270,7 @@ def test_the_catalogue_names_the_tables():
 def test_bad_input_is_said(folders, tmp_path):
     first = folders / "first"
     with pytest.raises(SystemExit, match="error: compare: the folder .*absent.* does not exist"):
-        main([str(tmp_path / "absent"), "--out", str(tmp_path / "out")])
+        main(["compare", str(tmp_path / "absent"), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
     cases = {
         r"named twice": lambda: read_members([first, first / "../first"]),

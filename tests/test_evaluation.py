@@ -23,8 +23,9 @@ from checkpoints_data import (
     save_hugging_face,
     save_run,
 )
+from plmscale.cli.main import main
 from plmscale.errors import InputError
-from plmscale.model import evaluate as cli
+from plmscale.model import evaluate as scoring
 from plmscale.model.architecture import ESM1B, OURS
 from plmscale.model.encoders import read_weights
 from plmscale.model.evaluation import Scores, masked_scores, pseudo_scores, ratio_interval
@@ -213,8 +214,8 @@ def test_the_command_scores_a_run(tmp_path, fasta, sequences, capsys):
     run = save_run(our_model(), tmp_path / "run")
     words = ["--model", str(run), "--fasta", str(fasta), "--pseudo-perplexity", "--max-length", "60", "--device", "cpu"]
     words += ["--out", str(tmp_path / "out.json"), "--per-sequence", str(tmp_path / "out.tsv")]
-    result = cli.evaluate(cli.parse(words))
-    assert json.loads((tmp_path / "out.json").read_text()) == result
+    assert main(["evaluate", *words]) == 0
+    result = json.loads((tmp_path / "out.json").read_text())
     expected = masked_scores(our_model(), sequences, settings=SETTINGS)
     assert result["masked"] == expected.summary()
     assert result["masked"]["loss_low"] < result["masked"]["loss"] < result["masked"]["loss_high"]
@@ -228,7 +229,8 @@ def test_the_command_scores_a_run(tmp_path, fasta, sequences, capsys):
     loss = np.array(column["pseudo_loss"], float)
     assert (loss * n).sum() / n.sum() == pytest.approx(result["pseudo"]["loss"], abs=1e-6)
     np.testing.assert_allclose(np.array(column["pseudo_perplexity"], float), np.exp(loss), rtol=1e-5)
-    text = cli.report(result)
+    text = capsys.readouterr().out
+    assert text.strip() == scoring.report(result)
     assert f"{result['pseudo']['perplexity']:.4f}" in text
     assert "2 of them longer than 58 residues" in text
 
@@ -236,7 +238,7 @@ def test_the_command_scores_a_run(tmp_path, fasta, sequences, capsys):
 def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path, fasta):
     out = tmp_path / "out.json"
     words = ["--model", str(tmp_path / "absent"), "--fasta", str(fasta), "--out", str(out)]
-    done = subprocess.run([sys.executable, "-m", "plmscale.model.evaluate", *words], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "plmscale", "evaluate", *words], capture_output=True, text=True)
     assert done.returncode != 0
     assert done.stderr.startswith("error: ")
     assert "absent does not exist" in done.stderr
@@ -245,21 +247,20 @@ def test_the_command_says_what_is_wrong_and_writes_nothing(tmp_path, fasta):
 
 def test_where_nothing_can_be_written_nothing_is_scored(tmp_path, fasta):
     words = ["--model", str(tmp_path / "absent"), "--fasta", str(fasta), "--out", str(fasta / "out.json")]
-    with pytest.raises(InputError, match=r"x.fasta is a file.*--out"):
-        cli.evaluate(cli.parse(words))
+    with pytest.raises(SystemExit, match=r"error: .*x.fasta is a file.*--out"):
+        main(["evaluate", *words])
 
 
 @pytest.mark.parametrize("option", ["--max-length=2", "--seed=-1", "--batch-tokens=0"])
-def test_numbers_out_of_range_are_refused(option, capsys):
-    with pytest.raises(SystemExit):
-        cli.parse(["--model", "m", "--fasta", "f", option])
-    assert f"{option.split('=')[0]} is {option.split('=')[1]}" in capsys.readouterr().err
+def test_numbers_out_of_range_are_refused(option):
+    with pytest.raises(SystemExit, match=f"error: {option.replace('=', ' is ')}"):
+        main(["evaluate", "--model", "m", "--fasta", "f", option])
 
 
 def test_a_file_without_residues_is_refused(tmp_path):
     (tmp_path / "empty.fasta").write_text(">a\n>b\n")
     with pytest.raises(InputError, match="2 records, none of them with residues"):
-        cli.read_fasta(tmp_path / "empty.fasta")
+        scoring.read_fasta(tmp_path / "empty.fasta")
 
 
 def test_the_order_of_letters_is_fair_esm_s():

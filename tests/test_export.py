@@ -164,7 +164,7 @@ def test_exports_come_back(run, tmp_path, kind, texts, expected):
 
 
 def test_the_command_of_the_readme_writes_a_new_folder(run, tmp_path):
-    words = [sys.executable, "-m", "plmscale.model.export", "--run", str(run), "--format", "huggingface", "--out"]
+    words = [sys.executable, "-m", "plmscale", "export", "--run", str(run), "--format", "huggingface", "--out"]
     done = subprocess.run([*words, str(tmp_path / "out")], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out/config.json").exists()

@@ -20,13 +20,13 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
+from plmscale.cli.main import parser_of
 from plmscale.plan.dispatch import stoppable
 from plmscale.sets.subsets import write_ids
 from plmscale.training.checkpoints import Checkpoints
 from plmscale.training.engine import joined_ranks
 from plmscale.training.interruption import StopRequest
 from plmscale.training.manifest import check, files_of, unseal
-from plmscale.training.train import parse
 from plmscale.training.trainer import Run
 from test_train import SIZE, TRAINING, command, data, environment, torchrun, train  # noqa: F401
 
@@ -107,7 +107,7 @@ def begin(server, data, out: Path, **options) -> Job:  # noqa: F811
     """Start a job of the server."""
     largest_file = options.pop("largest_file", 0)
     options = {"engine": "torch", "checkpoint_tokens": INTERVAL, "cell": CELL} | options
-    return Job(server, out, arguments=command(data, out, **options)[3:], largest_file=largest_file)
+    return Job(server, out, arguments=command(data, out, **options)[4:], largest_file=largest_file)
 
 
 @pytest.fixture
@@ -418,7 +418,7 @@ def test_weights_that_stop_being_numbers_are_written_nowhere(data, tmp_path):  #
     """The loss of step 5 is finite, the weights after it are not."""
     words = command(data, tmp_path, engine="torch", checkpoint_tokens=INTERVAL, cell=CELL, keep_checkpoints=1)
     with joined_ranks() as ranks:
-        run = Run(parse(words[3:]), ranks, asked=StopRequest())
+        run = Run(parser_of("train").parse_args(words[4:]), ranks, asked=StopRequest())
         step, losses = run.engine.step, []
 
         def poisoned(*args, **options) -> float:

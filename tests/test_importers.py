@@ -8,9 +8,10 @@ import pytest
 from safetensors.numpy import save_file
 
 from plmscale.errors import InputError
+from plmscale.runs.fields import FIELDS
 from plmscale.runs.importers import IMPORTERS, detect, load, load_all
 from plmscale.runs.table_files import read_table
-from plmscale.runs.tidy import FIELDS, ImportOptions
+from plmscale.runs.tidy import ImportOptions
 from scaling_data import published
 
 DESCRIBED = pd.DataFrame(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from plmscale.cli.main import parser_of
 from plmscale.errors import InputError
 from plmscale.study.config import Execution, Training
 from plmscale.study.grid import Cell, train_flops
@@ -19,7 +20,6 @@ from plmscale.training.checkpoints import Progress
 from plmscale.training.console import Live, Mark, Task, speed
 from plmscale.training.loggers import BOARDS, Boards, Drawn, check_boards
 from plmscale.training.monitor import MonitorOptions, RunMonitor
-from plmscale.training.train import parse
 from test_grid import size
 
 STAND_IN = '''
@@ -261,7 +261,7 @@ def test_utilisation_is_flops_by_the_studys_convention_per_second_and_peak(tmp_p
     words = ["--monitors", "none", "--peak-flops", "1e9", "--flop-convention", convention]
     for name in ("cell", "store", "subset", "holdout", "metrics", "record", "checkpoints"):
         words += [f"--{name}", "x"]
-    options = MonitorOptions.from_args(parse(words), world=4)
+    options = MonitorOptions.from_args(parser_of("train").parse_args(words), world=4)
     start = Progress(n_tokens=1000, squared_lengths=9000)
     monitor = RunMonitor(cell, options=options, folder=tmp_path, progress=start, n_tokens=10**6, continued=False)
     found = speed(monitor.task, since=Mark(0.0, 1000, 9000), now=Mark(7.0, 1000 + n_tokens, 9000 + squares))

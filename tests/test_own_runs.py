@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
-from plmscale.cli.fit import main
+from plmscale.cli.main import main
 from plmscale.laws.cost_to_loss import flops_to_reach
 from plmscale.laws.fit import FitSettings
 from plmscale.presentation.figure_style import FORMATS, SizeScale, style
@@ -40,7 +40,7 @@ def test_the_command_writes_everything_and_recovers_the_law(tmp_path):
     """One test for one run of the command: it draws sixteen figures in three formats."""
     path = table_of_runs(tmp_path / "runs.csv", groups=("first lot", "second lot"))
     out = tmp_path / "out"
-    main([str(path), "--out", str(out), "--bootstrap", "30", "--target-loss", "3.2"])
+    main(["fit", str(path), "--out", str(out), "--bootstrap", "30", "--target-loss", "3.2"])
     names = {path.name for path in (out / "figures").glob("*.*")}
     wanted = [
         f"{prefix}_{name}"
@@ -98,7 +98,7 @@ def test_runs_with_one_evaluation_each_have_a_law_and_no_curve(tmp_path):
 def test_a_bad_table_is_an_error_and_nothing_else(tmp_path, capsys):
     (tmp_path / "bad.csv").write_text("run,N,D,loss\na,5M,x,2.5\n")
     with pytest.raises(SystemExit) as stop:
-        main([str(tmp_path / "bad.csv"), "--out", str(tmp_path / "out")])
+        main(["fit", str(tmp_path / "bad.csv"), "--out", str(tmp_path / "out")])
     assert str(stop.value).startswith("error: ") and "line 2" in str(stop.value)
     assert not (tmp_path / "out").exists()
 

@@ -182,13 +182,11 @@ def test_a_run_of_passes_is_counted_exactly_and_resumes_inside_any_of_them(data,
 
     # Killed without warning again and again: each attempt goes on from a checkpoint some steps further.
     words = command(data, tmp_path / "killed", checkpoint_tokens=4000, **settings)
-    killer = "import sys; sys.argv = sys.argv[1:]; import os, runpy; from plmscale import checkpoints as c\n"
+    killer = "import sys; sys.argv = sys.argv[1:]; import os, runpy; from plmscale.training import checkpoints as c\n"
     killer += "old, n = c.Checkpoints.finish, []\n"
     killer += "def new(self, step, content):\n    old(self, step, content); n.append(step)\n"
     killer += "    if len(n) == 4: os._exit(9)\n"
-    killer += (
-        "c.Checkpoints.finish = new\nrunpy.run_module('plmscale.training.train', run_name='__main__', alter_sys=True)"
-    )
+    killer += "c.Checkpoints.finish = new\nrunpy.run_module('plmscale', run_name='__main__', alter_sys=True)"
     interrupted = [sys.executable, "-c", killer, *words[2:]]
     for _ in range(9):
         done = subprocess.run(interrupted, capture_output=True, text=True, env=environment())

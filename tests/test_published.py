@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from conftest import SHARED
+from plmscale.cli.main import main
 from plmscale.errors import InputError
 from plmscale.files import write_json
 from plmscale.laws.budgets import EXTRAPOLATED, INSIDE
@@ -155,7 +156,7 @@ def test_the_command_judges_by_any_law_and_names_what_is_wrong(fits, tmp_path, c
     table = tmp_path / "models.tsv"
     table.write_text(HEADER + "mine\tMLM\t1e5\t1e8\tunverified\ttokens_seen\tmy notebook\n")
     out = tmp_path / "out"
-    published_models.main(["--fits", str(tmp_path), "--models", str(table), "--out", str(out), "--fit", "chinchilla"])
+    main(["published", "--fits", str(tmp_path), "--models", str(table), "--out", str(out), "--fit", "chinchilla"])
     assert "Law: Chinchilla, constant" in capsys.readouterr().out
     assert {path.name for path in out.glob("*.*")} == {
         f"published_models.{suffix}" for suffix in ("tsv", "md", "tex", "svg", "pdf", "png")
@@ -164,7 +165,7 @@ def test_the_command_judges_by_any_law_and_names_what_is_wrong(fits, tmp_path, c
     assert r"1,000$^\dagger$" in (out / "published_models.tex").read_text()
     for arguments, message in ((["--fits", str(out)], "no fit here"), (["--fits", str(tmp_path)], "does not exist")):
         with pytest.raises(SystemExit) as error:
-            published_models.main([*arguments, "--models", str(tmp_path / "none.tsv"), "--out", str(out)])
+            main(["published", *arguments, "--models", str(tmp_path / "none.tsv"), "--out", str(out)])
         assert message in str(error.value)
 
 

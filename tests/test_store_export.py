@@ -11,11 +11,12 @@ from Bio.SeqIO.FastaIO import SimpleFastaParser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from plmscale.cli.main import main
 from plmscale.errors import InputError
 from plmscale.sequences.alphabet import RESIDUES
 from plmscale.sequences.fasta import FastaReader, decode
 from plmscale.sequences.store import Store, build_store
-from plmscale.sets.store_export import export_fasta, main
+from plmscale.sets.store_export import export_fasta
 
 EXAMPLE = Path(__file__).parents[1] / "resources" / "example" / "swissprot_20k.fasta.gz"
 GENEROUS = settings(
@@ -127,17 +128,19 @@ def test_a_store_gives_its_fasta_back(tmp_path, text):
 
 def test_real_proteins_come_back_byte_for_byte(tmp_path):
     build_store(EXAMPLE, tmp_path / "store")
-    main([str(tmp_path / "store"), str(tmp_path / "all.fasta.gz")])
+    main(["export-fasta", str(tmp_path / "store"), str(tmp_path / "all.fasta.gz")])
     with gzip.open(EXAMPLE, "rt") as source, gzip.open(tmp_path / "all.fasta.gz", "rt") as back:
         expected = [(title.split()[0], letters) for title, letters in SimpleFastaParser(source)]
         assert list(SimpleFastaParser(back)) == expected
     chosen = np.array([0, 5, 16_383, 16_384, 19_999])
     np.save(tmp_path / "some.npy", chosen)
-    main([str(tmp_path / "store"), str(tmp_path / "some.fasta"), "--subset", str(tmp_path / "some.npy")])
+    main(
+        ["export-fasta", str(tmp_path / "store"), str(tmp_path / "some.fasta"), "--subset", str(tmp_path / "some.npy")]
+    )
     with (tmp_path / "some.fasta").open() as back:
         assert list(SimpleFastaParser(back)) == [expected[i] for i in chosen]
 
 
 def test_errors_of_the_command_line_are_one_line(tmp_path):
     with pytest.raises(SystemExit, match="error: .*stats.json does not exist"):
-        main([str(tmp_path / "none"), str(tmp_path / "a.fasta")])
+        main(["export-fasta", str(tmp_path / "none"), str(tmp_path / "a.fasta")])

@@ -15,7 +15,8 @@ import pytest
 
 from conftest import ROOT
 from file_formats import RECORD_MEANINGS, RUNS_MEANINGS
-from plmscale.model.evaluate import evaluate, parse
+from plmscale.model.evaluate import evaluate
+from plmscale.model.evaluation_masks import Settings
 from plmscale.runs.collect import collect
 from plmscale.sequences.store import Store, build_store
 from plmscale.sets.subsets import write_ids
@@ -66,7 +67,7 @@ def command(
     }
     options = {"checkpoint_tokens": 10**9} | files | flags
     words = [w for k, v in options.items() for w in (f"--{k.replace('_', '-')}", str(v))]
-    return [*(launcher or [sys.executable]), "-m", "plmscale.training.train", *words]
+    return [*(launcher or [sys.executable]), "-m", "plmscale", "train", *words]
 
 
 def train(data: Path, out: Path, **options) -> tuple[pd.DataFrame, dict]:
@@ -132,8 +133,8 @@ def test_weights_load_into_fair_esm(undisturbed):
 def test_the_holdout_scored_by_itself_gives_what_the_record_says(undisturbed, data, tmp_path):
     store, ids = Store.open(data / "store"), np.load(data / "holdout.npy")
     store.write_fasta(ids, tmp_path / "holdout.fasta")
-    words = ["--model", str(undisturbed[2]), "--fasta", str(tmp_path / "holdout.fasta"), "--max-length", "64"]
-    result = evaluate(parse([*words, "--batch-tokens", "1000", "--device", "cpu"]))
+    settings = Settings(max_length=64, batch_tokens=1000)
+    result = evaluate(undisturbed[2], tmp_path / "holdout.fasta", settings=settings, device="cpu")
     assert result["masked"] == undisturbed[1]["holdout"]
 
 

@@ -177,12 +177,10 @@ def test_a_finished_trunk_of_something_else_makes_room(data, grown, tmp_path):  
 
 def test_a_branch_that_is_killed_goes_on_from_its_own_checkpoint(data, scratch, grown, tmp_path):  # noqa: F811
     out, first = tmp_path, passes_of(data, 1.75).steps_within(1.4)
-    killer = "import sys, os, runpy; sys.argv = sys.argv[1:]; from plmscale import checkpoints as c\n"
+    killer = "import sys, os, runpy; sys.argv = sys.argv[1:]; from plmscale.training import checkpoints as c\n"
     killer += "old = c.Checkpoints.finish\n"
     killer += "def new(self, step, content):\n    old(self, step, content); os._exit(9)\n"
-    killer += (
-        "c.Checkpoints.finish = new\nrunpy.run_module('plmscale.training.train', run_name='__main__', alter_sys=True)"
-    )
+    killer += "c.Checkpoints.finish = new\nrunpy.run_module('plmscale', run_name='__main__', alter_sys=True)"
     words = command(data, out, cell=BRANCH, **SETTINGS, trunk=grown / "checkpoints", checkpoint_tokens=3000)
     done = subprocess.run([words[0], "-c", killer, *words[2:]], capture_output=True, text=True, env=environment())
     assert done.returncode == 9, done.stderr

@@ -254,7 +254,7 @@ def test_the_slurm_profile_launches_one_process_per_device_of_the_plan(tmp_path)
     }
     cells = {
         cell: f"step=srun; ${{step:+$step --nodes={nodes} --ntasks={tasks} --cpus-per-task={cores} "
-        f"--kill-on-bad-exit=1}} {launcher} -m plmscale.training.train"
+        f"--kill-on-bad-exit=1}} {launcher} -m plmscale train"
         for cell, (nodes, tasks, cores, launcher) in cells.items()
     }
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
@@ -262,9 +262,7 @@ def test_the_slurm_profile_launches_one_process_per_device_of_the_plan(tmp_path)
     words += [*targets, "--profile", str(ROOT / "profiles/slurm"), "--dry-run", "--printshellcmds"]
     done = subprocess.run(words, capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
-    commands = re.findall(
-        r"^Shell command: (.* -m plmscale.training.train) --cell results/runs/(.*?)/seed0", done.stdout, re.M
-    )
+    commands = re.findall(r"^Shell command: (.* -m plmscale train) --cell results/runs/(.*?)/seed0", done.stdout, re.M)
     assert {cell: launched for launched, cell in commands} == cells
 
 

@@ -17,7 +17,7 @@ rule remove:
     params:
         cell=chosen("{cell}"),
     shell:
-        "python -m plmscale.status.remove {params.cell:q} --results results 2>&1 | tee {log:q}"
+        "python -m plmscale remove {params.cell:q} --results results 2>&1 | tee {log:q}"
 
 
 rule status:

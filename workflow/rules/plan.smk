@@ -60,11 +60,11 @@ rule calibrate_size:
     message:
         "Timing {wildcards.model}"
     shell:
-        "(python -m plmscale.training.calibration_data --spec {params.spec:q} --work {params.work:q} --store results/store"
+        "(python -m plmscale time-size-data --spec {params.spec:q} --work {params.work:q} --store results/store"
         " --subset {resources.subset:q} --holdout results/subsets/holdout.npy"
         " && step={resources.step:q} && ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
         " --cpus-per-task={resources.cpus_per_task} --kill-on-bad-exit=1}} {resources.launcher}"
-        " -m plmscale.training.calibrate --work {params.work:q} --out {output.record:q}"
+        " -m plmscale time-size --work {params.work:q} --out {output.record:q}"
         " --engine {resources.engine} --zero-stage {resources.zero_stage} --compile {resources.compile}"
         " --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads} --monitors {resources.monitors}"
         " --peak-flops {resources.peak_flops} && :) > {log:q} 2>&1"

@@ -74,7 +74,7 @@ rule train:
     shell:
         "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
         " --cpus-per-task={resources.cpus_per_task} --kill-on-bad-exit=1}} {resources.launcher}"
-        " -m plmscale.training.train --cell {input.cell:q} --store {params.store:q}"
+        " -m plmscale train --cell {input.cell:q} --store {params.store:q}"
         " --subset {input.subset:q} --holdout {input.holdout:q} --metrics {output.metrics:q} --record {output.run:q}"
         " --checkpoints {params.checkpoints:q}/checkpoints --checkpoint-tokens {resources.checkpoint_tokens} --trunk {resources.trunk:q}"
         " --keep-checkpoints {resources.keep_checkpoints} --max-attempts {resources.max_attempts} --engine {resources.engine} --zero-stage {resources.zero_stage}"

@@ -73,7 +73,7 @@ rule trunk:
     shell:
         "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
         " --cpus-per-task={resources.cpus_per_task} --kill-on-bad-exit=1}} {resources.launcher}"
-        " -m plmscale.training.train --cell {input.cell:q} --store {params.store:q} --subset {input.subset:q}"
+        " -m plmscale train --cell {input.cell:q} --store {params.store:q} --subset {input.subset:q}"
         " --metrics {params.folder:q}/metrics.parquet --record {output.trunk:q} --checkpoints {params.folder:q}/checkpoints"
         " --until-passes $(cat {input.until:q}) --keep-at {resources.keep_at:q}"
         " --checkpoint-tokens {resources.checkpoint_tokens} --max-attempts {resources.max_attempts}"

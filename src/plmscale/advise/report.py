@@ -11,8 +11,8 @@ import pandas as pd
 from ..files import atomic
 from ..presentation.formats import number, short, with_interval
 from ..presentation.tables import Column, Table, to_markdown, to_tsv
+from ..study.catalog import ADVICE_TARGETS
 from .advice import Advice, own_interval
-from .targets import TARGETS
 
 SHOWN = 20
 """Candidates of a schedule that a reader is shown; the tsv has all."""
@@ -103,7 +103,7 @@ def _asked(advice: Advice) -> str:
     if target.name == "a":
         own = own_interval(advice)
         given = f"; the fit's own interval is {with_interval(own)}" if own is not None else ""
-        return f"The {TARGETS['a']} is {number(value)}, {now}, {by}{given}."
+        return f"The {ADVICE_TARGETS['a']} is {number(value)}, {now}, {by}{given}."
     what = {"n_opt": "optimal size", "loss": "lowest loss"}[target.name]
     shown = short(math.exp(value)) if target.name == "n_opt" else f"{number(math.exp(value), digits=4)} nats"
     return f"The {what} at {number(target.at_flops)} FLOPs is {shown}, {now}, {by}."

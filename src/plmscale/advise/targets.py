@@ -8,15 +8,9 @@ from numpy.typing import NDArray
 from ..errors import InputError
 from ..laws.budgets import TokenCost
 from ..plan.information import Quantity
+from ..study.catalog import ADVICE_TARGETS
 
 Array = NDArray[np.float64]
-
-TARGETS = {
-    "a": "exponent of the optimal size in FLOPs, a = beta / (alpha + beta)",
-    "n_opt": "optimal size at --at-flops",
-    "loss": "lowest loss that --at-flops buy",
-}
-"""Names of what may be asked, in words."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +20,7 @@ class Target:
     Attributes
     ----------
     name : str
-        A key of `TARGETS`.
+        A key of `ADVICE_TARGETS`.
     at_flops : float, optional
         Budget of "n_opt" and "loss".
 
@@ -40,8 +34,8 @@ class Target:
     at_flops: float | None = None
 
     def __post_init__(self) -> None:
-        if self.name not in TARGETS:
-            raise InputError(f"for: there is no target {self.name!r}; choose one of {', '.join(TARGETS)}.")
+        if self.name not in ADVICE_TARGETS:
+            raise InputError(f"for: there is no target {self.name!r}; choose one of {', '.join(ADVICE_TARGETS)}.")
         if self.name == "a" and self.at_flops is not None:
             raise InputError(f"at_flops is {self.at_flops:g}, but the exponent a has no budget. Leave it out.")
         if self.name != "a" and not (self.at_flops is not None and 0 < self.at_flops < float("inf")):

@@ -1,1 +1,5 @@
-"""The command `plmscale`: one module a subcommand, arguments in, one call, words out."""
+"""The command `plmscale`: one module a subcommand, arguments in, one call, words out.
+
+A module has `DESCRIPTION`, `arguments(parser)`, which names options, and `run(args)`, which imports what it needs: so
+`--help` reads no library. `commands` lists the subcommands, `main` chooses one and says what a person did wrong.
+"""

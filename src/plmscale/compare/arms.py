@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations, pairwise
-from typing import Literal, get_args
 
 import pandas as pd
 
@@ -12,10 +11,8 @@ from ..errors import InputError
 from ..laws.fit import NO_FIT, Fit, FitSettings
 from ..laws.methods import fit_curves
 from ..runs.curves import Curve
+from ..study.catalog import COMPARED_BY, ComparedBy
 from .studies import TRUNK_KEYS, Facts, Member
-
-By = Literal["study", "schedule", "set"]
-BYS: tuple[By, ...] = get_args(By)
 
 SET_FITS = ("envelope", "isoflop")
 """Laws that one training set can identify: the others need runs with other numbers of tokens."""
@@ -39,7 +36,7 @@ class Arm:
         Those of the study.
     curves : sequence of Curve
     fits : dict of str to Fit
-        By method.
+        ComparedBy method.
     runs : DataFrame
         `plmscale.compare.studies.Member.runs` of the arm.
     trunks : DataFrame
@@ -56,7 +53,7 @@ class Arm:
     runs: pd.DataFrame
     trunks: pd.DataFrame = field(default_factory=pd.DataFrame)
 
-    def key(self, by: By) -> str:
+    def key(self, by: ComparedBy) -> str:
         """What tells this arm from those it is compared with."""
         return {"study": self.study, "schedule": self.schedule, "set": self.subset or ""}[by]
 
@@ -73,7 +70,7 @@ class Comparison:
         Alike in everything but `by`.
     """
 
-    by: By
+    by: ComparedBy
     arms: Sequence[Arm]
     pairs: Sequence[tuple[Arm, Arm]]
 
@@ -87,7 +84,7 @@ def comparisons(
     ----------
     members : sequence of Member
     by : sequence of str
-        Of `BYS`. Empty: studies if there are several, else what the one study has several of, schedules and sets.
+        Of `COMPARED_BY`. Empty: studies if there are several, else what the one study has several of.
     settings : FitSettings, optional
         How laws are fitted to single sets, which a study does not do.
     seed : int
@@ -98,10 +95,10 @@ def comparisons(
     InputError
         If there is nothing to compare, or `by` names something else.
     """
-    if unknown := [name for name in by if name not in BYS]:
-        raise InputError(f"compare: cannot compare by {', '.join(unknown)}; choose among {', '.join(BYS)}.")
-    usual: tuple[By, ...] = ("study",) if len(members) > 1 else ("schedule", "set")
-    wanted: Sequence[By] = [name for name in BYS if name in by] or usual
+    if unknown := [name for name in by if name not in COMPARED_BY]:
+        raise InputError(f"compare: cannot compare by {', '.join(unknown)}; choose among {', '.join(COMPARED_BY)}.")
+    usual: tuple[ComparedBy, ...] = ("study",) if len(members) > 1 else ("schedule", "set")
+    wanted: Sequence[ComparedBy] = [name for name in COMPARED_BY if name in by] or usual
     found: list[Comparison] = []
     for name in wanted:
         arms = _arms(members, by=name, settings=settings or FitSettings(), seed=seed)
@@ -119,7 +116,7 @@ def _nothing(members: Sequence[Member]) -> str:
     return "; ".join(f"{m.name} has the schedules {m.schedules} and the sets {m.sets}" for m in members)
 
 
-def _arms(members: Sequence[Member], *, by: By, settings: FitSettings, seed: int) -> list[Arm]:
+def _arms(members: Sequence[Member], *, by: ComparedBy, settings: FitSettings, seed: int) -> list[Arm]:
     several = len(members) > 1
     arms = []
     for member in members:
@@ -163,7 +160,7 @@ def _trunks_of(runs: pd.DataFrame, trunks: pd.DataFrame) -> pd.DataFrame:
     return trunks.loc[[key in used for key in trunks[[*TRUNK_KEYS]].itertuples(index=False, name=None)]]
 
 
-def _comparable(first: Arm, second: Arm, *, by: By, members: Sequence[Member]) -> bool:
+def _comparable(first: Arm, second: Arm, *, by: ComparedBy, members: Sequence[Member]) -> bool:
     """Whether two arms differ in what is compared, and in nothing else."""
     if by == "study":
         schedules = {m.name: m.schedules for m in members}

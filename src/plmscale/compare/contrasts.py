@@ -11,7 +11,8 @@ import pandas as pd
 from ..estimates import Estimate
 from ..laws.fit import NO_FIT
 from ..presentation.formats import STATUS_WORDS
-from .arms import Arm, By, Comparison, apart
+from ..study.catalog import ComparedBy
+from .arms import Arm, Comparison, apart
 
 PARAMETERS: dict[str, dict[str, str]] = {
     "envelope": {"a": "compute", "b": "compute"},
@@ -181,7 +182,7 @@ def pair_name(first: str, second: str) -> str:
     return ", ".join([" − ".join(sides), *common]) if all(sides) else f"{first} − {second}"
 
 
-def pair_labels(by: By, first: Arm, second: Arm) -> dict[str, Any]:
+def pair_labels(by: ComparedBy, first: Arm, second: Arm) -> dict[str, Any]:
     """What names a pair of arms in a row."""
     return {"by": by, "first": first.label, "second": second.label}
 

@@ -10,7 +10,8 @@ from scipy.stats import t as student
 from ..estimates import Estimate
 from ..laws.confidence.uncertainty import INTERVAL
 from ..runs.curves import Curve
-from .arms import Arm, By, Comparison, apart
+from ..study.catalog import ComparedBy
+from .arms import Arm, Comparison, apart
 from .contrasts import estimate_values, pair_labels, told
 
 EXTENDABLE = ("token_decay", "constant")
@@ -61,7 +62,7 @@ _MATCHED = ("by", "first", "second", "kind", "model", "n_params", "subset", "see
 _MATCHED += ("loss_first", "loss_second", "difference")
 
 
-def _keys(first: Arm, second: Arm, *, by: By) -> list[str]:
+def _keys(first: Arm, second: Arm, *, by: ComparedBy) -> list[str]:
     common = set(first.runs["subset"]) & set(second.runs["subset"])
     return ["n_params", "seed", *(["subset"] if by != "set" and common else [])]
 

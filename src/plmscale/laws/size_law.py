@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..runs.curves import Curve
+from ..study.catalog import SIZE_LAWS
 from .budgets import EXTRAPOLATED, INSIDE
 from .fit import Fit, FitSettings
 
@@ -20,9 +21,6 @@ REACH = 100.0
 """Compute up to so many times that of the largest run is within a law's range, if its optimal size is."""
 
 STEPS_PER_DECADE = 2
-
-METHODS = ("envelope", "isoflop", "chinchilla")
-"""Fits that give an optimal size at every compute, in the order in which equal verdicts are preferred."""
 
 VERDICTS = ("identified", "weakly_identified")
 """Statuses with numbers, the better one first."""
@@ -128,7 +126,7 @@ def _half_decades(curves: Sequence[Curve]) -> list[float]:
 def best_law(
     fits: Mapping[str, Mapping[str, Fit]], *, name: str | None = None, schedule: str | None = None
 ) -> SizeLaw | None:
-    """The law with the best verdict; among equals the first of `METHODS`, then the first schedule.
+    """The law with the best verdict; among equals the first of `SIZE_LAWS`, then the first schedule.
 
     Parameters
     ----------
@@ -143,8 +141,8 @@ def best_law(
         None where no law is identified.
     """
     found = [
-        (VERDICTS.index(fit.status), METHODS.index(method), own, fit)
-        for method in METHODS
+        (VERDICTS.index(fit.status), SIZE_LAWS.index(method), own, fit)
+        for method in SIZE_LAWS
         if name in (None, method)
         for own, fit in fits.get(method, {}).items()
         if schedule in (None, own) and fit.status in VERDICTS and fit.details.get("size_law")

@@ -1,8 +1,6 @@
-"""Score an encoder on sequences: `python -m plmscale.model.evaluate --model PATH --fasta FILE`."""
+"""Score an encoder on the sequences of a FASTA file."""
 
-import argparse
 import math
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,42 +15,7 @@ from ..provenance import versions
 from ..sequences.fasta import FastaReader
 from .encoders import read_weights
 from .evaluation import Scores, masked_scores, pseudo_scores
-from .evaluation_masks import EVALUATION_SEED, Settings
-
-
-def parse(argv: list[str] | None = None) -> argparse.Namespace:
-    """Command line."""
-    defaults = Settings()
-    parser = argparse.ArgumentParser(
-        prog="python -m plmscale.model.evaluate",
-        description="Masked loss and perplexity of an ESM-2 encoder, with the same masks for every model.",
-    )
-    parser.add_argument(
-        "--model", type=Path, required=True, help="run folder, Hugging Face folder, or fair-esm's esm2_….pt"
-    )
-    parser.add_argument("--fasta", type=Path, required=True, help="sequences: plain, gzip or zstd")
-    parser.add_argument(
-        "--pseudo-perplexity",
-        action="store_true",
-        help="also mask every residue alone: one forward row per residue instead of per sequence",
-    )
-    parser.add_argument(
-        "--max-length", type=int, default=defaults.max_length, help="longest input, START and END included"
-    )
-    parser.add_argument("--seed", type=int, default=EVALUATION_SEED, help="seed of the masks")
-    parser.add_argument(
-        "--batch-tokens", type=int, default=defaults.batch_tokens, help="most positions per forward pass: memory only"
-    )
-    parser.add_argument("--device", help="torch device; by default cuda where there is one, else cpu")
-    parser.add_argument("--out", type=Path, help="JSON to write")
-    parser.add_argument("--per-sequence", type=Path, help="table to write, one row per sequence (tsv)")
-    args = parser.parse_args(argv)
-    args.device = args.device or ("cuda" if torch.cuda.is_available() else "cpu")
-    for option, least in (("max_length", 3), ("seed", 0), ("batch_tokens", 1)):
-        value = getattr(args, option)
-        if not least <= value < 2**64:
-            parser.error(f"--{option.replace('_', '-')} is {value}; it must be {least} or more, below 2^64")
-    return args
+from .evaluation_masks import Settings
 
 
 def read_fasta(path: Path) -> tuple[list[str], list[NDArray[np.uint8]], int]:
@@ -68,35 +31,68 @@ def read_fasta(path: Path) -> tuple[list[str], list[NDArray[np.uint8]], int]:
     return names, sequences, reader.tally.empty_dropped
 
 
-def evaluate(args: argparse.Namespace) -> dict[str, Any]:
-    """Score the model of a command line on its sequences, write what it asks for, and give the JSON."""
-    for option, path in (("--out", args.out), ("--per-sequence", args.per_sequence)):
+def evaluate(
+    model: Path,
+    fasta: Path,
+    *,
+    settings: Settings,
+    pseudo_perplexity: bool = False,
+    device: str | None = None,
+    out: Path | None = None,
+    per_sequence: Path | None = None,
+) -> dict[str, Any]:
+    """Score an encoder on the sequences of a file.
+
+    Parameters
+    ----------
+    model : Path
+        Run folder, Hugging Face folder, or fair-esm's esm2_….pt.
+    fasta : Path
+    settings : Settings
+    pseudo_perplexity : bool
+        Also mask every residue alone.
+    device : str, optional
+        torch's name; cuda where there is one, else cpu.
+    out, per_sequence : Path, optional
+        JSON and table to write.
+
+    Returns
+    -------
+    dict
+        What `out` holds.
+
+    Raises
+    ------
+    InputError
+        If the model, the sequences, the device or the places to write to cannot be used.
+    """
+    for option, path in (("--out", out), ("--per-sequence", per_sequence)):
         if path:
             check_writable(path.parent, option=option)  # before the hours that a large model may take
-    names, sequences, n_empty = read_fasta(args.fasta)
-    weights = read_weights(args.model)
-    model = weights.encoder().to(_device(args.device))
-    settings = Settings(max_length=args.max_length, seed=args.seed, batch_tokens=args.batch_tokens)
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    names, sequences, n_empty = read_fasta(fasta)
+    weights = read_weights(model)
+    encoder = weights.encoder().to(_device(device))
     began = time.perf_counter()
-    kinds = {"masked": masked_scores(model, sequences, settings=settings, vocabulary=weights.vocabulary)}
-    if args.pseudo_perplexity:
-        kinds["pseudo"] = pseudo_scores(model, sequences, settings=settings, vocabulary=weights.vocabulary)
+    kinds = {"masked": masked_scores(encoder, sequences, settings=settings, vocabulary=weights.vocabulary)}
+    if pseudo_perplexity:
+        kinds["pseudo"] = pseudo_scores(encoder, sequences, settings=settings, vocabulary=weights.vocabulary)
     result: dict[str, Any] = {
-        "model": str(args.model),
-        "fasta": str(args.fasta),
+        "model": str(model),
+        "fasta": str(fasta),
         "n_empty_dropped": n_empty,
-        "n_shortened": sum(s.size > args.max_length - 2 for s in sequences),
-        "max_length": args.max_length,
-        "seed": args.seed,
+        "n_shortened": sum(s.size > settings.max_length - 2 for s in sequences),
+        "max_length": settings.max_length,
+        "seed": settings.seed,
         "masking": settings.masking.model_dump(),
-        "device": args.device,
+        "device": device,
         "seconds": time.perf_counter() - began,
         "versions": versions(),
     } | {kind: scores.summary() for kind, scores in kinds.items()}
-    if args.per_sequence:
-        write_table(args.per_sequence, names, sequences, kinds)
-    if args.out:
-        write_json(args.out, result)
+    if per_sequence:
+        write_table(per_sequence, names, sequences, kinds)
+    if out:
+        write_json(out, result)
     return result
 
 
@@ -158,16 +154,3 @@ def _lines(summary: dict[str, Any], *, title: str, unit: str) -> list[str]:
         f"{title} loss (nats)  {shown('loss')}  over {summary['n_predicted']} {unit}",
         f"{title} perplexity   {shown('perplexity')}",
     ]
-
-
-def main() -> None:
-    """Score the model that the command line names."""
-    args = parse()
-    try:
-        print(report(evaluate(args)))
-    except InputError as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

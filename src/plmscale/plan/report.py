@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..files import atomic
 from ..study.study import Study
+from .brief import brief
 from .figure import draw_plan
 from .plan import Records, plan_summary, whole_plan
 from .words import budget_words, deadline_words, paragraph, trunk_words
@@ -33,7 +34,7 @@ def write_plan(
     Returns
     -------
     str
-        The text of `plan.md`.
+        What a terminal shows of it, see `plmscale.plan.brief.brief`.
     """
     table = whole_plan(study, counted, records)
     sums = plan_summary(table, study.config.hardware)
@@ -46,7 +47,10 @@ def write_plan(
         with atomic(folder / name) as partial:
             partial.write_text(content)
     draw_plan(study, table, folder)
-    return words
+    said = [*(f"Warning: {line}" for line in warnings), trunk_words(table), deadline_words(study, counted, records)]
+    said += [budget_words(study, table)[0] or ""]
+    headline = paragraph(study, table, {str(name): value for name, value in sums.iloc[-1].items()})
+    return brief(sums, sentences=[one for one in said if one], headline=headline, folder=folder)
 
 
 def plan_text(

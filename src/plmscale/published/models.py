@@ -1,14 +1,11 @@
-"""Where published models stand on a fitted law: `python -m plmscale.published.models --fits results/fits --out folder`.
+"""Where published models stand on a fitted law.
 
 Tokens per parameter by three counts, as Mahajan tabulates the first of them (*Token:parameters in protein language
 models*): 325 × sequences, unique tokens published, tokens seen. The compute of a model is C = 6ND with the tokens seen;
 the law gives the size N_opt for this compute, and with it D_opt = C / (6 N_opt).
 """
 
-import argparse
-import sys
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +15,11 @@ from ..errors import InputError
 from ..files import read_json
 from ..laws.budgets import EXTRAPOLATED
 from ..laws.fit import Fit
-from ..laws.size_law import METHODS, SizeAt, SizeLaw, best_law
+from ..laws.size_law import SIZE_LAWS, SizeAt, SizeLaw, best_law
 from ..presentation.formats import FIT_TITLES, STATUS_WORDS
-from ..presentation.tables import Column, Table, write_table
+from ..presentation.tables import Column, Table
 from ..results.study_results import Results
-from ..study.config import Config
 from ..study.published_settings import PublishedModel
-from ..study.study import read_published
 
 RESIDUES = 325
 """Mean length of UniRef50 that the paper and Mahajan multiply sequences by."""
@@ -174,44 +169,13 @@ def read_fits(folder: Path) -> dict[str, dict[str, Fit]]:
     InputError
         If there is none, or a file is no fit.
     """
-    paths = [folder] if folder.is_file() else [folder / f"{name}.json" for name in METHODS]
+    paths = [folder] if folder.is_file() else [folder / f"{name}.json" for name in SIZE_LAWS]
     found = [read_json(path) for path in paths if path.is_file()]
     if not found:
-        raise InputError(f"{folder}: no fit here. Give a folder with {', '.join(f'{name}.json' for name in METHODS)}.")
+        raise InputError(
+            f"{folder}: no fit here. Give a folder with {', '.join(f'{name}.json' for name in SIZE_LAWS)}."
+        )
     for path, one in zip([path for path in paths if path.is_file()], found, strict=True):
         if not isinstance(one, dict) or not {"fit", "schedules"} <= set(one):
             raise InputError(f"{path}: not the JSON of a fit; it has no `fit` and `schedules`.")
     return {one["fit"]: {s: Fit.from_json(fit) for s, fit in one["schedules"].items()} for one in found}
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Read, judge, write table and figure, and print the verdicts."""
-    from ..presentation.figure_style import write_on_pages  # matplotlib takes a second to import: not for --help
-    from .figure import published_figure
-
-    command = argparse.ArgumentParser(
-        prog="python -m plmscale.published.models",
-        description="Place published models on a fitted law: a table (tsv, md, tex) and a figure (pdf, svg, png).",
-    )
-    command.add_argument("--fits", type=Path, required=True, help="folder of fits, or one fit's .json")
-    command.add_argument("--out", type=Path, required=True, help="folder to write to")
-    default = Path(Config.model_fields["published_models"].default)
-    command.add_argument("--models", type=Path, default=default, help=f"table of published models ({default})")
-    command.add_argument("--fit", choices=METHODS, help="this law, not the one with the best verdict")
-    command.add_argument("--schedule", help="the law of this schedule or group")
-    args = command.parse_args(argv)
-    try:
-        law = best_law(read_fits(args.fits), name=args.fit, schedule=args.schedule)
-        models = read_published(args.models)
-        table = published_table(models, law)
-        write_table(table, args.out, name="published_models", title="Published models under this law")
-        write_on_pages(partial(published_figure, models, law), args.out, name="published_models")
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    print(law_sentence(law))
-    for verdict, n in table.data["verdict"].value_counts().items():
-        print(f"{n:4}  {verdict}")
-
-
-if __name__ == "__main__":
-    main()

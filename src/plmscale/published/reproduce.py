@@ -1,27 +1,26 @@
-"""Published numbers, computed again: `python -m plmscale.published.reproduce --data FOLDER_OR_URL`."""
+"""Published numbers, computed again from published data."""
 
-import argparse
-import json
 import shutil
-import sys
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
-from importlib.resources import files
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from urllib.parse import urlparse
 
 from ..errors import InputError
-from ..files import write_json
 from ..runs.importers import published, scaling_protein_lm
 from ..runs.table_files import is_table
 from .reproductions import REPRODUCTIONS
+from .targets import targets
 
 MOST_BYTES = 200_000_000
 """A table that is downloaded may not be larger."""
 TIMEOUT = 60.0
+
+SYNTHETIC = "synthetic_approach2"
+"""A set of numbers that needs no data."""
 
 
 class Verdict(NamedTuple):
@@ -50,11 +49,6 @@ class Verdict(NamedTuple):
         ours = "none" if self.ours is None else f"{self.ours:.8g}"
         tolerance = f"{self.tolerance:g}{' rel' * self.relative}"
         return [self.title, f"{self.published:.8g}", ours, tolerance, "agrees" if self.agrees else "DIFFERS"]
-
-
-def targets() -> dict[str, dict[str, Any]]:
-    """Published numbers by data set: title, source, where the data are, and `numbers` with value and tolerance."""
-    return json.loads(files("plmscale.published").joinpath("published_targets.json").read_text(encoding="utf-8"))
 
 
 def find(root: Path) -> list[tuple[str, Path]]:
@@ -135,47 +129,28 @@ def _misses(name: str, path: Path) -> float:
     return abs(REPRODUCTIONS[name].numbers(path, 2).get("n_points", 0.0) - wanted)
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """Command line."""
-    places = "\n".join(f"  {name:20}{target['data']}" for name, target in targets().items() if target["data"] != "none")
-    parser = argparse.ArgumentParser(
-        prog="python -m plmscale.published.reproduce",
-        description="Published numbers beside ours, for every data set found; exit status 1 if one differs.",
-        epilog=f"data sets:\n{places}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--data", nargs="+", default=[], metavar="PATH", help="tables, folders or http(s) URLs")
-    parser.add_argument("--bootstrap", type=int, default=4000, help="resamples behind standard errors (4000)")
-    parser.add_argument("--json", type=Path, help="also write the verdicts to this file")
-    return parser.parse_args(argv)
+def reproduce(data: Sequence[str], *, n_bootstrap: int) -> Iterator[tuple[str, Path | None, list[Verdict]]]:
+    """Every data set found, with its verdicts, and one that needs no data.
 
+    Parameters
+    ----------
+    data : sequence of str
+        Tables, folders or http(s) URLs of tables.
+    n_bootstrap : int
+        Resamples behind standard errors, 2 to 4000.
 
-def main(argv: list[str] | None = None) -> None:
-    """Print every number; exit with 1 if one differs."""
-    args = parse(argv)
-    verdicts: list[Verdict] = []
-    try:
-        if not 2 <= args.bootstrap <= 4000:
-            raise InputError(f"--bootstrap is {args.bootstrap}; it must be 2 to 4000, as many as were published.")
-        with tempfile.TemporaryDirectory() as temporary:
-            roots = [download(p, Path(temporary)) if "://" in p else Path(p) for p in args.data]
-            sets = _best_versions([pair for root in roots for pair in find(root)])
-            if args.data and not sets:
-                raise InputError(f"no known data set in {', '.join(args.data)}; --help lists them.")
-            for name, path in [*sets, ("synthetic_approach2", Path())]:
-                own = judge(name, path, n_bootstrap=args.bootstrap)
-                print(report(name, path if path.name else None, own), end="\n\n", flush=True)
-                verdicts += own
-        if args.json:
-            write_json(args.json, [verdict._asdict() | {"agrees": verdict.agrees} for verdict in verdicts])
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    failed = [verdict for verdict in verdicts if not verdict.agrees]
-    print(f"{len(verdicts) - len(failed)} of {len(verdicts)} numbers agree.")
-    for verdict in failed:
-        print(f"differs: {verdict.dataset}, {verdict.title}: {verdict.row[1]} published, {verdict.row[2]} here")
-    sys.exit(1 if failed else 0)
-
-
-if __name__ == "__main__":
-    main()
+    Raises
+    ------
+    InputError
+        If a place holds no known data set, or cannot be read.
+    """
+    if not 2 <= n_bootstrap <= 4000:
+        raise InputError(f"--bootstrap is {n_bootstrap}; it must be 2 to 4000, as many as were published.")
+    with tempfile.TemporaryDirectory() as temporary:
+        roots = [download(place, Path(temporary)) if "://" in place else Path(place) for place in data]
+        sets = _best_versions([pair for root in roots for pair in find(root)])
+        if data and not sets:
+            raise InputError(f"no known data set in {', '.join(data)}; --help lists them.")
+        for name, path in sets:
+            yield name, path, judge(name, path, n_bootstrap=n_bootstrap)
+    yield SYNTHETIC, None, judge(SYNTHETIC, Path(), n_bootstrap=n_bootstrap)

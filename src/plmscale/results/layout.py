@@ -29,7 +29,7 @@ class Layout(NamedTuple):
 
 
 def layout(folder: Path) -> Layout:
-    """The files of a folder of results: the `results` of this workflow, or what `plmscale.cli.fit` wrote.
+    """The files of a folder of results: the `results` of this workflow, or what `plmscale fit` wrote.
 
     Raises
     ------
@@ -45,16 +45,14 @@ def layout(folder: Path) -> Layout:
                 return _layout(here, curves, imported=imported)
     raise InputError(
         f"compare: {folder} holds neither analysis/curves.parquet of a study nor curves.parquet of imported runs. "
-        "Give the results/ of a finished study, or a folder that python -m plmscale.cli.fit wrote."
+        "Give the results/ of a finished study, or a folder that plmscale fit wrote."
     )
 
 
 def _layout(folder: Path, curves: Path, *, imported: bool) -> Layout:
     fits = sorted((folder / "fits").glob("*.json"))
     if not fits:
-        raise InputError(
-            f"compare: {folder}/fits has no fits. Finish it first: snakemake, or python -m plmscale.cli.fit."
-        )
+        raise InputError(f"compare: {folder}/fits has no fits. Finish it first: snakemake, or python -m plmscale fit.")
     if imported:
         return Layout(folder, curves, fits, [], [], None)
     holdout = folder / "subsets/holdout.json"

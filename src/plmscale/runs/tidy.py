@@ -6,64 +6,12 @@ A row is one evaluation of one run. A run with several rows is a curve; a table 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import pandas as pd
 
 from ..errors import InputError
+from .fields import FIELDS
 from .tidy_rows import FlopsRule, Rows, checked, with_all_three, without_gaps
-
-
-class Field(NamedTuple):
-    """A column of the tidy table: its other names (compared without case, blanks, `_` and `-`), and what it holds."""
-
-    aliases: tuple[str, ...]
-    meaning: str
-
-
-FIELDS: dict[str, Field] = {
-    "run": Field(("run_name", "run_id", "experiment"), "Name of the run. Absent: every row is a run."),
-    "model": Field(("model_name", "architecture"), "Name of the size. Absent: N in words."),
-    "n_params": Field(
-        ("N", "n", "params", "parameters", "num_params", "n_parameters", "model_size", "size", "N_nonemb")
-        + ("non_embedding_params", "n_non_embedding", "model_parameters"),
-        "Parameters N. 5e6, 5000000, 5M and 0.005B are one number.",
-    ),
-    "n_tokens": Field(
-        ("D", "t", "tokens", "num_tokens", "tokens_seen", "training_tokens", "train_tokens", "D_total", "total_tokens")
-        + ("num_input_tokens_seen", "dataset_size"),
-        "Tokens seen so far, D.",
-    ),
-    "flops": Field(
-        ("C", "flop", "compute", "training_flop", "training_flops", "train_flops", "total_flos", "total_flops"),
-        "Training FLOPs spent so far, C.",
-    ),
-    "loss": Field(
-        ("L", "val_loss", "valid_loss", "validation_loss", "eval_loss", "test_loss", "final_loss"),
-        "Loss in nats per token at this point.",
-    ),
-    "seed": Field(("random_seed",), "Seed; runs that differ in it alone are reruns."),
-    "group": Field((), "Runs of different groups are never fitted together."),
-    "schedule": Field(("lr_schedule", "learning_rate_schedule"), "Learning-rate schedule; groups like `group` does."),
-    "subset": Field(("dataset", "data_set", "train_set", "training_set"), "Training set; only shown."),
-    "unique_tokens": Field(("D_unique", "n_unique_tokens"), "Tokens of the training set before any repeats."),
-    "batch_tokens": Field(
-        ("batch_size_tokens", "tokens_per_step"), "Tokens of one optimizer step; mixtures are noted."
-    ),
-    "trunk": Field(
-        ("branched_from", "trunk_name"),
-        "Runs that share a value share noise: branches of one run, points along one. Empty: independent of all others.",
-    ),
-    "lr_fraction": Field(("lr_share",), "Learning rate at this point as a share of the largest."),
-    "learning_rate": Field(
-        ("lr", "lr0", "peak_lr", "max_lr", "base_lr", "initial_lr", "peak_learning_rate", "max_learning_rate"),
-        "Learning rate at this point, or the largest of the run. Runs that differ in it alone are a sweep: laws use "
-        "its best rate.",
-    ),
-    "step": Field(("iteration", "iter", "global_step"), "Order of the rows of a run. Absent: tokens."),
-    "status": Field((), "`done` (the default); runs of another status are shown and not fitted."),
-}
-"""Columns of the tidy table. `loss` and two of `n_params`, `n_tokens`, `flops` are needed; the rest is optional."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
-"""A store as FASTA again: `python -m plmscale.sets.store_export results/store proteins.fasta.gz`."""
+"""A store as FASTA again."""
 
-import argparse
-import sys
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -11,11 +9,9 @@ import numpy as np
 from isal import igzip
 from numpy.typing import NDArray
 
-from ..errors import InputError
 from ..files import atomic
 from ..sequences.alphabet import LETTERS
 from ..sequences.store import Store
-from .subsets import read_subset
 
 _CHUNK = 1 << 14
 
@@ -52,21 +48,3 @@ def _records(store: Store, ids: NDArray[np.int64], width: int) -> Iterator[bytes
                 letters = store.sequence(i).tobytes().translate(LETTERS)
                 rows = [letters[begin : begin + width] for begin in range(0, len(letters), width)]
                 yield b">" + lines[i - first] + b"\n".join(rows) + b"\n"
-
-
-def main(argv: list[str] | None = None) -> None:
-    """Command line; errors of the user's end it with status 1."""
-    parser = argparse.ArgumentParser(prog="python -m plmscale.sets.store_export", description=__doc__)
-    parser.add_argument("store", type=Path, help="folder of the token store")
-    parser.add_argument("fasta", type=Path, help="file to be written; compressed if it ends with .gz")
-    parser.add_argument("--subset", type=Path, help="ids of a set, such as results/subsets/holdout.npy; else all")
-    args = parser.parse_args(argv)
-    try:
-        store = Store.open(args.store)
-        export_fasta(store, args.fasta, ids=read_subset(args.subset, store=store) if args.subset else None)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,10 +1,8 @@
-"""Remove a cell: `python -m plmscale.status.remove 35M/uniref50/constant/seed0 [--results results]`."""
+"""Remove a cell from a folder of results."""
 
-import argparse
 import difflib
 import re
 import shutil
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -73,20 +71,3 @@ def remove(cell: str, *, results: Path) -> list[Path]:
     for path in there:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     return there
-
-
-def main() -> None:
-    """Remove the cell that the command line names."""
-    parser = argparse.ArgumentParser(prog="python -m plmscale.status.remove", description="Delete a cell and its logs.")
-    parser.add_argument("cell", help="model/subset/schedule/seed0")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
-    args = parser.parse_args()
-    try:
-        for path in remove(args.cell, results=args.results):
-            print(f"removed {path}")
-    except InputError as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -1,25 +1,18 @@
-"""How far a study is: `python -m plmscale.status.status --configfile my.yaml [results]`.
+"""How far a study is, as text, as a table and as a page without any other file."""
 
-Reads the files of the runs, and SLURM's queue where there is one; takes no lock and touches no run, so it may be called
-at any time. Prints the grid, and writes `results/status/status.tsv` and `status.html`, a page without any other file.
-"""
-
-import argparse
-import sys
 import time
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 import pandas as pd
-import yaml
 
 from ..errors import InputError
 from ..files import atomic
 from ..presentation.formats import duration
 from ..sets.subsets import counted_tokens
 from ..study.jobs import TRUNK, TRUNKS
-from ..study.study import Study, load_study
+from ..study.study import Study
 from .cell_states import STATES, cell_states
 
 COLOURS = {
@@ -46,22 +39,6 @@ th { text-align: left; font-weight: 600; padding: .2rem .5rem; }
 td { padding: .3rem .45rem; min-width: 5.2rem; font-size: .95rem; border-radius: 4px; vertical-align: top; }
 td small, td strong { display: block; }
 """
-
-
-def main() -> None:
-    """Print and write the status that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m plmscale.status.status", description="How far a study is.")
-    parser.add_argument("results", nargs="?", type=Path, default=Path("results"), help="folder of the results")
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"), help="the study's configuration")
-    args = parser.parse_args()
-    try:
-        if not args.configfile.is_file():
-            raise InputError(f"--configfile: {args.configfile} does not exist. Name the study's configuration.")
-        raw = yaml.safe_load(args.configfile.read_text()) or {}
-        study = load_study(raw, base=args.configfile.absolute().parent.parent, with_published=False)
-        print(write_status(study, results=args.results))
-    except InputError as error:
-        sys.exit(f"error: {error}")
 
 
 def write_status(study: Study, *, results: Path) -> str:
@@ -192,7 +169,3 @@ def _field(row: dict) -> str:
 
 def _hours(hours: float) -> str:
     return f"{hours:.2f}" if hours < 10 else f"{hours:,.0f}"
-
-
-if __name__ == "__main__":
-    main()

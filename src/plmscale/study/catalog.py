@@ -1,9 +1,26 @@
 """Names of the fits, tables and figures of a study, and what stands above them in the report."""
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 FITS = ("envelope", "isoflop", "kaplan", "chinchilla", "plateau", "repeated")
 """Fit methods, in the order of the paper; `repeated` has something to say where tokens were seen again."""
+
+SIZE_LAWS = ("envelope", "isoflop", "chinchilla")
+"""Fits that give an optimal size at every compute, in the order in which equal verdicts are preferred."""
+
+ADVICE_TARGETS = {
+    "a": "exponent of the optimal size in FLOPs, a = beta / (alpha + beta)",
+    "n_opt": "optimal size at --at-flops",
+    "loss": "lowest loss that --at-flops buy",
+}
+"""What advice may be asked about a law, in words."""
+
+ENGINE_NAMES = ("deepspeed", "torch")
+"""Training engines."""
+
+ComparedBy = Literal["study", "schedule", "set"]
+COMPARED_BY: tuple[ComparedBy, ...] = get_args(ComparedBy)
+"""What may stand side by side."""
 
 OWN_TABLES = (
     "law_parameters",

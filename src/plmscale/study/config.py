@@ -154,7 +154,7 @@ class OwnRuns(Settings):
 
     format: str | None = Field(
         default=None,
-        description="Format (`python -m plmscale.cli.fit --help` lists them); null finds it from the path.",
+        description="Format (`plmscale fit --help` lists them); null finds it from the path.",
     )
     flops: Literal["given", "6nd"] = Field(
         default="given", description="`given`: FLOPs of the file, 6·N·D where it has none; `6nd`: 6·N·D always."

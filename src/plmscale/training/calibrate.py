@@ -1,7 +1,6 @@
 """Time a short run of one size, once per rank, as training is run.
 
-It is a training run as any other, on a few steps' worth of sequences, with a clock on its parts. Flags that are not its
-own are those of `plmscale.training.train`.
+It is a training run as any other, on a few steps' worth of sequences, with a clock on its parts.
 """
 
 import argparse
@@ -13,7 +12,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import torch
@@ -27,7 +26,6 @@ from .calibration_data import SPECIFICATION, WARM_UP
 from .engine import Ranks, joined_ranks
 from .interruption import StopRequest
 from .monitor import MonitorOptions
-from .train import parse as parse_training
 from .trainer import Run
 
 GIB = 2**30
@@ -70,44 +68,6 @@ class TimedRun(Run):
         return scores
 
 
-def parse(argv: list[str] | None = None) -> tuple[argparse.Namespace, argparse.Namespace]:
-    """Own arguments, and those of the training run."""
-    parser = argparse.ArgumentParser(
-        prog="python -m plmscale.training.calibrate",
-        description="Time a short run of one size. Further options are those of plmscale.training.train.",
-    )
-    parser.add_argument("--work", type=Path, required=True, help="folder that plmscale.training.calibration_data made")
-    parser.add_argument("--out", type=Path, required=True, help="measurement to write")
-    own, rest = parser.parse_known_args(argv)
-    files = [word for name, file in FILES.items() for word in (f"--{name}", str(own.work / file))]
-    return own, parse_training([*rest, *files])
-
-
-def main() -> None:
-    """Time the size that the command line names."""
-    own, args = parse()
-    os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))
-    torch.set_num_threads(args.threads)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
-    try:
-        spec = read_json(own.work / SPECIFICATION)
-        with joined_ranks() as ranks:
-            asked = StopRequest()
-            asked.listen()
-            args.checkpoint_tokens = max(1, spec["steps"] * spec["cell"]["training"]["batch_tokens"] // 2)
-            record = measure(args, ranks, asked=asked)
-            if ranks.rank == 0:
-                write_json(own.out, record | {"settings": spec["settings"], "versions": versions()})
-                shutil.rmtree(own.work, ignore_errors=True)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # as training ends: threads of gloo do not survive a finalising interpreter
-
-
 FILES = {
     "cell": "cell.json",
     "store": "store",
@@ -120,13 +80,41 @@ FILES = {
 """Arguments of a training run that are files, and their names in the folder of a timed run."""
 
 
+def time_size(args: argparse.Namespace, *, work: Path, out: Path) -> NoReturn:
+    """Time a size, write the measurement, and end the process.
+
+    Parameters
+    ----------
+    args : Namespace
+        Of `plmscale time-size`; it gets the arguments of a training run that are files.
+    work : Path
+        What `prepare_data` made.
+    out : Path
+    """
+    vars(args).update({name: work / file for name, file in FILES.items()} | {"trunk": None, "until_passes": None})
+    torch.set_num_threads(args.threads)
+    spec = read_json(work / SPECIFICATION)
+    with joined_ranks() as ranks:
+        asked = StopRequest()
+        asked.listen()
+        args.checkpoint_tokens = max(1, spec["steps"] * spec["cell"]["training"]["batch_tokens"] // 2)
+        record = measure(args, ranks, asked=asked)
+        if ranks.rank == 0:
+            write_json(out, record | {"settings": spec["settings"], "versions": versions()})
+            shutil.rmtree(work, ignore_errors=True)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # as training ends: threads of gloo do not survive a finalising interpreter
+
+
 def measure(args: argparse.Namespace, ranks: Ranks, *, asked: StopRequest) -> dict[str, Any]:
     """Train to the end of the short pass, and say how long its parts took.
 
     Parameters
     ----------
     args : Namespace
-        Of `plmscale.training.train`.
+        Of `plmscale train`.
     ranks : Ranks
     asked : StopRequest
 
@@ -198,7 +186,3 @@ def peak_memory(device: torch.device) -> int:
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-if __name__ == "__main__":
-    main()

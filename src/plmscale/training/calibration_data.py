@@ -1,19 +1,15 @@
-"""The files of a timed run: `python -m plmscale.training.calibration_data --spec spec.json …`.
+"""The files of a timed run.
 
 Its proteins are some of the study's own or, before there are any, made-up ones of realistic lengths.
 """
 
-import argparse
-import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InputError
 from ..files import write_json
 from ..sequences.alphabet import LETTERS, STANDARD
 from ..sequences.store import Store, build_store
@@ -91,29 +87,8 @@ def _make_up(work: Path, *, need: int, max_length: int, rng: np.random.Generator
     _write_part(work / "subset.npy", store, ids[HOLDOUT:], need=need, max_length=max_length, rng=rng)
 
 
-def _warm_up() -> None:
+def load_libraries() -> None:
     """Load once what the timed run loads: only the first job of a study finds the libraries on disk alone."""
     import deepspeed  # noqa: F401, PLC0415
 
     from . import trainer  # noqa: F401, PLC0415
-
-
-def main() -> None:
-    """Make the folder that the command line names."""
-    parser = argparse.ArgumentParser(
-        prog="python -m plmscale.training.calibration_data", description="Make the files of a timed run."
-    )
-    parser.add_argument("--spec", required=True, help="what is to be timed, as JSON text")
-    parser.add_argument("--work", type=Path, required=True, help="folder to make; what was in it is removed")
-    for name in ("store", "subset", "holdout"):
-        parser.add_argument(f"--{name}", type=Path, required=True, help="the study's own, if it exists")
-    args = parser.parse_args()
-    _warm_up()
-    try:
-        prepare_data(json.loads(args.spec), args.work, store=args.store, subset=args.subset, holdout=args.holdout)
-    except InputError as error:
-        sys.exit(f"error: {error}")
-
-
-if __name__ == "__main__":
-    main()

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pyarrow as pa
 
-from ..study.config import Analysis
 from ..study.grid import Cell, train_flops
 from .checkpoints import Progress
 from .console import Live, Task, mark, perplexity, speed
@@ -91,21 +90,11 @@ class MonitorOptions:
 
     @classmethod
     def from_args(cls, args: argparse.Namespace, *, world: int) -> "MonitorOptions":
-        """The options of a command line (`add_monitor_arguments`); boards that cannot be had are an `InputError`."""
+        """The options of `plmscale train`; loggers that cannot be had are an `InputError`."""
         boards = () if args.monitors == "none" else tuple(args.monitors.split(","))
         check_boards(boards)
         peak = None if args.peak_flops is None else args.peak_flops * world
         return cls(boards, args.wandb_project, args.progress_seconds, args.flop_convention, peak)
-
-
-def add_monitor_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of a command line that say how a run is shown."""
-    parser.add_argument("--monitors", default="tensorboard", help="boards, comma-separated, or none")
-    parser.add_argument("--wandb-project", default="plmscale", help="project of Weights & Biases")
-    parser.add_argument("--progress-seconds", type=float, default=30.0, help="seconds between two lines of progress")
-    conventions = get_args(Analysis.model_fields["flops"].annotation)
-    parser.add_argument("--flop-convention", choices=conventions, default="appendix_e", help="of the utilisation")
-    parser.add_argument("--peak-flops", type=float, help="peak FLOP/s of one device; without it no utilisation")
 
 
 class RunMonitor:

@@ -1,9 +1,7 @@
 """The training of a trunk: a run at a constant rate that keeps a checkpoint wherever a branch may leave it."""
 
-import argparse
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
@@ -14,17 +12,6 @@ from .run_record import record_of, write_outputs
 from .trainer import Run
 
 log = logging.getLogger(__name__)
-
-
-def add_trunk_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of a command line that concern trunks and branches."""
-    parser.add_argument(
-        "--trunk",
-        type=lambda text: None if text == "none" else Path(text),
-        help="checkpoints of the trunk that this cell branches off from, or none",
-    )
-    parser.add_argument("--until-passes", type=float, help="train a trunk, to so many passes over the set")
-    parser.add_argument("--keep-at", default="", help="passes before which a trunk keeps a checkpoint, comma-separated")
 
 
 def reaches(record: Mapping[str, Any], until_passes: float | None) -> bool:

@@ -7,12 +7,13 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ...laws.fit import Fit
-from ...laws.size_law import METHODS, SizeLaw
+from ...laws.size_law import SizeLaw
 from ...presentation.figure_style import OKABE_ITO
 from ...presentation.formats import FIT_TITLES, STATUS_WORDS, number, short
 from ...published.figure import law_line
 from ...published.models import CHINCHILLA_RATIO, COUNTS, place
 from ...results.analysed import LawResults
+from ...study.catalog import SIZE_LAWS
 from ...study.published_settings import PublishedModel
 from .figures import (
     DASHES,
@@ -25,7 +26,7 @@ from .figures import (
     thinned,
 )
 
-COLOURS: dict[str, str] = dict(zip(METHODS, OKABE_ITO, strict=False))
+COLOURS: dict[str, str] = dict(zip(SIZE_LAWS, OKABE_ITO, strict=False))
 """Colours of the methods, as in `plmscale.report.figures.laws`."""
 
 POINTS = 120
@@ -38,7 +39,7 @@ def optimum_figure(results: LawResults) -> Interactive:
     """Optimal size and tokens against compute: points of the fits, used and left out, and the laws with intervals."""
     figure = make_subplots(rows=1, cols=2, horizontal_spacing=0.12)
     for i, schedule in enumerate(results.schedules):
-        for name in METHODS:
+        for name in SIZE_LAWS:
             fit = results.fits.get(name, {}).get(schedule)
             if fit is None:
                 continue
@@ -50,7 +51,7 @@ def optimum_figure(results: LawResults) -> Interactive:
     figure.update_yaxes(type="log")
     for column, (_, title) in enumerate(PANELS, start=1):
         figure.update_yaxes(title_text=title, row=1, col=column)
-    methods = [Box(name, FIT_TITLES[name], COLOURS[name]) for name in METHODS]
+    methods = [Box(name, FIT_TITLES[name], COLOURS[name]) for name in SIZE_LAWS]
     kinds = [Box("used", "points used"), Box("left out", "points left out"), Box("law", "laws")]
     boxes = {"schedule": schedule_boxes(results), "method": methods, "kind": kinds}
     summary = "Optimal size (left) and optimal tokens (right) against training FLOPs, by three methods."

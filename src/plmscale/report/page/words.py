@@ -12,7 +12,7 @@ import pandas as pd
 from ...estimates import Estimate
 from ...laws.budgets import EXTRAPOLATED
 from ...laws.fit import Fit
-from ...laws.size_law import METHODS, VERDICTS, SizeAt, SizeLaw, best_law
+from ...laws.size_law import VERDICTS, SizeAt, SizeLaw, best_law
 from ...presentation.formats import (
     FIT_TITLES,
     STATUS_WORDS,
@@ -31,6 +31,7 @@ from ...published.models import (
     UNDER,
 )
 from ...results.analysed import Fits
+from ...study.catalog import SIZE_LAWS
 
 PAPER = {"a": 0.27, "b": 0.71}
 """Exponents of Serrano et al. 2024, section 3.1, printed without intervals."""
@@ -104,7 +105,7 @@ def named(law: SizeLaw) -> str:
 
 def remedy(fits: Fits) -> str:
     """What would identify a law, from the reasons of the fits that are not identified."""
-    reasons = [fit.reason for name in METHODS for fit in fits.get(name, {}).values() if fit.status not in VERDICTS]
+    reasons = [fit.reason for name in SIZE_LAWS for fit in fits.get(name, {}).values() if fit.status not in VERDICTS]
     if not reasons:
         return "No law was fitted."
     votes = Counter(words for reason in reasons for keys, words in REMEDIES if any(key in reason for key in keys))
@@ -171,7 +172,7 @@ def comparison(fits: Fits) -> list[str]:
     """One sentence per method and schedule beside the headline law: what it says, or why it says nothing."""
     return [
         f"{FIT_TITLES[name]}, {schedule}: {_said(fit)}"
-        for name in METHODS
+        for name in SIZE_LAWS
         for schedule, fit in fits.get(name, {}).items()
     ]
 

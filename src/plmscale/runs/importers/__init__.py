@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ...errors import InputError
+from ..fields import FORMATS
 from ..tidy import ImportedRuns, ImportOptions
 from . import published, scaling_protein_lm, trackers
 
@@ -27,42 +28,38 @@ class Importer(NamedTuple):
 
 IMPORTERS: dict[str, Importer] = {
     "scaling_protein_lm": Importer(
-        "ScalingProteinLM (Cheng et al. 2024): the folder of its TensorBoard exports, or these merged into one table",
+        FORMATS["scaling_protein_lm"],
         scaling_protein_lm.matches,
         scaling_protein_lm.read,
     ),
-    "porian": Importer("Porian et al. 2024: IsoFLOP points as a table", published.is_porian, published.read_porian),
-    "gadre": Importer(
-        "Gadre et al. 2024: exp_data/models/*.json, or these as a table", published.is_gadre, published.read_gadre
-    ),
+    "porian": Importer(FORMATS["porian"], published.is_porian, published.read_porian),
+    "gadre": Importer(FORMATS["gadre"], published.is_gadre, published.read_gadre),
     "study": Importer(
-        "results of this workflow: a folder with run.json and metrics.parquet below it",
+        FORMATS["study"],
         lambda path: bool(published.study_records(path)),
         published.read_study,
     ),
     "trainer_state": Importer(
-        "Hugging Face Trainer: trainer_state.json, or a folder of them",
+        FORMATS["trainer_state"],
         lambda path: bool(trackers.trainer_states(path)),
         trackers.read_trainer_state,
     ),
     "tensorboard": Importer(
-        "TensorBoard: CSV downloads (Wall time, Step, Value), a file or a folder of them",
+        FORMATS["tensorboard"],
         lambda path: bool(trackers.tensorboard_files(path)),
         trackers.read_tensorboard,
     ),
     "wandb": Importer(
-        "Weights & Biases: a chart's CSV export, one column per run",
+        FORMATS["wandb"],
         lambda path: bool(trackers.wandb_metrics(path)),
         trackers.read_wandb,
     ),
     "deepspeed": Importer(
-        "DeepSpeed: the folder of its csv monitor",
+        FORMATS["deepspeed"],
         lambda path: bool(trackers.deepspeed_files(path)),
         trackers.read_deepspeed,
     ),
-    "tidy": Importer(
-        "a table: csv, tsv or parquet, one row per run or evaluation", published.is_tidy, published.read_tidy
-    ),
+    "tidy": Importer(FORMATS["tidy"], published.is_tidy, published.read_tidy),
 }
 
 

@@ -10,8 +10,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from ...errors import InputError
+from ..fields import FIELDS
 from ..table_files import NumberColumn, numbers, texts
-from ..tidy import FIELDS, ImportedRuns, ImportOptions, fields_of, tidy
+from ..tidy import ImportedRuns, ImportOptions, fields_of, tidy
 
 FLOPS_PER_STEP = "flops_per_step"
 """Column of the describing table: FLOPs of one step of the export (1e9 where steps count GFLOPs)."""

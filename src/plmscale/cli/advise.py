@@ -1,0 +1,82 @@
+"""`plmscale advise runs.csv --budget-gpu-hours 100`: which cells to train next."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import InputError
+from ..files import check_writable
+from ..plan.devices import DEVICE_TYPES, UTILISATION, device_of
+from ..study.catalog import ADVICE_TARGETS
+from ..study.config import Hardware
+from . import run_sources
+
+if TYPE_CHECKING:
+    from ..advise.candidates import Speed
+
+DESCRIPTION = """Rank the cells that could be trained next by how much they narrow the answer for their cost,
+under Chinchilla's law fitted to the runs, and plan a sequence of them within a budget."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.epilog = "targets:\n" + "\n".join(f"  {name:8}{meaning}" for name, meaning in ADVICE_TARGETS.items())
+    run_sources.arguments(parser)
+    parser.add_argument(
+        "--budget-gpu-hours", type=float, required=True, help="device-hours that the new cells of a schedule may cost"
+    )
+    parser.add_argument("--for", dest="target", choices=list(ADVICE_TARGETS), default="a", help="what is asked")
+    parser.add_argument("--at-flops", type=float, help="budget of the targets n_opt and loss")
+    parser.add_argument("--device", default="A100-80GB", help=f"type of the device: {', '.join(DEVICE_TYPES)}")
+    parser.add_argument("--precision", choices=list(UTILISATION), default="fp32", help="of training")
+    parser.add_argument("--peak-flops", type=float, help="FLOP/s of a device; left out: the data sheet's")
+    parser.add_argument("--utilisation", type=float, help="share of the peak; left out: the plan's assumption")
+    parser.add_argument("--startup-seconds", type=float, default=Hardware().startup_seconds, help="of a job")
+    parser.add_argument("--out", type=Path, help="folder for advice.tsv and advice.md; left out: words only")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Read, rank, write, and print the advice."""
+    from ..advise.advice import Question
+    from ..advise.advise import advice_by_schedule
+    from ..advise.candidates import of_runs
+    from ..advise.report import text_of, write_advice
+    from ..advise.targets import Target
+
+    question = Question(Target(args.target, args.at_flops), device_hours=args.budget_gpu_hours)
+    if args.seed < 0:
+        raise InputError(f"--seed is {args.seed}; it must be 0 or more.")
+    if args.out:
+        check_writable(args.out, option="--out")
+    each = partial(of_runs, speed=speed_of(args))
+    runs = run_sources.read(args).frame
+    found = advice_by_schedule(runs, question, candidates=lambda _: each, seed=args.seed)
+    out: Path | None = args.out
+    print(write_advice(found, tsv=out / "advice.tsv", md=out / "advice.md") if out else text_of(found), end="")
+
+
+def speed_of(args: argparse.Namespace) -> "Speed":
+    """Speed of the device that the command line names.
+
+    Raises
+    ------
+    InputError
+        If the device is no known type and its peak is not given, or a figure cannot be.
+    """
+    for option, value in (("--peak-flops", args.peak_flops), ("--utilisation", args.utilisation)):
+        if value is not None and not 0 < value < float("inf"):
+            raise InputError(f"{option} is {value}; it must be positive.")
+    if args.utilisation is not None and args.utilisation >= 1:
+        raise InputError(f"--utilisation is {args.utilisation:g}; it is a share of the peak, between 0 and 1.")
+    if not args.startup_seconds >= 0:
+        raise InputError(f"--startup-seconds is {args.startup_seconds}; it must be 0 or more.")
+    if args.device not in DEVICE_TYPES and args.peak_flops is None:
+        known = ", ".join(DEVICE_TYPES)
+        raise InputError(f"--device: {args.device!r} is no known type ({known}). Name one, or give --peak-flops.")
+    from ..advise.candidates import Speed
+
+    hardware = Hardware(name=args.device, peak_flops=args.peak_flops, mfu=args.utilisation, memory_gib=1)
+    device = device_of(hardware, args.precision)
+    return Speed(device.peak_flops * device.mfu * 3600, args.startup_seconds / 3600)

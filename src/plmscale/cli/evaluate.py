@@ -1,0 +1,55 @@
+"""`plmscale evaluate --model PATH --fasta FILE`: score an encoder on sequences."""
+
+import argparse
+from pathlib import Path
+
+DESCRIPTION = "Masked loss and perplexity of an ESM-2 encoder, with the same masks for every model."
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    from ..model.evaluation_masks import EVALUATION_SEED, Settings
+
+    defaults = Settings()
+    parser.add_argument(
+        "--model", type=Path, required=True, help="run folder, Hugging Face folder, or fair-esm's esm2_….pt"
+    )
+    parser.add_argument("--fasta", type=Path, required=True, help="sequences: plain, gzip or zstd")
+    parser.add_argument(
+        "--pseudo-perplexity",
+        action="store_true",
+        help="also mask every residue alone: one forward row per residue instead of per sequence",
+    )
+    parser.add_argument(
+        "--max-length", type=int, default=defaults.max_length, help="longest input, START and END included"
+    )
+    parser.add_argument("--seed", type=int, default=EVALUATION_SEED, help="seed of the masks")
+    parser.add_argument(
+        "--batch-tokens", type=int, default=defaults.batch_tokens, help="most positions per forward pass: memory only"
+    )
+    parser.add_argument("--device", help="torch device; by default cuda where there is one, else cpu")
+    parser.add_argument("--out", type=Path, help="JSON to write")
+    parser.add_argument("--per-sequence", type=Path, help="table to write, one row per sequence (tsv)")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Score, write what is asked for, and print the scores."""
+    from ..errors import InputError
+    from ..model.evaluate import evaluate, report
+    from ..model.evaluation_masks import Settings
+
+    for option, least in (("max_length", 3), ("seed", 0), ("batch_tokens", 1)):
+        value = getattr(args, option)
+        if not least <= value < 2**64:
+            raise InputError(f"--{option.replace('_', '-')} is {value}; it must be {least} or more, below 2^64.")
+    settings = Settings(max_length=args.max_length, seed=args.seed, batch_tokens=args.batch_tokens)
+    result = evaluate(
+        args.model,
+        args.fasta,
+        settings=settings,
+        pseudo_perplexity=args.pseudo_perplexity,
+        device=args.device,
+        out=args.out,
+        per_sequence=args.per_sequence,
+    )
+    print(report(result))

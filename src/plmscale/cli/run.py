@@ -1,0 +1,44 @@
+"""`plmscale run [target …]`: the workflow, from any folder."""
+
+import argparse
+from pathlib import Path
+
+from .workflow_options import run_arguments
+
+DESCRIPTION = """Run a study, or one of its targets, with Snakemake: options may stand in any order, and what stands
+behind `--` is given to Snakemake as it is. Stop it whenever you like: the same command goes on where it was."""
+
+TARGETS = {
+    "all": "the whole study (the default)",
+    "runs": "every cell trained, nothing analysed",
+    "cell": "one cell: --config cell=35M/sampled20/constant/seed0",
+    "advise": "cells to train next: --config advise='{budget_gpu_hours: 500}'",
+    "fits": "all laws on your own runs: --config runs=runs.csv",
+    "compare": "studies side by side: --config compare=[a/results,b/results]",
+    "results/...": "any file that the workflow makes",
+}
+
+PASSES_ON = True
+"""Words behind `--` are kept for Snakemake."""
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.epilog = "targets:\n" + "\n".join(f"  {name:13}{what}" for name, what in TARGETS.items())
+    parser.add_argument("targets", nargs="*", metavar="target", help="what is to be made (all)")
+    run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start Snakemake, and say where everything is when the study is complete."""
+    from .snakemake_process import run_workflow
+
+    status, targets = run_workflow(args, args.targets)
+    if status == 0 and not args.dry_run and set(targets) <= {"all"}:
+        print(_closing(args.directory / "results"))
+    return status
+
+
+def _closing(results: Path) -> str:
+    places = [f"report   {results}/report.html", f"tables   {results}/tables/", f"figures  {results}/figures/"]
+    return "\n".join([(results / "summary.txt").read_text(encoding="utf-8"), *places])

@@ -1,0 +1,38 @@
+"""Options that name runs to read: what `fit` and `advise` have in common."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..runs.fields import FORMATS
+
+if TYPE_CHECKING:
+    from ..runs.tidy import ImportedRuns
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """Options."""
+    parser.add_argument("paths", nargs="+", type=Path, metavar="path", help="table, export or folder of runs")
+    parser.add_argument("--format", choices=sorted(FORMATS), help="format of the paths; found from them if absent")
+    parser.add_argument(
+        "--flops", choices=("given", "6nd"), default="given", help="FLOPs of the file, 6ND where it has none (given)"
+    )
+    parser.add_argument("--loss-column", help="column or metric that is the loss, where there are several")
+    parser.add_argument("--describe", type=Path, help="table that says what an export lacks: run, n_params, ...")
+
+
+def read(args: argparse.Namespace) -> "ImportedRuns":
+    """The runs that the options name.
+
+    Raises
+    ------
+    InputError
+        If they cannot be read.
+    """
+    from ..runs.importers import load_all
+    from ..runs.table_files import read_table
+    from ..runs.tidy import ImportOptions
+
+    describe = read_table(args.describe) if args.describe else None
+    options = ImportOptions(flops=args.flops, loss_column=args.loss_column, describe=describe)
+    return load_all(args.paths, kind=args.format, options=options)
