@@ -1,4 +1,4 @@
-"""How far a study is: `python -m plmscale.status.status --configfile my.yaml [results]`.
+"""How far a study is: `python -m plmscale.status.status [--configfile my.yaml] [results]`.
 
 Reads the files of the runs, and SLURM's queue where there is one; takes no lock and touches no run, so it may be called
 at any time. Prints the grid, and writes `results/status/status.tsv` and `status.html`, a page without any other file.
@@ -17,9 +17,10 @@ import yaml
 from ..errors import InputError
 from ..files import atomic
 from ..presentation.formats import duration
-from ..sets.subsets import counted_tokens
+from ..results import owner
+from ..sets.counted import counted_tokens
 from ..study.jobs import TRUNK, TRUNKS
-from ..study.study import Study, load_study
+from ..study.study import Study, load_study, source_file
 from .cell_states import STATES, cell_states
 
 COLOURS = {
@@ -52,16 +53,43 @@ def main() -> None:
     """Print and write the status that the command line asks for."""
     parser = argparse.ArgumentParser(prog="python -m plmscale.status.status", description="How far a study is.")
     parser.add_argument("results", nargs="?", type=Path, default=Path("results"), help="folder of the results")
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"), help="the study's configuration")
+    parser.add_argument(
+        "--configfile", type=Path, help="the study's configuration; without it the study that lies there"
+    )
     args = parser.parse_args()
     try:
-        if not args.configfile.is_file():
-            raise InputError(f"--configfile: {args.configfile} does not exist. Name the study's configuration.")
-        raw = yaml.safe_load(args.configfile.read_text()) or {}
-        study = load_study(raw, base=args.configfile.absolute().parent.parent, with_published=False)
-        print(write_status(study, results=args.results))
+        print(write_status(study_there(args.results, configfile=args.configfile), results=args.results))
     except InputError as error:
         sys.exit(f"error: {error}")
+
+
+def study_there(results: Path, *, configfile: Path | None = None) -> Study:
+    """The study whose status is asked for.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the results.
+    configfile : Path, optional
+        Its configuration. None: the study that `results/study.json` records, without one `config/config.yaml`.
+
+    Raises
+    ------
+    InputError
+        If there is no such configuration, or `results` belongs to another study.
+    """
+    if configfile is None and (there := owner.read(results)):
+        return there.study()
+    configfile = configfile or Path("config/config.yaml")
+    if not configfile.is_file():
+        raise InputError(f"--configfile: {configfile} does not exist. Name the study's configuration.")
+    base = configfile.absolute().parent.parent
+    study = load_study(yaml.safe_load(configfile.read_text()) or {}, base=base, with_published=False)
+    source = source_file(study.config, downloads=Path("resources/download"), base=base)
+    if refused := owner.another(results, study=study, source=source):
+        recorded = (results / owner.RECORD).is_file()
+        raise InputError(refused + (" Without --configfile the status is that of the study there." if recorded else ""))
+    return study
 
 
 def write_status(study: Study, *, results: Path) -> str:
@@ -70,7 +98,7 @@ def write_status(study: Study, *, results: Path) -> str:
     Returns
     -------
     str
-        The same for the terminal.
+        The same for the terminal; the first line says which study lies there, if `results/study.json` does.
 
     Raises
     ------
@@ -79,13 +107,14 @@ def write_status(study: Study, *, results: Path) -> str:
     """
     if not results.is_dir():
         raise InputError(f"{results} does not exist: nothing has been run there. Give the folder of the results.")
-    counted = counted_tokens(results / "subsets", {subset.name: subset for subset in study.subsets})
+    there = owner.read(results)
+    counted = counted_tokens(results, study=study)
     table = cell_states(study, counted, results=results)
     with atomic(results / "status/status.tsv") as partial:
         table.to_csv(partial, sep="\t", index=False)
     with atomic(results / "status/status.html") as partial:
         partial.write_text(page(table, at=time.time()))
-    return in_words(table)
+    return (f"{owner.heading(results, there)}\n\n" if there else "") + in_words(table)
 
 
 def summary(table: pd.DataFrame) -> str:
