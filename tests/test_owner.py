@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import file_formats
 from conftest import ROOT
 from plmscale.errors import InputError
 from plmscale.files import read_json, write_json
@@ -251,6 +252,7 @@ def test_a_record_is_written_once_and_only_by_those_who_write_the_study(claimed)
     at = path.stat().st_mtime_ns
     claim(claimed, study)
     assert path.stat().st_mtime_ns == at
+    assert list(file_formats.OWNER_MEANINGS) == list(json.loads(path.read_text())), "the reference of file formats"
     cut = replace(study, left_out=(grid(study)[-1].path,))
     for rules in (["plan"], ["status"], ["fits"], ["advise", "calibrate"], []):
         owner.begin(results, rules=rules, study=cut, configfiles=["x.yaml"], source=source_of(claimed))
@@ -259,10 +261,10 @@ def test_a_record_is_written_once_and_only_by_those_who_write_the_study(claimed)
     assert owner.read(results).study() == cut
 
 
-@pytest.mark.parametrize("text", ['{"format_version": 1, "configf', "[]", '{"study": {"config": {}}}'])
+@pytest.mark.parametrize("text", [b'{"format_version": 1, "configf', b"[]", b'{"study": {"config": {}}}', b"\xff"])
 def test_a_damaged_record_is_named_and_can_be_deleted(claimed, text):
     path = claimed / "results/study.json"
-    path.write_text(text)
+    path.write_bytes(text)
     said = refusal(claimed, study_of(claimed))
     assert str(path) in said
     assert "Delete it" in said

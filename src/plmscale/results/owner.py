@@ -93,8 +93,8 @@ def read(results: Path) -> Owner | None:
     path = results / RECORD
     if not path.is_file():
         return None
-    found = read_json(path)
     try:
+        found = read_json(path)
         config, tables = found["study"]["config"], (found["study"]["models"], found["study"]["subsets"])
         if not (isinstance(config["source"], str) and all(row["name"] for table in tables for row in table)):
             raise ValueError
@@ -142,7 +142,7 @@ def claim(
     }
     text = json.dumps(value, indent=2)
     path = results / RECORD
-    if not path.is_file() or path.read_text(encoding="utf-8").strip() != text:  # a second run changes nothing
+    if not path.is_file() or path.read_bytes().strip() != text.encode():  # a second run changes nothing
         write_json(path, value)
 
 
