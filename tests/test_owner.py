@@ -313,6 +313,23 @@ def test_snakemake_status_without_a_configuration_is_that_of_the_study_there(cla
     assert "2 done, 10 not begun" in done.stdout
 
 
+@pytest.mark.slow
+def test_the_first_job_that_writes_claims_the_folder(tmp_path):
+    prepare(tmp_path)
+    named = ("--configfile", str(tmp_path / "config.yaml"))
+    assert workflow(tmp_path, "-n", "--quiet", "all", *named).returncode == 0
+    assert not (tmp_path / "results/study.json").exists()
+    done = workflow(tmp_path, "results/store/stats.json", "--quiet", "all", *named, "--config", "data_seed=1")
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = owner.read(tmp_path / "results")
+    assert found.configfiles == (str(tmp_path / "config.yaml"),)
+    assert found.settings == {"data_seed": 1}
+    assert (found.study().config.data_seed, [m.name for m in found.study().models]) == (1, ["S", "M", "wild"])
+    other = workflow(tmp_path, "-n", "--quiet", "all")
+    assert other.returncode == 1
+    assert f"--configfile {tmp_path}/config.yaml --config data_seed=1 to go on with it." in other.stderr + other.stdout
+
+
 def test_counted_are_the_sets_that_were_made_as_the_table_says(folder):
     results = folder / "results"
     there = {name: read_json(results / f"subsets/{name}.json")["n_tokens"] for name in ("all", "half", "like", "twice")}
