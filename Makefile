@@ -1,4 +1,4 @@
-# make study   set up, run the small study on all cores, print its numbers and where everything is
+# make study   set up, run the small study on all cores in small_study/, print its numbers and where everything is
 # make plan    set up, write the compute plan of the paper's study
 # make test    set up, run every check and test
 # make docs    set up, build the documentation into site/
@@ -13,6 +13,8 @@ VENV ?= .venv
 BIN := $(abspath $(VENV))/bin
 CORES ?= all
 CONFIG ?= config/toy.yaml
+# A folder of results belongs to one study. The small one has its own, so that results/ here is the paper's, or yours.
+STUDY_FOLDER ?= $(if $(filter config/toy.yaml,$(CONFIG)),small_study,.)
 export PATH := $(BIN):$(PATH)
 
 .PHONY: help setup study plan test packages lint docs unit clean
@@ -35,20 +37,15 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	fi
 	touch $@
 
-# The lock is held by every process of the study: one that outlived a kill still holds it. So behind it, a lock that
-# Snakemake left is stale.
+# An older version ran the small study in results/ here: there it goes on.
 study: setup
-	@mkdir -p .snakemake
-	exec 9> .snakemake/study.lock
-	flock --nonblock 9 || { echo "A study runs in this folder already. Wait for it, or stop it." >&2; exit 1; }
-	run="snakemake --configfile $(CONFIG) --cores $(CORES)"
-	if [ -n "$$(ls -A .snakemake/locks 2>/dev/null)" ]; then $$run --unlock --quiet all; fi
-	$$run --quiet all
-	cat results/summary.txt
-	printf '\nreport   results/report.html\ntables   results/tables/\nfigures  results/figures/\n'
+	@folder=$(STUDY_FOLDER)
+	run="plmscale run --configfile $(CONFIG) --cores $(CORES)"
+	if [ ! -e $$folder ] && [ -d results/runs ] && $$run -n >/dev/null 2>&1; then folder=.; fi
+	$$run --directory $$folder
 
 plan: setup
-	@snakemake plan --forcerun plan --quiet all
+	@plmscale plan
 
 test: setup packages lint unit
 
@@ -75,4 +72,4 @@ unit: setup
 	@OMP_NUM_THREADS=1 python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 clean:
-	rm -rf results .snakemake
+	rm -rf results small_study .snakemake

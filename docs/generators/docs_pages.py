@@ -15,6 +15,7 @@ import yaml
 from file_formats import (
     FIT_MEANINGS,
     METRICS_MEANINGS,
+    OWNER_MEANINGS,
     PASSES_MEANINGS,
     RECORD_MEANINGS,
     RESULT_FILES,
@@ -112,6 +113,13 @@ def files_page() -> str:
         "with START and END and without padding, identities are fractions. Outputs are written whole or not at all.\n",
         "## results/\n",
         _table(("path", "holds"), _named(RESULT_FILES)),
+        "## study.json\n",
+        "The study that the folder belongs to: the configuration that last wrote results there. Another study is one "
+        "of other proteins (`source`; a file of the same checksum is the same), another `max_length`, `data_seed` or "
+        "`holdout`, or of another table of sizes or sets: of another path, and neither has all names of the other. "
+        "All else, rows of the tables among it, may change within a study. Deleted, it is written again by the next "
+        "run whose configuration agrees with the store, sets and runs.\n",
+        _keys("key", OWNER_MEANINGS),
         "## run.json\n",
         _keys("key", RECORD_MEANINGS),
         "## metrics.parquet\n",

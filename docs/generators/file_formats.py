@@ -147,7 +147,17 @@ STATUS_MEANINGS = {
 }
 """Verdicts (`plmscale.laws.fit.STATUSES`)."""
 
+OWNER_MEANINGS = {
+    "format_version": "Of this file.",
+    "configfiles": "The configuration, as it was named; those of the workflow from its folder.",
+    "settings": "Settings that were given with `--config` besides.",
+    "study": "All settings (`config`), the rows of both tables (`models`, `subsets`), cells beyond the budget "
+    "(`left_out`), published models (`published`).",
+}
+"""Keys of results/study.json (`plmscale.results.owner.claim`)."""
+
 RESULT_FILES = {
+    "study.json": "which study this is; commands of another one are refused",
     "store/": "the tokenised source",
     "subsets/{subset}.npy, .json": "a set: sorted ids into the store (int64), and its exact counts; one of kind "
     "`passes` has counts alone",

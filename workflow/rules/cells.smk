@@ -21,13 +21,13 @@ rule remove:
 
 
 rule status:
-    """Print and write how far the study is; with --nolock while it runs."""
+    """Print and write how far the study is, without a configuration the one that lies there; with --nolock while it runs."""
     log:
         "results/logs/status.log",
     localrule: True
     conda:
         "../../envs/plmscale.yaml"
     params:
-        study=STUDY.to_json(),
+        study=shown_study,
     script:
         "../scripts/status.py"

@@ -10,9 +10,10 @@ from plmscale import files, provenance
 from plmscale.errors import InputError
 from plmscale.plan import calibration, plan
 from plmscale.plan.grid_choice import within_budget
+from plmscale.results import owner
 from plmscale.results.layout import layout
 from plmscale.sets import mmseqs_memory
-from plmscale.sets.subsets import counted_tokens
+from plmscale.sets.counted import counted_tokens
 from plmscale.status import markers, progress, remove
 from plmscale.study import jobs, trunks
 from plmscale.study.catalog import COMPARISON_TABLES, FIGURES, FITS, OWN_TABLES, TABLES, figure_names
@@ -27,22 +28,35 @@ try:
     STUDY = within_budget(load_study(config, base=Path(workflow.basedir)))
     CELLS = {cell.path: cell for cell in grid(STUDY)}
     SUBSETS = {subset.name: subset for subset in STUDY.subsets}
-    COUNTED = counted_tokens(Path("results/subsets"), SUBSETS)
+    SOURCE = source_file(STUDY.config, downloads=Path("resources/download"), base=Path(workflow.basedir))
+    # Jobs of this study are refused by `this_study`, not here: `fits` and `compare` may run beside any study.
+    ANOTHER = owner.another(Path("results"), study=STUDY, source=SOURCE)
+    OURS = Path("results/.another" if ANOTHER else "results")  # of another study nothing is read, and nothing touched
+    COUNTED = counted_tokens(OURS, study=STUDY)
     TIMED = calibration.timed_cells(STUDY)
-    CALIBRATIONS, CALIBRATION_WARNINGS = calibration.read_calibrations(STUDY, Path("results/calibration"))
-    TRUNKS = trunk_files.trunks_here(STUDY, results=Path("results"))
+    CALIBRATIONS, CALIBRATION_WARNINGS = calibration.read_calibrations(STUDY, OURS / "calibration")
+    TRUNKS = trunk_files.trunks_here(STUDY, results=OURS)
     RESOURCES = plan.grid_resources(STUDY, COUNTED, CALIBRATIONS, shared=TRUNKS)
     BRANCHES = trunks.trunk_of_each(TRUNKS)
-    COUNTED_TRUNKS = trunk_files.to_count(TRUNKS, results=Path("results"))
-    SOURCE = source_file(STUDY.config, downloads=Path("resources/download"), base=Path(workflow.basedir))
+    COUNTED_TRUNKS = trunk_files.to_count(TRUNKS, results=OURS)
 except InputError as error:
     sys.exit(f"error: {error}")  # Snakemake's own report would bury the message, and --quiet all drops it
 
 # A job takes over what another finished after this; jobs inherit it, and do not ask again.
 os.environ.setdefault("PLMSCALE_ASKED", str(time.time()))
 
-trunk_files.ask_again(TRUNKS, results=Path("results"))
-markers.forget_finished(Path("results/runs") / cell for cell in CELLS)
+trunk_files.ask_again(TRUNKS, results=OURS)
+markers.forget_finished(OURS / "runs" / cell for cell in CELLS)
+
+GIVEN = workflow.config_settings
+CONFIGURATION = {
+    "study": STUDY,
+    "source": SOURCE,
+    "configfiles": owner.named(
+        GIVEN.configfiles or [Path(workflow.basedir, "config/config.yaml")], base=Path(workflow.basedir)
+    ),
+    "settings": dict(GIVEN.config),
+}
 
 cfg = STUDY.config
 FIGURES_HERE = figure_names({cell.schedule for cell in CELLS.values()})

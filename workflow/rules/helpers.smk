@@ -1,8 +1,28 @@
 # What rules look up by their wildcards.
 
 
+def this_study(wildcards):
+    """No file, where results/ is this study's or nobody's: else nothing is planned."""
+    if ANOTHER:
+        sys.exit(f"error: {ANOTHER}")
+    return []
+
+
+def shown_study(wildcards):
+    """The study whose status is shown: without a configuration the one that lies there."""
+    try:
+        there = None if GIVEN.configfiles or GIVEN.config else owner.read(Path("results"))
+        if there:
+            return there.study().to_json()
+    except InputError as error:
+        sys.exit(f"error: {error}")
+    this_study(wildcards)
+    return STUDY.to_json()
+
+
 def cell(wildcards):
     """The cell of a job."""
+    this_study(wildcards)
     path = f"{wildcards.model}/{wildcards.subset}/{wildcards.schedule}/seed{wildcards.seed}"
     if path not in CELLS:
         sys.exit(f"error: {path} is no cell of this study: see models.tsv and `seeds`.")
@@ -13,6 +33,7 @@ def chosen(pattern):
     """Of the cell that --config cell=… names."""
 
     def path(wildcards):
+        this_study(wildcards)
         try:
             return pattern.format(cell=remove.named_cell(CHOSEN, cells=CELLS))
         except InputError as error:
@@ -33,6 +54,7 @@ def planned(field):
 
 def trunk_of(wildcards):
     """The trunk of a job."""
+    this_study(wildcards)
     path = f"{wildcards.model}/{wildcards.subset}/seed{wildcards.seed}"
     if path not in TRUNKS:
         sys.exit(f"error: {path} is no trunk of this study: no two cells of the schedule wsd have one in common.")
@@ -114,6 +136,7 @@ def same_size_as(wildcards):
 
 def source(wildcards):
     """The FASTA: downloaded, or the user's, which has to be there."""
+    this_study(wildcards)
     if not cfg.source_is_url and not SOURCE.is_file():
         sys.exit(f"error: source: the FASTA {cfg.source!r} does not exist. Give a path or URL: --config source=…")
     return SOURCE

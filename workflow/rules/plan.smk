@@ -4,6 +4,8 @@
 
 
 rule plan:
+    input:
+        this_study,
     output:
         cells="results/plan/cells.tsv",
         summary="results/plan/summary.tsv",
@@ -29,6 +31,8 @@ rule calibrate_size:
 
     The command ends with `:`. Without it bash would become the timed process, and its age would count as start-up.
     """
+    input:
+        this_study,
     output:
         record="results/calibration/{model}.json",
     log:

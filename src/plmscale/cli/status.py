@@ -7,26 +7,19 @@ at any time. Prints the grid, and writes `results/status/status.tsv` and `status
 import argparse
 from pathlib import Path
 
-from ..errors import InputError
-
 DESCRIPTION = "How far a study is: the state of every cell, device-hours spent and planned, and why cells failed."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("results", nargs="?", type=Path, default=Path("results"), help="folder of the results")
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"), help="the study's configuration")
+    parser.add_argument(
+        "--configfile", type=Path, help="the study's configuration; without it the study that lies there"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Print and write the status."""
-    import yaml
+    from ..status.status import study_there, write_status
 
-    from ..status.status import write_status
-    from ..study.study import load_study
-
-    if not args.configfile.is_file():
-        raise InputError(f"--configfile: {args.configfile} does not exist. Name the study's configuration.")
-    raw = yaml.safe_load(args.configfile.read_text()) or {}
-    study = load_study(raw, base=args.configfile.absolute().parent.parent, with_published=False)
-    print(write_status(study, results=args.results))
+    print(write_status(study_there(args.results, configfile=args.configfile), results=args.results))

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ..files import check_writable
-from ..sets.subsets import counted_tokens
-from ..study.study import load_study
+from ..results import owner
+from ..sets.counted import counted_tokens
+from ..study.study import load_study, source_file
 from .calibration import read_calibrations
 from .grid_choice import within_budget
 from .report import write_plan
@@ -34,12 +35,15 @@ def plan_study(raw: Mapping[str, Any], *, folder: Path, root: Path) -> str:
     Raises
     ------
     InputError
-        For a configuration or table that cannot be used, or a folder that cannot be written to.
+        For a configuration or table that cannot be used, a folder that cannot be written to, or one with the results
+        of another study.
     """
     check_writable(folder / "results")
     folder.mkdir(parents=True, exist_ok=True)
     with chdir(folder):
         study = within_budget(load_study(dict(raw), base=root))
-        counted = counted_tokens(Path("results/subsets"), {subset.name: subset for subset in study.subsets})
+        source = source_file(study.config, downloads=Path("resources/download"), base=root)
+        owner.refuse_another(Path("results"), study=study, source=source)
+        counted = counted_tokens(Path("results"), study=study)
         records, warnings = read_calibrations(study, Path("results/calibration"))
         return write_plan(study, counted, records, folder=Path("results/plan"), warnings=warnings)

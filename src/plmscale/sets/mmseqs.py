@@ -21,7 +21,7 @@ from .mmseqs_program import MmseqsError, find_mmseqs, mmseqs_version, run
 
 __all__ = [
     "Clusters", "Hits", "MmseqsError", "MmseqsSettings", "SearchSettings",
-    "cluster", "find_mmseqs", "identity", "mmseqs_version", "run", "search",
+    "cluster", "cluster_command", "find_mmseqs", "identity", "mmseqs_version", "run", "search",
 ]  # fmt: skip
 
 LOWEST_RELIABLE_IDENTITY = 0.3
@@ -145,7 +145,12 @@ def cluster(
         _once(work, "clusters", [*command, "--threads", str(settings.threads)], log=log)
         run(["createtsv", work / "proteins", work / "proteins", work / "clusters", work / "clusters.tsv"], log=log)
         table = np.loadtxt(work / "clusters.tsv", dtype=np.int64, delimiter="\t", ndmin=2)
-    return Clusters(table[:, 0], table[:, 1], shlex.join([settings.method, *flags]))
+    return Clusters(table[:, 0], table[:, 1], cluster_command(min_identity, settings=settings))
+
+
+def cluster_command(min_identity: float, *, settings: MmseqsSettings) -> str:
+    """The MMseqs2 command that clusters, as `Clusters.flags` has it: what the clusters of given proteins depend on."""
+    return shlex.join([settings.method, *_cluster_flags(min_identity, settings)])
 
 
 @contextmanager

@@ -10,9 +10,11 @@ import pandas as pd
 from ..errors import InputError
 from ..files import atomic
 from ..presentation.formats import duration
-from ..sets.subsets import counted_tokens
+from ..results import owner
+from ..sets.counted import counted_tokens
+from ..study.configuration import read_yaml
 from ..study.jobs import TRUNK, TRUNKS
-from ..study.study import Study
+from ..study.study import Study, load_study, source_file
 from .cell_states import STATES, cell_states
 
 COLOURS = {
@@ -41,13 +43,42 @@ td small, td strong { display: block; }
 """
 
 
+def study_there(results: Path, *, configfile: Path | None = None) -> Study:
+    """The study whose status is asked for.
+
+    Parameters
+    ----------
+    results : Path
+        Folder of the results.
+    configfile : Path, optional
+        Its configuration. None: the study that `results/study.json` records, without one `config/config.yaml`.
+
+    Raises
+    ------
+    InputError
+        If there is no such configuration, or `results` belongs to another study.
+    """
+    if configfile is None and (there := owner.read(results)):
+        return there.study()
+    configfile = configfile or Path("config/config.yaml")
+    if not configfile.is_file():
+        raise InputError(f"--configfile: {configfile} does not exist. Name the study's configuration.")
+    base = configfile.absolute().parent.parent
+    study = load_study(read_yaml(configfile), base=base, with_published=False)
+    source = source_file(study.config, downloads=Path("resources/download"), base=base)
+    if refused := owner.another(results, study=study, source=source):
+        recorded = (results / owner.RECORD).is_file()
+        raise InputError(refused + (" Without --configfile the status is that of the study there." if recorded else ""))
+    return study
+
+
 def write_status(study: Study, *, results: Path) -> str:
     """Write `status.tsv` and `status.html` into `results/status`.
 
     Returns
     -------
     str
-        The same for the terminal.
+        The same for the terminal; the first line says which study lies there, if `results/study.json` does.
 
     Raises
     ------
@@ -56,13 +87,14 @@ def write_status(study: Study, *, results: Path) -> str:
     """
     if not results.is_dir():
         raise InputError(f"{results} does not exist: nothing has been run there. Give the folder of the results.")
-    counted = counted_tokens(results / "subsets", {subset.name: subset for subset in study.subsets})
+    there = owner.read(results)
+    counted = counted_tokens(results, study=study)
     table = cell_states(study, counted, results=results)
     with atomic(results / "status/status.tsv") as partial:
         table.to_csv(partial, sep="\t", index=False)
     with atomic(results / "status/status.html") as partial:
         partial.write_text(page(table, at=time.time()))
-    return in_words(table)
+    return (f"{owner.heading(results, there)}\n\n" if there else "") + in_words(table)
 
 
 def summary(table: pd.DataFrame) -> str:
