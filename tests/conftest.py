@@ -7,7 +7,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
-FIRST = ("slurm", "workflow", "trunk", "test_faults")
+FIRST = ("slurm", "workflow", "trunk", "earlier", "frozen", "test_faults")
 """Groups and modules that take minutes: begun last they would end long after all others."""
 
 SPREAD = ("test_bad_input", "test_faults", "test_figures", "test_own_runs", "test_train")
