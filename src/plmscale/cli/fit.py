@@ -7,11 +7,12 @@ from pathlib import Path
 from ..errors import InputError
 from ..laws.cost_to_loss import PAPER_PLATEAU
 from ..laws.fit import FitSettings
-from ..report.external_runs import Request, analyse, write
+from ..report.external_runs import Request, answer, completed, write
 from ..runs.importers import IMPORTERS, load_all
 from ..runs.table_files import read_table
 from ..runs.tidy import FIELDS, ImportOptions
 from ..study.catalog import FITS
+from .progress import on_stderr
 
 
 def parser() -> argparse.ArgumentParser:
@@ -39,22 +40,29 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--points", choices=("final", "all"), default="final", help="points of a run in parametric laws"
     )
+    command.add_argument("--no-figures", action="store_true", help="draw no figures, which take most of the time")
     return command
 
 
 def main(argv: list[str] | None = None) -> None:
-    """Read, fit, write, and print the summary."""
+    """Read, fit, print the answer, then write everything and print what it adds."""
     args = parser().parse_args(argv)
     try:
         describe = read_table(args.describe) if args.describe else None
         options = ImportOptions(flops=args.flops, loss_column=args.loss_column, describe=describe)
         settings = FitSettings(n_bootstrap=args.bootstrap, points=args.points)
         request = Request(fits=tuple(args.fits), seed=args.seed, target_loss=args.target_loss, settings=settings)
-        write(analyse(load_all(args.paths, kind=args.format, options=options), request), args.out)
+        known = answer(load_all(args.paths, kind=args.format, options=options), request, progress=on_stderr)
+        print(f"{known.text}\nBeing written to {args.out}: {', '.join(_parts(args))}.", flush=True)
+        analysis = completed(known, progress=on_stderr)
+        write(analysis, args.out, figures=not args.no_figures, progress=on_stderr)
     except InputError as error:
         sys.exit(f"error: {error}")
-    print((args.out / "summary.txt").read_text(encoding="utf-8"), end="")
-    print(f"\nWritten to {args.out}: summary.txt, tables/, figures/, fits/.")
+    print(f"{analysis.added}\nWritten to {args.out}: {', '.join(_parts(args))}.")
+
+
+def _parts(args: argparse.Namespace) -> list[str]:
+    return ["summary.txt", "tables/", *([] if args.no_figures else ["figures/"]), "fits/"]
 
 
 if __name__ == "__main__":
