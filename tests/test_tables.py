@@ -16,8 +16,9 @@ from plmscale.plan.plan import plan
 from plmscale.presentation.formats import with_interval
 from plmscale.presentation.tables import Column, Table, to_latex, to_markdown, to_tsv
 from plmscale.provenance import dependencies
+from plmscale.report.law_lines import LINE
 from plmscale.report.planned_actual import planned_and_actual
-from plmscale.report.summary import LINE, summary_text, write_summary
+from plmscale.report.summary import summary_text, write_summary
 from plmscale.report.tables.laws import PAPER_PARAMETERS, PAPER_SIZES
 from plmscale.report.tables.study import BUILDERS, write_tables
 from plmscale.results.outcomes import outcomes

@@ -25,18 +25,26 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--points", choices=("final", "all"), default="final", help="points of a run in parametric laws"
     )
+    parser.add_argument("--no-figures", action="store_true", help="draw no figures, which take most of the time")
 
 
 def run(args: argparse.Namespace) -> None:
-    """Read, fit, write, and print the summary."""
+    """Read, fit, print the answer, then write everything and print what it adds."""
     from ..laws.cost_to_loss import PAPER_PLATEAU
     from ..laws.fit import FitSettings
-    from ..report.external_runs import Request, analyse, write
+    from ..report.external_runs import Request, answer, completed, write
+    from .progress import on_stderr
 
     check_writable(args.out, option="--out")
     settings = FitSettings(n_bootstrap=args.bootstrap, points=args.points)
     target = PAPER_PLATEAU if args.target_loss is None else args.target_loss
     request = Request(fits=tuple(args.fits), seed=args.seed, target_loss=target, settings=settings)
-    write(analyse(run_sources.read(args), request), args.out)
-    print((args.out / "summary.txt").read_text(encoding="utf-8"), end="")
-    print(f"\nWritten to {args.out}: summary.txt, tables/, figures/, fits/.")
+    known = answer(run_sources.read(args), request, progress=on_stderr)
+    print(f"{known.text}\nBeing written to {args.out}: {', '.join(_parts(args))}.", flush=True)
+    analysis = completed(known, progress=on_stderr)
+    write(analysis, args.out, figures=not args.no_figures, progress=on_stderr)
+    print(f"{analysis.added}\nWritten to {args.out}: {', '.join(_parts(args))}.")
+
+
+def _parts(args: argparse.Namespace) -> list[str]:
+    return ["summary.txt", "tables/", *([] if args.no_figures else ["figures/"]), "fits/"]

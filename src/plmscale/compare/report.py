@@ -14,7 +14,7 @@ from ..presentation.figure_style import write_on_pages
 from ..presentation.formats import FIT_TITLES, is_missing, number, short, with_interval
 from ..presentation.tables import write_table
 from ..provenance import versions
-from ..report.summary import LINE
+from ..report.law_lines import LINE
 from ..report.tables.laws import symbol
 from .arms import Comparison, caveats
 from .contrasts import (

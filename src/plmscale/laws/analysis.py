@@ -1,10 +1,14 @@
 """The analysis that the configuration asks for."""
 
-from ..study.config import Analysis
+from typing import TYPE_CHECKING
+
 from .fit import FitSettings
 
+if TYPE_CHECKING:
+    from ..study.config import Analysis
 
-def fit_settings(analysis: Analysis) -> FitSettings:
+
+def fit_settings(analysis: "Analysis") -> FitSettings:
     """The choices of every fit, from the configuration."""
     return FitSettings(
         n_bootstrap=analysis.n_bootstrap,

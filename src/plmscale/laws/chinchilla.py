@@ -1,7 +1,7 @@
 """Approach 3 of Hoffmann et al. 2022: the parametric law, with its intervals and whether the data determine it."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,17 +98,39 @@ def cheapest_size(law: ChinchillaLaw, flops: float, *, cost: TokenCost) -> float
 
     For C = 6ND it is Hoffmann's closed form, (alpha A / (beta B))^(1 / (alpha + beta)) (C / 6)^a.
     """
-    low, high = cost.log_size[0], cost.log_size[-1]
-    margin = SEARCH_DECADES * np.log(10)
-    n = int((high - low + 2 * margin) / np.log(10) * SIZES_PER_DECADE)
-    log_size = np.linspace(low - margin, high + margin, n)
-    sizes = np.exp(log_size)
-    loss = law.loss(sizes, flops / cost(sizes))
-    best = int(np.argmin(loss))
-    if best in (0, n - 1) or law.A == 0 or law.B == 0:
-        return float("nan")
-    curvature, slope, _ = np.polyfit(log_size[best - 1 : best + 2] - log_size[best], loss[best - 1 : best + 2], 2)
-    return float(np.exp(log_size[best] - slope / (2 * curvature))) if curvature > 0 else float(sizes[best])
+    return float(cheapest_sizes([law], flops, searched=Searched.of(cost))[0])
+
+
+class Searched(NamedTuple):
+    """Sizes among which the cheapest is searched, shape (n,): their logarithms, themselves, and FLOPs per token."""
+
+    log_size: Array
+    sizes: Array
+    flops_per_token: Array
+
+    @classmethod
+    def of(cls, cost: TokenCost) -> "Searched":
+        """`SIZES_PER_DECADE` from `SEARCH_DECADES` below the smallest size trained to as many above the largest."""
+        low, high = cost.log_size[0], cost.log_size[-1]
+        margin = SEARCH_DECADES * np.log(10)
+        n = int((high - low + 2 * margin) / np.log(10) * SIZES_PER_DECADE)
+        log_size = np.linspace(low - margin, high + margin, n)
+        sizes = np.exp(log_size)
+        return cls(log_size, sizes, cost(sizes))
+
+
+def cheapest_sizes(laws: Sequence[ChinchillaLaw], flops: float, *, searched: Searched) -> Array:
+    """`cheapest_size` of each law, shape (k,): what the laws have in common is computed once."""
+    log_size, sizes, tokens = searched.log_size, searched.sizes, flops / searched.flops_per_token
+    found = np.full(len(laws), np.nan)
+    for i, law in enumerate(laws):
+        loss = law.loss(sizes, tokens)
+        best = int(np.argmin(loss))
+        if best in (0, len(sizes) - 1) or law.A == 0 or law.B == 0:
+            continue
+        curvature, slope, _ = np.polyfit(log_size[best - 1 : best + 2] - log_size[best], loss[best - 1 : best + 2], 2)
+        found[i] = np.exp(log_size[best] - slope / (2 * curvature)) if curvature > 0 else sizes[best]
+    return found
 
 
 def _values(law: ChinchillaLaw) -> dict[str, float]:
@@ -179,10 +201,10 @@ def _verdict(law: ChinchillaLaw, estimates: dict[str, Estimate], tests: dict[str
 def _sizes(
     law: ChinchillaLaw, laws: Sequence[ChinchillaLaw], *, curves: Sequence[Curve], settings: FitSettings
 ) -> list[dict[str, Any]]:
-    cost = TokenCost(curves)
+    searched = Searched.of(TokenCost(curves))
 
     def at(flops: float) -> tuple[float, Array]:
-        draws = np.array([cheapest_size(one, flops, cost=cost) for one in laws])
-        return cheapest_size(law, flops, cost=cost), draws
+        own, *draws = cheapest_sizes([law, *laws], flops, searched=searched)
+        return float(own), np.array(draws)
 
     return optimal_sizes(at, curves=curves, settings=settings)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as f_distribution
 
 from ..estimates import Estimate
 from ..runs.curves import Curve, usable
@@ -31,6 +30,7 @@ from .confidence.uncertainty import (
     noise_warnings,
     unless_assumed,
 )
+from .distributions import f_quantile
 from .envelope_grid import (
     REASONS,
     Array,
@@ -193,7 +193,7 @@ def own_offsets(grid: Grid, *, noise: RunNoise) -> Array:
     if n_free < 1:
         return offsets
     ratio = float(np.sum(offsets**2)) / n_free / max(noise.sd, 1e-12) ** 2
-    return offsets if ratio <= f_distribution.ppf(INTERVAL, n_free, noise.n_free) else np.zeros_like(offsets)
+    return offsets if ratio <= f_quantile(INTERVAL, n_free, noise.n_free) else np.zeros_like(offsets)
 
 
 def _hand_over_rows(grid: Grid, found: HandOvers) -> list[dict[str, Any]]:

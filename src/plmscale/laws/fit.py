@@ -6,7 +6,7 @@ only with status "identified" or "weakly_identified".
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -47,7 +47,8 @@ class Fit:
 
     def to_json(self) -> dict[str, Any]:
         """Plain lists, dicts, numbers and None. NaN and infinities become None: JSON has neither."""
-        return jsonable(asdict(self))
+        estimates = {key: vars(one) for key, one in self.estimates.items()}
+        return jsonable({**vars(self), "estimates": estimates})
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Fit":
@@ -134,6 +135,11 @@ class FitFunction(Protocol):
 
 def jsonable(value: Any) -> Any:
     """`value` with tuples and arrays as lists, numpy scalars as plain numbers, and NaN or infinities as None."""
+    kind = type(value)
+    if kind is float:
+        return value if math.isfinite(value) else None
+    if kind is str or kind is int or value is None:
+        return value
     if isinstance(value, Mapping):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | list | tuple):

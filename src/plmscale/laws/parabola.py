@@ -4,7 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import t as student
+
+from .distributions import student_quantile
 
 Array = NDArray[np.float64]
 
@@ -54,7 +55,7 @@ class Parabola(NamedTuple):
         low, high : float
             Infinite where the curvature itself is not told from zero.
         """
-        reach = (sd * student.ppf((1 + level) / 2, n_free)) ** 2
+        reach = (sd * student_quantile((1 + level) / 2, n_free)) ** 2
         aa, ab, bb = (reach * self.unscaled[i, j] for i, j in ((0, 0), (0, 1), (1, 1)))
         # (2 c z + s)^2 <= reach * variance of (2 c z + s): a quadratic inequality in z.
         square, linear = 4 * (self.curvature**2 - aa), 4 * (self.curvature * self.slope - ab)

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as f_distribution
-from scipy.stats import t as student
 
 from ..estimates import Estimate
 from .confidence.uncertainty import INTERVAL, MIN_SIZES
+from .distributions import f_quantile, student_quantile
 
 Array = NDArray[np.float64]
 
@@ -55,7 +54,9 @@ class RateRule:
         exponents = np.array([-(self.c.value or 0.0), -(self.d.value or 0.0)])[: len(self.centre)]
         value = float(np.log(self.k) + exponents @ logs)
         gradient = np.array([1.0, *(logs - self.centre)])
-        reach = float(np.sqrt(gradient @ self.covariance @ gradient) * student.ppf((1 + INTERVAL) / 2, self.n_free))
+        reach = float(
+            np.sqrt(gradient @ self.covariance @ gradient) * student_quantile((1 + INTERVAL) / 2, self.n_free)
+        )
         return Estimate(*(float(np.exp(value + shift)) for shift in (0.0, -reach, reach)))
 
 
@@ -96,17 +97,17 @@ def rate_rule(
     left = z.size - wide.shape[1]
     if lengths >= MIN_LENGTHS and left >= 1 and np.linalg.matrix_rank(wide, tol=1e-6) == wide.shape[1]:
         other, rest = _solve(wide, z, weights)
-        if (squares - rest) > f_distribution.ppf(INTERVAL, 1, left) * rest / left:
+        if (squares - rest) > f_quantile(INTERVAL, 1, left) * rest / left:
             design, solved, squares = wide, other, rest
     left = z.size - design.shape[1]
     ratio, known = squares / max(left, 1), n_free
-    if left >= 1 and ratio > f_distribution.ppf(INTERVAL, left, n_free):
+    if left >= 1 and ratio > f_quantile(INTERVAL, left, n_free):
         known = left
     else:
         ratio = 1.0
     covariance = np.asarray(np.linalg.inv((design * weights[:, None] ** 2).T @ design) * ratio, dtype=np.float64)
     centre = np.array([x.mean(), y.mean()])[: design.shape[1] - 1]
-    quantile = float(student.ppf((1 + INTERVAL) / 2, known))
+    quantile = student_quantile((1 + INTERVAL) / 2, known)
     ends = [
         Estimate(-value, -value - quantile * error, -value + quantile * error)
         for value, error in zip(solved[1:], np.sqrt(np.diag(covariance))[1:], strict=True)

@@ -1,59 +1,30 @@
 """The whole analysis on runs that came as a table: fits, tables, figures and a summary, without a training study."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ..errors import InputError
 from ..files import atomic, write_json
 from ..laws.confidence.sensitivity import of_curves
 from ..laws.cost_to_loss import PAPER_PLATEAU, Reached, flops_to_reach
 from ..laws.fit import Fit, FitSettings
-from ..laws.learning_rates import learning_rates
 from ..laws.methods import fit_curves
-from ..presentation.figure_style import SizeScale, write_on_pages
 from ..presentation.tables import Table, write_table
 from ..provenance import versions
 from ..results.analysed import Analysed
 from ..runs.curves import Curve, smooth, to_frame
 from ..runs.tidy import ImportedRuns
 from ..study.catalog import FITS, TABLES
-from .external_summary import reached_table, runs_table, summary_text
-from .figures.isoflop import isoflop_profiles
-from .figures.laws import compute_optimal, parametric_fit
-from .figures.learning_rates import rates_figure
-from .figures.repeated import repeated_figure
-from .figures.study import loss_vs_flops, plateau
-from .figures.surface import contours, residuals
+from .external_summary import choices_text, reached_table, runs_table, summary_text
 from .learning_rates import rates_table
-from .sensitivity import forest_of, table_of
+from .sensitivity import table_of
+from .stages import Progress, silent
 from .tables.laws import law_parameters, optimal_sizes
 from .tables.repeated import repeated_table
-
-FIGURES = {
-    "compute_optimal": compute_optimal,
-    "isoflop": isoflop_profiles,
-    "contours": contours,
-    "residuals": residuals,
-    "parametric_fit": parametric_fit,
-    "plateau": plateau,
-}
-"""Figures of a group besides its loss against FLOPs. Those of laws that were not fitted are left out."""
-
-NEEDED_FITS = {
-    "isoflop": ("isoflop",),
-    "contours": ("chinchilla",),
-    "residuals": ("chinchilla", "kaplan"),
-    "parametric_fit": ("chinchilla", "kaplan"),
-    "plateau": ("plateau",),
-    "compute_optimal": ("envelope",),
-}
 
 
 @dataclass(frozen=True)
@@ -85,8 +56,8 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Analysis:
-    """Imported runs with everything that was found in them.
+class Answer:
+    """Imported runs with the laws that were fitted to them: what the first lines of a summary say.
 
     Attributes
     ----------
@@ -98,8 +69,6 @@ class Analysis:
         What the files of the fits hold, by method.
     reached : mapping of str to Reached
         By group.
-    sensitivity : DataFrame
-        `plmscale.laws.confidence.sensitivity.of_curves`: exponents by every combination of choices.
     """
 
     imported: ImportedRuns
@@ -107,20 +76,66 @@ class Analysis:
     results: Analysed
     fit_json: Mapping[str, dict[str, Any]]
     reached: Mapping[str, Reached]
+
+    @property
+    def text(self) -> str:
+        """The summary without what the exponents owe to choices, which takes as long as the laws themselves."""
+        return summary_text(self.imported, self.results, self.reached, choices=None)
+
+
+@dataclass(frozen=True)
+class Analysis(Answer):
+    """An answer with what its exponents owe to the choices of the analysis.
+
+    Attributes
+    ----------
+    sensitivity : DataFrame
+        `plmscale.laws.confidence.sensitivity.of_curves`: exponents by every combination of choices.
+    """
+
     sensitivity: pd.DataFrame
+
+    @property
+    def text(self) -> str:
+        """The summary."""
+        return summary_text(self.imported, self.results, self.reached, choices=self.sensitivity)
+
+    @property
+    def added(self) -> str:
+        """What the summary says and the answer before it did not, one group after the other."""
+        found = {group: choices_text(self.results, self.sensitivity, group) for group in self.results.schedules}
+        lines = [line for group, own in found.items() if own for line in ("", f"Runs: {group}", *own)]
+        return "".join(f"{line}\n" for line in lines)
+
+
+def answer(imported: ImportedRuns, request: Request, *, progress: Progress = silent) -> Answer:
+    """Smooth the curves, and fit every law asked for per group."""
+    curves = smooth(imported.frame)
+    found = {
+        name: fit_curves(curves, name=name, seed=request.seed, settings=request.settings)
+        for name in progress(request.fits, what="fitting laws")
+    }
+    fits = {n: {group: Fit.from_json(fit) for group, fit in one["schedules"].items()} for n, one in found.items()}
+    results = Analysed(curves, fits)
+    reached = {group: _reached(imported.frame, curves, group, request.target_loss) for group in results.schedules}
+    return Answer(imported, request, results, found, reached)
+
+
+def completed(known: Answer, *, progress: Progress = silent) -> Analysis:
+    """Vary the choices of the analysis."""
+    (choices,) = (
+        of_curves(curves, settings=known.request.settings)
+        for curves in progress([known.results.curves], what="varying the choices of the analysis")
+    )
+    return Analysis(**vars(known), sensitivity=choices)
 
 
 def analyse(imported: ImportedRuns, request: Request) -> Analysis:
     """Smooth the curves, fit every law asked for per group, and vary the choices of the analysis."""
-    curves = smooth(imported.frame)
-    found = {n: fit_curves(curves, name=n, seed=request.seed, settings=request.settings) for n in request.fits}
-    fits = {n: {group: Fit.from_json(fit) for group, fit in one["schedules"].items()} for n, one in found.items()}
-    results = Analysed(curves, fits)
-    reached = {group: _reached(imported.frame, curves, group, request.target_loss) for group in results.schedules}
-    return Analysis(imported, request, results, found, reached, of_curves(curves, settings=request.settings))
+    return completed(answer(imported, request))
 
 
-def write(analysis: Analysis, folder: Path) -> list[Path]:
+def write(analysis: Analysis, folder: Path, *, figures: bool = True, progress: Progress = silent) -> list[Path]:
     """Write everything into `folder`, the summary last: where it is, all is.
 
     Parameters
@@ -128,6 +143,9 @@ def write(analysis: Analysis, folder: Path) -> list[Path]:
     analysis : Analysis
     folder : Path
         Made if absent. `runs.parquet`, `curves.parquet`, `fits/`, `tables/`, `figures/`, `import.json`, `summary.txt`.
+    figures : bool
+        Whether `figures/` is drawn.
+    progress : Progress
 
     Returns
     -------
@@ -141,60 +159,19 @@ def write(analysis: Analysis, folder: Path) -> list[Path]:
             frame.to_parquet(partial_file, index=False)
     for name, found in analysis.fit_json.items():
         write_json(folder / "fits" / f"{name}.json", found)
-    for name, (title, table) in _tables(analysis).items():
+    for name, (title, table) in progress(list(_tables(analysis).items()), what="writing tables"):
         write_table(table, folder / "tables", name=name, title=title)
-    figures = write_figures(analysis, folder / "figures")
+    drawn: list[Path] = []
+    if figures:
+        # matplotlib and seaborn take a second to import, which whoever wants no figures does not wait for.
+        from .external_figures import write_figures
+
+        choices = analysis.sensitivity
+        drawn = write_figures(analysis.results, folder / "figures", choices=choices, progress=progress)
     write_json(folder / "import.json", _record(analysis))
     with atomic(summary) as partial_file:
-        text = summary_text(analysis.imported, analysis.results, analysis.reached, choices=analysis.sensitivity)
-        partial_file.write_text(text, encoding="utf-8")
-    return figures
-
-
-def write_figures(analysis: Analysis, folder: Path) -> list[Path]:
-    """Every figure of every group as .svg, .pdf and .png; with several groups the group's name stands in front."""
-    results = analysis.results
-    written, groups = [], results.schedules
-    prefixes = dict(zip(groups, file_prefixes(groups), strict=True))
-    for group in groups:
-        own = results.only(group)
-        sizes = SizeScale(own.sizes)
-        drawers: dict[str, Any] = {"loss_vs_flops": partial(loss_vs_flops, schedule=group)}
-        drawers |= {name: draw for name, draw in FIGURES.items() if any(fit in own.fits for fit in NEEDED_FITS[name])}
-        drawers |= _if_any(own)
-        drawers["sensitivity"] = partial(_forest, choices=analysis.sensitivity)
-        for name, draw in drawers.items():
-            path = folder / f"{prefixes[group]}{name}"
-            write_on_pages(partial(draw, own, sizes), folder, name=path.name)
-            written.append(path)
-    return written
-
-
-def _if_any(own: Analysed) -> dict[str, Any]:
-    """Figures of what not every table of runs holds."""
-    drawers: dict[str, Any] = {"learning_rates": rates_figure} if learning_rates(own.curves) else {}
-    if any(fit.details.get("applies") for fit in own.fits.get("repeated", {}).values()):
-        drawers["repeated_data"] = repeated_figure
-    return drawers
-
-
-def file_prefixes(groups: Sequence[str]) -> list[str]:
-    """Beginnings of file names by group, no two alike; none where there is one group.
-
-    Examples
-    --------
-    >>> file_prefixes(["MLM", "CLM 2"]), file_prefixes(["all runs"])
-    (['MLM_', 'CLM-2_'], [''])
-    """
-    if len(groups) == 1:
-        return [""]
-    plain = [re.sub(r"[^A-Za-z0-9.]+", "-", group).strip("-.")[:60] or "group" for group in groups]
-    return [f"{name}{f'-{i}' if plain.count(name) > 1 else ''}_" for i, name in enumerate(plain)]
-
-
-def _forest(own: Analysed, sizes: SizeScale, *, choices: pd.DataFrame) -> Figure:
-    del sizes  # sizes are not shown
-    return forest_of(own, choices)
+        partial_file.write_text(analysis.text, encoding="utf-8")
+    return drawn
 
 
 def _reached(runs: pd.DataFrame, curves: Sequence[Curve], group: str, loss: float) -> Reached:

@@ -1,6 +1,5 @@
 """Tables and a page of text for runs that came as a table."""
 
-import textwrap
 from collections.abc import Mapping
 
 import pandas as pd
@@ -12,9 +11,9 @@ from ..presentation.tables import Column, Table
 from ..results.analysed import Analysed
 from ..runs.curves import median_noise
 from ..runs.tidy import ImportedRuns
+from .law_lines import law_lines, paragraph
 from .learning_rates import off_optimum, rule_sentence
 from .sensitivity import choices_lines
-from .summary import LINE, law_lines
 from .tables.laws import fits_of
 
 MOST_NOTES = 40
@@ -22,31 +21,46 @@ MOST_NOTES = 40
 
 
 def summary_text(
-    imported: ImportedRuns, results: Analysed, reached: Mapping[str, Reached], *, choices: pd.DataFrame
+    imported: ImportedRuns, results: Analysed, reached: Mapping[str, Reached], *, choices: pd.DataFrame | None
 ) -> str:
-    """What was read and mended, and what each group says; `choices` is what `sensitivity.of_curves` returns.
+    """What was read and mended, and what each group says.
+
+    Parameters
+    ----------
+    imported : ImportedRuns
+    results : Analysed
+    reached : mapping of str to Reached
+        By group.
+    choices : DataFrame, optional
+        What `sensitivity.of_curves` returns; without it, nothing is said of what the exponents owe to choices.
 
     Returns
     -------
     str
-        Lines of at most `plmscale.report.summary.LINE` characters.
+        Lines of at most `plmscale.report.law_lines.LINE` characters.
     """
     sizes = results.sizes
     span = f"{short(sizes[0])} to {short(sizes[-1])} parameters" if len(sizes) > 1 else f"{short(sizes[0])} parameters"
     rows = f"{imported.n_runs} runs, {count(len(imported.frame))} evaluations, {len(sizes)} sizes, {span}."
-    lines = ["What was read", *_paragraph(f"{imported.source} (format {imported.format}): {rows}")]
+    lines = ["What was read", *paragraph(f"{imported.source} (format {imported.format}): {rows}")]
     for note in imported.notes[:MOST_NOTES]:
-        lines += _paragraph(note)
+        lines += paragraph(note)
     if len(imported.notes) > MOST_NOTES:
-        lines += _paragraph(f"and {len(imported.notes) - MOST_NOTES} more notes in import.json.")
+        lines += paragraph(f"and {len(imported.notes) - MOST_NOTES} more notes in import.json.")
     for group in results.schedules:
         own = results.only(group)
-        lines += ["", f"Runs: {group}", *_paragraph(_extent(own)), *law_lines(fits_of(results, group))]
-        lines += [line for text in choices_lines(results, choices, group) for line in _paragraph(text)]
-        lines += _paragraph(reached[group].sentence)
-        lines += [line for rates in learning_rates(own.curves) for line in _paragraph(rule_sentence(rates))]
-        lines += [line for text in off_optimum(own.curves) for line in _paragraph(f"Warning: learning rate of {text}")]
+        lines += ["", f"Runs: {group}", *paragraph(_extent(own)), *law_lines(fits_of(results, group))]
+        if choices is not None:
+            lines += choices_text(results, choices, group)
+        lines += paragraph(reached[group].sentence)
+        lines += [line for rates in learning_rates(own.curves) for line in paragraph(rule_sentence(rates))]
+        lines += [line for text in off_optimum(own.curves) for line in paragraph(f"Warning: learning rate of {text}")]
     return "\n".join(lines) + "\n"
+
+
+def choices_text(results: Analysed, choices: pd.DataFrame, group: str) -> list[str]:
+    """Lines of one group on what its exponents owe to choices; none where no law stands."""
+    return [line for text in choices_lines(results, choices, group) for line in paragraph(text)]
 
 
 def runs_table(results: Analysed) -> Table:
@@ -104,7 +118,3 @@ def _extent(results: Analysed) -> str:
     said = f" Evaluations scatter by {number(noise)} nats about the smoothed curves (median)." if noise else ""
     sizes = "one size" if len(results.sizes) == 1 else f"{len(results.sizes)} sizes"
     return f"{len(results.curves)} runs of {sizes}, to {number(min(ends))}–{number(max(ends))} FLOPs.{said}"
-
-
-def _paragraph(text: str) -> list[str]:
-    return textwrap.wrap(text, LINE, initial_indent="  ", subsequent_indent="    ")

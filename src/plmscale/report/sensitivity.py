@@ -1,31 +1,26 @@
 """Table and figure of what the exponents owe to choices (`plmscale.laws.confidence.sensitivity`)."""
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ..estimates import Estimate
 from ..laws.analysis import fit_settings
 from ..laws.confidence.sensitivity import CONVENTIONS, OUTLIER_RULES, of_curves, spread
 from ..laws.fit import NO_FIT, Fit
 from ..presentation.figure_page import page
-from ..presentation.figure_style import (
-    OKABE_ITO,
-    SCHEDULE_TITLES,
-    SizeScale,
-    empty,
-    footnote,
-    legend_above,
-    marker_entry,
-    panels,
-)
 from ..presentation.formats import FIT_TITLES, with_interval
 from ..presentation.tables import Column, Table
 from ..results.analysed import LawResults
-from ..results.study_results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..presentation.figure_style import SizeScale
+    from ..results.study_results import Results
 
 HEADLINES = ("envelope", "isoflop", "chinchilla")
 """Fits whose exponent a may be the headline, the first identified one is."""
@@ -48,12 +43,12 @@ def headline(fits: dict[str, Fit]) -> tuple[str, Estimate] | None:
     return None
 
 
-def sensitivity_table(results: Results) -> Table:
+def sensitivity_table(results: "Results") -> Table:
     """`table_of` the runs of a study."""
     return table_of(results, _computed(results))
 
 
-def forest_drawer(results: Results) -> Callable[[Results, SizeScale], Figure]:
+def forest_drawer(results: "Results") -> "Callable[[Results, SizeScale], Figure]":
     """What draws `forest_of` the runs of a study; its laws are fitted once, for however many pages."""
     data = _computed(results)
     return lambda results, _: forest_of(results, data)
@@ -85,7 +80,7 @@ def table_of(results: LawResults, data: pd.DataFrame) -> Table:
     )
 
 
-def forest_of(results: LawResults, data: pd.DataFrame) -> Figure:
+def forest_of(results: LawResults, data: pd.DataFrame) -> "Figure":
     """Exponent a by every estimator and space, one panel per schedule; the headline and its interval as a band.
 
     Parameters
@@ -94,6 +89,9 @@ def forest_of(results: LawResults, data: pd.DataFrame) -> Figure:
     data : DataFrame
         `plmscale.laws.confidence.sensitivity.of_curves` of its curves.
     """
+    # The table and its sentence are written without drawing anything: matplotlib takes a second to import.
+    from ..presentation.figure_style import OKABE_ITO, SCHEDULE_TITLES, footnote, legend_above, marker_entry, panels
+
     schedules = results.schedules
     n_rows = max(len(data[["estimator", "space"]].drop_duplicates()), 4)
     row_height = ROW_HEIGHT * (1.6 if page().stacked else 1.0)  # its name takes two lines there
@@ -115,7 +113,7 @@ def choices_lines(results: LawResults, data: pd.DataFrame, schedule: str) -> lis
     return [f"Choices: {spread_sentence(results, data, schedule)}"]
 
 
-def _computed(results: Results) -> pd.DataFrame:
+def _computed(results: "Results") -> pd.DataFrame:
     return of_curves(results.curves, settings=fit_settings(results.study.config.analysis))
 
 
@@ -145,7 +143,9 @@ def _design(row: pd.Series) -> str:
     return f"{row['estimator']}, {row['space']}{flops}{outliers}"
 
 
-def _panel(ax: Axes, data: pd.DataFrame, first: tuple[str, Estimate] | None) -> None:
+def _panel(ax: "Axes", data: pd.DataFrame, first: tuple[str, Estimate] | None) -> None:
+    from ..presentation.figure_style import OKABE_ITO, empty
+
     known = data.dropna(subset=["a"])
     if known.empty:
         empty(ax, "No estimator has an exponent on these runs.")

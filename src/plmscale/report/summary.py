@@ -1,7 +1,6 @@
 """A finished study in a few lines of plain text, every word of it chosen by the numbers."""
 
 import math
-import textwrap
 from collections import Counter
 from html import escape
 from pathlib import Path
@@ -12,34 +11,15 @@ import pandas as pd
 from ..files import atomic
 from ..laws.analysis import fit_settings
 from ..laws.confidence.sensitivity import of_curves
-from ..laws.fit import Fit
-from ..presentation.formats import (
-    FIT_TITLES,
-    STATUS_WORDS,
-    balance,
-    growth,
-    number,
-    short,
-    verdict,
-    with_interval,
-)
+from ..presentation.formats import number, short
 from ..results.outcomes import outcomes, trained
 from ..results.study_results import Results
 from ..runs.collect import version_warnings
+from .law_lines import law_lines, paragraph
 from .learning_rates import off_optimum
 from .planned_actual import planned_and_actual
 from .sensitivity import choices_lines
 from .tables.laws import fits_of
-
-LINE = 115
-"""Longest line in characters."""
-
-HEADLINES = {
-    "kaplan": {"alpha_N": "α_N = {}", "alpha_D": "α_D = {}"},
-    "plateau": {"plateau_loss": "Plateau at {} nats", "exponent_100": "FLOPs to reach it ~ N^{}"},
-    "repeated": {"r_d": "R_D* = {}", "r_n": "R_N* = {}"},
-}
-"""What is said of the laws that give no optimal size at every budget."""
 
 
 def write_summary(results: Results, path: Path, *, page: Path) -> None:
@@ -69,7 +49,7 @@ def summary_text(results: Results) -> str:
     Returns
     -------
     str
-        Lines of at most `LINE` characters.
+        Lines of at most `plmscale.report.law_lines.LINE` characters.
     """
     table, cost = outcomes(results), planned_and_actual(results)
     total = cost.to_dict("records")[-1]
@@ -77,17 +57,13 @@ def summary_text(results: Results) -> str:
     choices = of_curves(results.curves, settings=fit_settings(results.study.config.analysis))
     for schedule in results.schedules:
         lines += ["", f"Learning rate: {schedule}", *law_lines(fits_of(results, schedule))]
-        lines += [line for text in choices_lines(results, choices, schedule) for line in _paragraph(text)]
+        lines += [line for text in choices_lines(results, choices, schedule) for line in paragraph(text)]
     lines += ["", "Holdout", *_holdout(results, table), "", "Cost", *_cost(results, cost)]
     for warning in off_optimum(results.curves):
-        lines += ["", "Warning", *_paragraph(f"Learning rate of {warning}")]
+        lines += ["", "Warning", *paragraph(f"Learning rate of {warning}")]
     for warning in version_warnings(results.records):
-        lines += ["", "Warning", *_paragraph(f"The {warning}.")]
+        lines += ["", "Warning", *paragraph(f"The {warning}.")]
     return "\n".join(lines) + "\n"
-
-
-def _paragraph(text: str) -> list[str]:
-    return textwrap.wrap(text, LINE, initial_indent="  ", subsequent_indent="    ")
 
 
 def _trained(results: Results, table: pd.DataFrame, total: dict[str, Any]) -> list[str]:
@@ -99,8 +75,8 @@ def _trained(results: Results, table: pd.DataFrame, total: dict[str, Any]) -> li
     span = f"{len(sizes)} sizes, {short(sizes[0])} to {short(sizes[-1])} parameters" if len(sizes) > 1 else "one size"
     sets = [s.name for s in results.study.subsets if s.train]
     return [
-        *_paragraph(f"{done} of {len(table)} runs finished: {span}, on {', '.join(sets)}."),
-        *_paragraph(
+        *paragraph(f"{done} of {len(table)} runs finished: {span}, on {', '.join(sets)}."),
+        *paragraph(
             f"{short(tokens)} tokens trained, {number(flops)} training FLOPs "
             f"(convention {results.study.config.analysis.flops}){spent}."
         ),
@@ -109,7 +85,7 @@ def _trained(results: Results, table: pd.DataFrame, total: dict[str, Any]) -> li
 
 def _failures(table: pd.DataFrame) -> list[str]:
     failed = table.loc[table["status"] != "done"]
-    lines = [line for row in failed.head(3).to_dict("records") for line in _paragraph(_failure(row))]
+    lines = [line for row in failed.head(3).to_dict("records") for line in paragraph(_failure(row))]
     more = Counter(failed["status"].tolist()[3:])
     return lines + [f"  and {n} more {status}" for status, n in more.items()]
 
@@ -118,40 +94,15 @@ def _failure(row: dict[str, Any]) -> str:
     return f"{row['run']} {row['status']}: {row['reason'] or 'no reason recorded'}."
 
 
-def law_lines(fits: dict[str, Fit]) -> list[str]:
-    """What each fit of one schedule says, as lines of text."""
-    lines = []
-    for name, fit in fits.items():
-        size, tokens = fit.estimates.get("a"), fit.estimates.get("b")
-        if size is None or tokens is None or size.value is None or tokens.value is None:
-            lines += _paragraph(f"{FIT_TITLES[name]}, {verdict(fit)}{_headline(name, fit)}")
-            continue
-        caveat = "" if fit.status == "identified" else f" {fit.reason[:1].upper()}{fit.reason[1:]}"
-        lines += _paragraph(
-            f"{FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: N_opt ~ C^{with_interval(size)}, {growth(size)}; "
-            f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}.{caveat}"
-        )
-    return lines
-
-
-def _headline(name: str, fit: Fit) -> str:
-    """The numbers of a law without a and b, where it has them."""
-    if fit.status not in ("identified", "weakly_identified"):
-        return ""
-    words = HEADLINES.get(name, {}).items()
-    known = [text.format(with_interval(fit.estimates[key])) for key, text in words if key in fit.estimates]
-    return f" {', '.join(known)}." if known else ""
-
-
 def _holdout(results: Results, table: pd.DataFrame) -> list[str]:
     unigram = math.exp(results.stats["unigram_entropy"])
     known = table.loc[table["holdout_perplexity"].notna()]
     if known.empty:
-        return _paragraph(f"No run was evaluated. Guessing by frequency alone gives a perplexity of {unigram:.2f}.")
+        return paragraph(f"No run was evaluated. Guessing by frequency alone gives a perplexity of {unigram:.2f}.")
     best = min(known.to_dict("records"), key=lambda row: row["holdout_perplexity"])
     perplexity = float(best["holdout_perplexity"])
     better = "below" if perplexity < unigram else "not below"
-    return _paragraph(
+    return paragraph(
         f"Lowest perplexity {perplexity:.2f}, {best['run']}; {better} the {unigram:.2f} of guessing by frequency alone."
     )
 
@@ -162,7 +113,7 @@ def cost_sentence(results: Results) -> str:
 
 
 def _cost(results: Results, cost: pd.DataFrame) -> list[str]:
-    return _paragraph(_cost_words(results, cost))
+    return paragraph(_cost_words(results, cost))
 
 
 def _cost_words(results: Results, cost: pd.DataFrame) -> str:

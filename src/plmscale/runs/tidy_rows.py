@@ -79,7 +79,8 @@ class Rows:
         first = _first(index)
         sizes = self.numbers["n_params"][first].round().astype(int)
         step = np.where(np.isnan(self.number("step")), self.numbers["n_tokens"], self.number("step"))
-        columns: dict[str, Any] = {"run": runs, "model": self.text("model", [short(size) for size in sizes])}
+        called = {size: short(size) for size in np.unique(sizes)}
+        columns: dict[str, Any] = {"run": runs, "model": self.text("model", [called[size] for size in sizes])}
         columns |= {"subset": self.text("subset", ["-"] * n), "schedule": groups, "seed": seed}
         columns |= {"status": self.text("status", ["done"] * n), "n_params": sizes}
         for name in ("unique_tokens", "batch_tokens"):

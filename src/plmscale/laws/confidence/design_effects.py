@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import root_scalar
 from scipy.special import ndtr, stdtr
-from scipy.stats import t as student
 
+from ..distributions import student_quantile
 from ..points import Points
 from .misfit import per_run
 from .shared_noise import SharedNoise, membership, shared_noise
@@ -76,7 +76,7 @@ def design_effects(
     common = psi_correlation(share, reach=delta / sd)
     factor = moments[:, 0] / moments[:, 1] ** 2 / (squares / within**2)
     spread = np.sqrt(factor * (1 - common + common * effect[:, None]))
-    usual = float(student.ppf((1 + INTERVAL) / 2, max(n_runs - n_free, 1)))
+    usual = student_quantile((1 + INTERVAL) / 2, max(n_runs - n_free, 1))
     return np.array([(_half_width(one, noise) / usual) ** 2 for one in spread])
 
 
@@ -105,5 +105,5 @@ def _half_width(spread: Array, noise: SharedNoise) -> float:
     def outside(half: float) -> float:
         return float(np.sum(noise.weight * 2 * stdtr(noise.n_free, -half / spread))) - (1 - INTERVAL)
 
-    most = float(spread.max()) * float(student.isf((1 - INTERVAL) / 4, noise.n_free))
+    most = float(spread.max()) * -student_quantile((1 - INTERVAL) / 4, noise.n_free)
     return float(root_scalar(outside, bracket=(0.0, most), xtol=1e-6 * most).root)

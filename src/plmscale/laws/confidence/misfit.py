@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as f_distribution
 
+from ..distributions import f_tail
 from ..points import Points
 from .run_noise import RunNoise
 from .shared_noise import SharedNoise
@@ -173,7 +173,7 @@ def _seeds(residual: Array, law: Array, noise: RunNoise | None) -> Misfit | None
 def _fisher(test: str, above: float, below: float, degrees: tuple[int, int], words: str) -> Misfit:
     # Residuals at the rounding of floats are no residuals.
     statistic = above / max(below, 1e-18)
-    p = float(f_distribution.sf(statistic, *degrees))
+    p = f_tail(statistic, *degrees)
     sentence = words.format(ratio=np.sqrt(statistic))
     return Misfit(test, statistic, p, degrees, f"{sentence} (F = {statistic:.1f}, p = {p:.1g})")
 

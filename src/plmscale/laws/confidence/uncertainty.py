@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import f as f_distribution
-from scipy.stats import norm
-from scipy.stats import t as student
 
 from ...estimates import Estimate, Status
 from ...runs.curves import Curve
+from ..distributions import f_quantile, normal_cdf, normal_density, normal_tail, student_quantile
 from .run_noise import RunNoise
 from .shared_noise import ASSUMED_SHARE, SharedNoise
 
@@ -78,7 +76,7 @@ def interval(draws: Array, *, n_free: int | None = None) -> tuple[float | None, 
         return None, None
     tail = (1 - INTERVAL) / 2
     if n_free is not None:
-        tail = float(norm.sf(student.ppf(1 - tail, n_free)))
+        tail = normal_tail(student_quantile(1 - tail, n_free))
     low, high = np.quantile(finite, [tail, 1 - tail])
     return float(low), float(high)
 
@@ -129,7 +127,7 @@ def lack_of_fit(residual: Array, drawn: Array, *, n_fitted: int, n_free: int) ->
     if left < 1 or not expected > 0:
         return 1.0
     ratio = float(np.sum(residual**2)) / expected
-    return float(np.sqrt(ratio)) if ratio > f_distribution.ppf(INTERVAL, left, n_free) else 1.0
+    return float(np.sqrt(ratio)) if ratio > f_quantile(INTERVAL, left, n_free) else 1.0
 
 
 def failed_share(draws: Array) -> float:
@@ -192,8 +190,8 @@ def normal_sd(residuals: Array, *, n_runs: int, n_free: int) -> float:
 def huber_moments(sigma: float, *, delta: float) -> tuple[float, float]:
     """E[psi^2] and E[psi'] under normal residuals of standard deviation `sigma`; see `huber_scale`."""
     reach = delta / sigma
-    within = 2 * norm.cdf(reach) - 1
-    squares = sigma**2 * (within - 2 * reach * norm.pdf(reach)) + 2 * delta**2 * norm.sf(reach)
+    within = 2 * normal_cdf(reach) - 1
+    squares = sigma**2 * (within - 2 * reach * normal_density(reach)) + 2 * delta**2 * normal_tail(reach)
     return float(squares), float(within)
 
 
@@ -216,7 +214,7 @@ def drop_limit(n_constraints: int, *, n_left: int, level: float = INTERVAL) -> f
     Chi-square where points abound; with `n_left` points beyond the parameters the scale itself is uncertain, and
     n_constraints * F(n_constraints, n_left) takes its place.
     """
-    return n_constraints * float(f_distribution.ppf(level, n_constraints, max(n_left, 1)))
+    return n_constraints * f_quantile(level, n_constraints, max(n_left, 1))
 
 
 def noise_warnings(noise: RunNoise) -> list[str]:

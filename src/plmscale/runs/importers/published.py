@@ -6,7 +6,6 @@ import pandas as pd
 
 from ...errors import InputError
 from ...files import read_json
-from ..collect import collect
 from ..table_files import header, is_table, read_table
 from ..tidy import ImportedRuns, ImportOptions, fields_of, tidy
 
@@ -117,6 +116,9 @@ def study_records(path: Path) -> list[Path]:
 
 def read_study(path: Path, options: ImportOptions) -> ImportedRuns:
     """Runs that this workflow trained. FLOPs are counted again: by appendix E, or as 6ND if asked for."""
+    # The settings of a study take longer to import than a table of runs takes to read.
+    from ..collect import collect
+
     records = study_records(path)
     convention = "6nd" if options.flops == "6nd" else "appendix_e"
     frame = collect(records, [file.with_name("metrics.parquet") for file in records], convention=convention)
