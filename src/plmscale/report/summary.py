@@ -124,7 +124,7 @@ def law_lines(fits: dict[str, Fit]) -> list[str]:
     for name, fit in fits.items():
         size, tokens = fit.estimates.get("a"), fit.estimates.get("b")
         if size is None or tokens is None or size.value is None or tokens.value is None:
-            lines += _paragraph(f"{FIT_TITLES[name]}, {verdict(fit)}{_headline(name, fit)}")
+            lines += _paragraph(f"{FIT_TITLES[name]}, {verdict(fit)}{headline(name, fit)}")
             continue
         caveat = "" if fit.status == "identified" else f" {fit.reason[:1].upper()}{fit.reason[1:]}"
         lines += _paragraph(
@@ -134,8 +134,8 @@ def law_lines(fits: dict[str, Fit]) -> list[str]:
     return lines
 
 
-def _headline(name: str, fit: Fit) -> str:
-    """The numbers of a law without a and b, where it has them."""
+def headline(name: str, fit: Fit) -> str:
+    """The numbers of a law without a and b, where it has them, with a blank before."""
     if fit.status not in ("identified", "weakly_identified"):
         return ""
     words = HEADLINES.get(name, {}).items()
