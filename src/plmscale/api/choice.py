@@ -7,7 +7,7 @@ from ..laws.fit import Fit, FitSettings
 from ..laws.loss_law import METHODS as LOSS_METHODS
 from ..laws.loss_law import has_loss
 from ..laws.size_law import METHODS as SIZE_METHODS
-from ..laws.size_law import VERDICTS, SizeLaw, best_law
+from ..laws.size_law import REACH, VERDICTS, SizeLaw, best_law
 from ..presentation.formats import FIT_TITLES, number, verdict
 from ..results.analysed import Analysed
 from ..runs.curves import usable
@@ -50,8 +50,8 @@ def optimal_size(results: Analysed, flops: float, *, law: str | None, group: str
     if found is None:
         known_from = "nowhere" if ends is None else f"from {number(ends[0])} to {number(ends[1])} FLOPs"
         raise InputError(
-            f"n_opt: C = {number(flops)} FLOPs; {FIT_TITLES[sizes.fit]}'s law of {group} is known {known_from}: its "
-            f"sizes there are within {settings.extrapolation_factor:g} times those of the runs."
+            f"n_opt: C = {number(flops)} FLOPs; {FIT_TITLES[sizes.fit]}'s law of {group} is known {known_from} (up to "
+            f"{REACH:g} times the largest run, and sizes within {settings.extrapolation_factor:g} times those trained)."
         )
     trained = [curve.n_params for curve in usable(results.only(group).curves)[0]]
     size = found.n_params
