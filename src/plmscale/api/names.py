@@ -19,7 +19,8 @@ def known(name: Any, names: Iterable[str], *, what: str) -> str:
     allowed = list(names)
     if name in allowed:
         return str(name)
-    like = get_close_matches(str(name), allowed, n=1)
+    lower = {one.lower(): one for one in allowed}
+    like = [lower[one] for one in get_close_matches(str(name).lower(), lower, n=1)]
     hint = f" Did you mean {like[0]!r}?" if like else ""
     raise InputError(f"there is no {what} {name!r}.{hint} Choose one of {', '.join(allowed)}.")
 
