@@ -63,7 +63,8 @@ def processor_time(pid: int) -> float:
 
 def measured(tree: Path, arguments: Sequence[str]) -> Spent:
     """One run of the program of a tree."""
-    command = [sys.executable, "-W", "ignore", "-m", "plmscale", "fit", *arguments]
+    program = ["plmscale", "fit"] if (tree / "src/plmscale/cli/main.py").is_file() else ["plmscale.fit"]
+    command = [sys.executable, "-W", "ignore", "-m", *program, *arguments]
     environment = os.environ | {"PYTHONPATH": str(tree / "src")}
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     answer = float("nan")

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from plmscale.cli.fit import main
+from plmscale.cli.main import main
 from plmscale.cli.progress import on_stderr
-from plmscale.laws import distributions
 from plmscale.laws.budgets import TokenCost
 from plmscale.laws.chinchilla import Searched, cheapest_size, cheapest_sizes
 from plmscale.laws.fit import FitSettings
+from plmscale.laws.solvers import distributions
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw
 from plmscale.report.external_runs import Request, analyse, answer, completed
 from plmscale.runs.curves import smooth
@@ -39,8 +39,8 @@ class Watched:
         self.out.flush()
 
 sys.stdout = Watched(sys.stdout)
-from plmscale.cli.fit import main
-main([sys.argv[1], "--out", sys.argv[2], "--fits", "chinchilla", "--bootstrap", "20"])
+from plmscale.cli.main import main
+main(["fit", sys.argv[1], "--out", sys.argv[2], "--fits", "chinchilla", "--bootstrap", "20"])
 print("at the end:", "matplotlib" in sys.modules, file=sys.stderr)
 """
 
@@ -68,8 +68,8 @@ def test_the_answer_is_printed_before_what_draws_is_imported_and_before_anything
 
 def test_without_figures_everything_else_is_the_same(ends, tmp_path, capsys):
     arguments = [str(ends), "--fits", "chinchilla", "envelope", "--bootstrap", "20"]
-    main([*arguments, "--out", str(tmp_path / "all")])
-    main([*arguments, "--out", str(tmp_path / "bare"), "--no-figures"])
+    main(["fit", *arguments, "--out", str(tmp_path / "all")])
+    main(["fit", *arguments, "--out", str(tmp_path / "bare"), "--no-figures"])
     files = {
         name: {path.relative_to(tmp_path / name) for path in (tmp_path / name).rglob("*") if path.is_file()}
         for name in ("all", "bare")

@@ -13,9 +13,10 @@ import pandas as pd
 from ..errors import InputError
 from ..files import read_json
 from ..laws.fit import Fit
+from ..results.analysed import read_analysed
 from ..results.layout import layout
 from ..results.outcomes import device_seconds, flops_of
-from ..runs.curves import Curve, from_frame
+from ..runs.curves import Curve
 from ..study.grid import Cell, train_flops
 
 CONVENTIONS = ("appendix_e", "6nd", "6nd_non_embedding", "measured_lengths")
@@ -127,22 +128,13 @@ def read_member(folder: Path, *, name: str) -> Member:
         If something is missing or is not what it should be; the message names the file.
     """
     files = layout(folder)
-    try:
-        curves = from_frame(pd.read_parquet(files.curves))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{files.curves}: not a table of curves ({error}). Make it again.") from error
-    fits: dict[str, dict[str, Fit]] = {}
-    for path in files.fits:
-        found = read_json(path)
-        try:
-            fits[found["fit"]] = {schedule: Fit.from_json(fit) for schedule, fit in found["schedules"].items()}
-        except (KeyError, TypeError, AttributeError, InputError) as error:
-            raise InputError(f"{path}: not a fit of this package ({error}). Make it again.") from error
+    analysed = read_analysed(files.curves, files.fits)
     records = [read_json(path) for path in files.records]
     counts = read_json(files.holdout) if files.holdout else {}
     holdout = f"{counts['sha256']}, {counts.get('n_residues')} residues" if "sha256" in counts else None
     trunks = [read_json(path) for path in files.trunks]
-    return Member(name, curves, fits, records, trunks, facts_of(curves, records, holdout=holdout))
+    facts = facts_of(analysed.curves, records, holdout=holdout)
+    return Member(name, analysed.curves, analysed.fits, records, trunks, facts)
 
 
 def read_members(folders: Sequence[Path], *, names: Sequence[str] = ()) -> list[Member]:

@@ -30,7 +30,6 @@ from .confidence.uncertainty import (
     noise_warnings,
     unless_assumed,
 )
-from .distributions import f_quantile
 from .envelope_grid import (
     REASONS,
     Array,
@@ -46,6 +45,7 @@ from .fit import Fit, FitSettings, withheld
 from .power_law import constrained_exponent
 from .size_transitions import REASONS as REASONS_OF_HAND_OVERS
 from .size_transitions import HandOvers, find, line
+from .solvers.distributions import f_quantile
 
 KEYS = ("a", "b", "n_prefactor", "d_prefactor", "a_plus_b", "a_constrained", "b_constrained")
 ALL_POINTS_KEYS = ("a_all_points", "b_all_points", "a_plus_b_all_points")

@@ -113,17 +113,22 @@ def _bootstrap(
     rng: np.random.Generator,
     settings: FitSettings,
 ) -> dict[str, Any]:
-    """Percentile intervals of the decimal logarithms over replicates.
+    """Percentile intervals of the decimal logarithms over replicates."""
+    found = replicates(problem, phi, points, shared, n=settings.n_bootstrap, rng=rng)
+    logs = np.array([problem.constants(one) for one in found]) / LN10
+    return {key: list(interval(logs[:, i])) for i, key in enumerate(KEYS)}
+
+
+def replicates(
+    problem: Problem, phi: Array, points: Points, shared: SharedNoise | None, *, n: int, rng: np.random.Generator
+) -> Array:
+    """Optima of `n` replicates of the study, shape (n, 4), in the coordinates of `Problem`.
 
     Resamples of the runs, each solved from several starts; where runs share noise, the law with that drawn again.
     """
     if shared is None:
-        draws = resamples(points.n_runs, n=settings.n_bootstrap, rng=rng)
-        found = resampled(problem, phi, multiplicities(draws)[:, points.run])
-    else:
-        found = redrawn(problem, phi, shared.draw(rng, settings.n_bootstrap)[:, points.run])
-    logs = np.array([problem.constants(one) for one in found]) / LN10
-    return {key: list(interval(logs[:, i])) for i, key in enumerate(KEYS)}
+        return resampled(problem, phi, multiplicities(resamples(points.n_runs, n=n, rng=rng))[:, points.run])
+    return redrawn(problem, phi, shared.draw(rng, n)[:, points.run])
 
 
 def _optimum(theta: Array) -> dict[str, float]:

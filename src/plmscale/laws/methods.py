@@ -67,10 +67,15 @@ def fit_curves(
     settings = settings or FitSettings()
     schedules = {}
     for schedule in dict.fromkeys(curve.schedule for curve in curves):
-        rng = np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(schedule.encode())])
+        rng = resampling(name, schedule, seed=seed)
         own = [curve for curve in curves if curve.schedule == schedule]
         fit = FITS[name](own, rng=rng, settings=asked_more(settings, own))
         fit = set_apart(fit, own, settings=settings)
         fit = replace(fit, details={**fit.details, "held_out": held_out(name, own, settings=settings)})
         schedules[schedule] = explained_by_schedule(fit, own).to_json()
     return {"fit": name, "schedules": schedules}
+
+
+def resampling(name: str, schedule: str, *, seed: int) -> np.random.Generator:
+    """What draws the resamples of one fit of one schedule."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(schedule.encode())])

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from .distributions import student_quantile
+from .solvers.distributions import student_quantile
 
 Array = NDArray[np.float64]
 

@@ -1,6 +1,6 @@
 """Points (size, tokens, loss) of the parametric laws, and whether they can carry one at all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -68,6 +68,21 @@ def points_of(curves: Sequence[Curve], *, settings: FitSettings) -> Points:
             )
     n_params, n_tokens, loss = (np.array([row[key] for row in rows]) for key in ("n_params", "n_tokens", "loss"))
     return Points(n_params, n_tokens, loss, np.array(index, dtype=np.intp), rows, trunks_of(curves))
+
+
+class _Branch(NamedTuple):
+    """A run by its trunk alone."""
+
+    trunk: str
+
+
+def points_of_rows(rows: Sequence[Mapping[str, Any]]) -> Points:
+    """The points of a parametric fit from its JSON (`Fit.points`)."""
+    n_params, n_tokens, loss = (np.array([float(row[key]) for row in rows]) for key in ("n_params", "n_tokens", "loss"))
+    trunks = {row["run"]: _Branch(row.get("trunk", "")) for row in rows}
+    place = {run: i for i, run in enumerate(trunks)}
+    run = np.array([place[row["run"]] for row in rows], dtype=np.intp)
+    return Points(n_params, n_tokens, loss, run, [dict(row) for row in rows], trunks_of(list(trunks.values())))
 
 
 def too_few(points: Points, *, n_free: int) -> str:

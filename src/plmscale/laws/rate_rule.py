@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ..estimates import Estimate
 from .confidence.uncertainty import INTERVAL, MIN_SIZES
-from .distributions import f_quantile, student_quantile
+from .solvers.distributions import f_quantile, student_quantile
 
 Array = NDArray[np.float64]
 

@@ -88,8 +88,8 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     """Fit the law of repeated data. Signature of `plmscale.laws.fit.FitFunction`.
 
     Estimates: E, A, B, alpha, beta, r_d (passes after which a repeated token has lost 63 % of its worth), r_n (the same
-    of parameters beyond the optimal size of the unique tokens) and the `penalty` of `plmscale.laws.solvers.repeated`
-    where the runs want it. Intervals of r_d and r_n: profile likelihood; of the others: a bootstrap over runs, which
+    of parameters beyond the optimal size of the unique tokens) and the `penalty` of `solvers.repeated` where the runs
+    want it. Intervals of r_d and r_n: profile likelihood; of the others: a bootstrap over runs, which
     `details["bootstrap"]` has of all.
 
     `details["effective"]` tells how many passes' worth of new tokens so many passes are, with intervals;

@@ -70,6 +70,12 @@ class SizeLaw:
     rows: Sequence[Mapping[str, Any]]
     flops: tuple[float, float]
 
+    @property
+    def range(self) -> tuple[float, float] | None:
+        """Least and most FLOPs at which `at` has an answer; None where it has none at all."""
+        known = [float(row["flops"]) for row in self.rows if row["n_params"] is not None]
+        return (known[0], known[-1]) if known else None
+
     def at(self, flops: float) -> SizeAt | None:
         """The optimal size at a compute; None outside the law's range."""
         i = int(np.searchsorted([row["flops"] for row in self.rows], flops))

@@ -26,16 +26,22 @@ def to_html(table: Table, *, title: str) -> str:
     title : str
         Stands above it.
     """
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>'
+        f"<style>{STYLE}</style></head>\n<body>\n{fragment(table, title=title)}\n</body>\n</html>\n"
+    )
+
+
+def fragment(table: Table, *, title: str) -> str:
+    """The table and its notes alone, for a page or a notebook."""
     head = "".join(_tag("th", column.label, number=column.is_number) for column in table.columns)
     rows = ["".join(map(_cell, table.columns, row)) for row in table.cells]
     body = "\n".join(f"<tr>{row}</tr>" for row in rows)
     items = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
     notes = f"<ul>{items}</ul>" if items else ""
     return (
-        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>'
-        f"<style>{STYLE}</style></head>\n<body>\n<table>\n<caption>{escape(title)}</caption>\n"
-        f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
-        f"{notes}\n</body>\n</html>\n"
+        f"<table>\n<caption>{escape(title)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n"
+        f"</table>\n{notes}"
     )
 
 

@@ -2,10 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
+import pandas as pd
+
+from ..errors import InputError
+from ..files import read_json
 from ..laws.fit import Fit
-from ..runs.curves import Curve
+from ..runs.curves import Curve, from_frame
 
 Fits = Mapping[str, Mapping[str, Fit]]
 """Fit by method and schedule."""
@@ -79,3 +84,25 @@ class Analysed:
         """One group of runs with its fits."""
         own = [curve for curve in self.curves if curve.schedule == group]
         return Analysed(own, {name: {group: fits[group]} for name, fits in self.fits.items() if group in fits})
+
+
+def read_analysed(curves: Path, fits: Sequence[Path]) -> Analysed:
+    """Runs and laws from the files of a folder of results (`plmscale.results.layout.layout`).
+
+    Raises
+    ------
+    InputError
+        If a file is missing or is not what it should be; the message names it.
+    """
+    try:
+        smoothed = from_frame(pd.read_parquet(curves))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{curves}: not a table of curves ({error}). Make it again.") from error
+    found: dict[str, dict[str, Fit]] = {}
+    for path in fits:
+        one = read_json(path)
+        try:
+            found[one["fit"]] = {schedule: Fit.from_json(fit) for schedule, fit in one["schedules"].items()}
+        except (KeyError, TypeError, AttributeError, InputError) as error:
+            raise InputError(f"{path}: not a fit of this package ({error}). Make it again.") from error
+    return Analysed(smoothed, found)

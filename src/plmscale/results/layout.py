@@ -28,8 +28,14 @@ class Layout(NamedTuple):
         return [self.curves, *self.fits, *self.records, *self.trunks, *([self.holdout] if self.holdout else [])]
 
 
-def layout(folder: Path) -> Layout:
+def layout(folder: Path, *, asked: str = "compare") -> Layout:
     """The files of a folder of results: the `results` of this workflow, or what `plmscale fit` wrote.
+
+    Parameters
+    ----------
+    folder : Path
+    asked : str
+        What asks for it; messages begin with it.
 
     Raises
     ------
@@ -37,22 +43,22 @@ def layout(folder: Path) -> Layout:
         If there are none, or no fits among them; the message says what would be right.
     """
     if not folder.is_dir():
-        raise InputError(f"compare: the folder {str(folder)!r} does not exist. Give folders of results.")
+        raise InputError(f"{asked}: the folder {str(folder)!r} does not exist. Give folders of results.")
     for place in PLACES:
         here = folder / place
         for curves, imported in ((here / "analysis/curves.parquet", False), (here / "curves.parquet", True)):
             if curves.is_file():
-                return _layout(here, curves, imported=imported)
+                return _layout(here, curves, imported=imported, asked=asked)
     raise InputError(
-        f"compare: {folder} holds neither analysis/curves.parquet of a study nor curves.parquet of imported runs. "
+        f"{asked}: {folder} holds neither analysis/curves.parquet of a study nor curves.parquet of imported runs. "
         "Give the results/ of a finished study, or a folder that plmscale fit wrote."
     )
 
 
-def _layout(folder: Path, curves: Path, *, imported: bool) -> Layout:
+def _layout(folder: Path, curves: Path, *, imported: bool, asked: str) -> Layout:
     fits = sorted((folder / "fits").glob("*.json"))
     if not fits:
-        raise InputError(f"compare: {folder}/fits has no fits. Finish it first: snakemake, or python -m plmscale fit.")
+        raise InputError(f"{asked}: {folder}/fits has no fits. Finish it first: plmscale run, or plmscale fit.")
     if imported:
         return Layout(folder, curves, fits, [], [], None)
     holdout = folder / "subsets/holdout.json"

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from scipy.optimize import root_scalar
 from scipy.special import ndtr, stdtr
 
-from ..distributions import student_quantile
 from ..points import Points
+from ..solvers.distributions import student_quantile
 from .misfit import per_run
 from .shared_noise import SharedNoise, membership, shared_noise
 from .uncertainty import INTERVAL, huber_moments, normal_sd

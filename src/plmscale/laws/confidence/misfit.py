@@ -10,8 +10,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..distributions import f_tail
 from ..points import Points
+from ..solvers.distributions import f_tail
 from .run_noise import RunNoise
 from .shared_noise import SharedNoise
 from .uncertainty import LARGEST_SHARE, Verdict

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...estimates import Estimate, Status
 from ...runs.curves import Curve
-from ..distributions import f_quantile, normal_cdf, normal_density, normal_tail, student_quantile
+from ..solvers.distributions import f_quantile, normal_cdf, normal_density, normal_tail, student_quantile
 from .run_noise import RunNoise
 from .shared_noise import ASSUMED_SHARE, SharedNoise
 

@@ -7,13 +7,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from ...estimates import Estimate
 from ...laws.budgets import TokenCost
 from ...laws.chinchilla import cheapest_size
 from ...laws.fit import NO_FIT, Fit
-from ...laws.solvers.chinchilla import ChinchillaLaw
+from ...laws.loss_law import chinchilla_of, kaplan_loss, kaplan_of
 from ...presentation.figure_style import (
     LEFT_OUT,
     MARKERS,
@@ -150,58 +150,13 @@ def _law(name: str, fit: Fit, *, side: Side, at: Array, cost: TokenCost) -> Arra
     return best if side.column == "n_params" else at / cost(best)
 
 
-def chinchilla_of(fit: Fit, *, optimum: bool = False) -> ChinchillaLaw | None:
-    """The law that was fitted, or with `optimum` its best point though it is not identified; None without one."""
-    values = _values(fit, ("E", "A", "B", "alpha", "beta"), optimum=optimum)
-    return None if values is None else ChinchillaLaw(**values, objective=float("nan"))
-
-
-def _values(fit: Fit, keys: Sequence[str], *, optimum: bool) -> dict[str, float] | None:
-    if optimum:
-        found = {key: fit.details.get("optimum", {}).get(key) for key in keys}
-    else:
-        found = {key: fit.estimates[key].value if key in fit.estimates else None for key in keys}
-    values = {key: float(value) for key, value in found.items() if value is not None}
-    return values if len(values) == len(keys) else None
-
-
-def kaplan_loss(n_params: ArrayLike, n_tokens: ArrayLike, *, constants: dict[str, float]) -> Array:
-    """Loss of Kaplan et al. 2020, equation 1.5: [(N_c / N)^(alpha_N / alpha_D) + D_c / D]^alpha_D.
-
-    Parameters
-    ----------
-    n_params, n_tokens : array_like, shape (n,)
-    constants : dict
-        alpha_N, alpha_D, log10_N_c, log10_D_c. Logarithms, since the constants may exceed floats.
-
-    Returns
-    -------
-    array, shape (n,)
-        Nats per token.
-    """
-    ln10 = np.log(10.0)
-    alpha_n, alpha_d = constants["alpha_N"], constants["alpha_D"]
-    size = alpha_n / alpha_d * (constants["log10_N_c"] * ln10 - np.log(np.asarray(n_params, dtype=float)))
-    tokens = constants["log10_D_c"] * ln10 - np.log(np.asarray(n_tokens, dtype=float))
-    return np.exp(alpha_d * np.logaddexp(size, tokens))
-
-
-def _kaplan_of(fit: Fit, *, optimum: bool) -> dict[str, float] | None:
-    if optimum:
-        return _values(fit, ("alpha_N", "alpha_D", "log10_N_c", "log10_D_c"), optimum=True)
-    values = _values(fit, ("alpha_N", "alpha_D", "N_c", "D_c"), optimum=False)
-    if values is None:
-        return None
-    return values | {f"log10_{key}": float(np.log10(values[key])) for key in ("N_c", "D_c")}
-
-
 def predicted(name: str, fit: Fit, *, optimum: bool) -> tuple[Array, Array, Array] | None:
     """Sizes, losses and predicted losses of the points of a fit; None where there is no law to predict with."""
     n_params, n_tokens, loss = (np.array([p[key] for p in fit.points]) for key in ("n_params", "n_tokens", "loss"))
     if name == "chinchilla":
         law = chinchilla_of(fit, optimum=optimum)
         return None if law is None else (n_params, loss, law.loss(n_params, n_tokens))
-    constants = _kaplan_of(fit, optimum=optimum)
+    constants = kaplan_of(fit, optimum=optimum)
     return None if constants is None else (n_params, loss, kaplan_loss(n_params, n_tokens, constants=constants))
 
 

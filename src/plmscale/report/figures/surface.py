@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ...laws.budgets import TokenCost
 from ...laws.chinchilla import cheapest_size
 from ...laws.fit import NO_FIT, Fit
+from ...laws.loss_law import chinchilla_of
 from ...laws.solvers.chinchilla import ChinchillaLaw
 from ...presentation.figure_style import (
     FONT_SIZE,
@@ -34,7 +35,7 @@ from ...presentation.figure_style import (
 from ...presentation.formats import FIT_TITLES, verdict
 from ...results.analysed import LawResults
 from ...runs.curves import usable
-from .laws import chinchilla_of, predicted
+from .laws import predicted
 
 Array = NDArray[np.float64]
 
