@@ -23,6 +23,7 @@ from plmscale.sets import mmseqs, mmseqs_program, subsets
 from plmscale.sets.mmseqs import MmseqsError, MmseqsSettings, SearchSettings
 from plmscale.sets.ranks import lowest, mix, rank
 from plmscale.sets.subsets import HoldoutSettings
+from plmscale.sets.token_counts import counted_tokens
 
 EXAMPLE = Path(__file__).parents[1] / "resources" / "example" / "swissprot_20k.fasta.gz"
 
@@ -212,7 +213,7 @@ def test_write_and_read(real, tmp_path):
     subsets.write_subset(tmp_path / "s" / "all.npy", tmp_path / "s" / "all.json", ids, description)
     assert subsets.read_subset(tmp_path / "s" / "all.npy", store=real).tolist() == [0, 5, 2999]
     assert json.loads((tmp_path / "s" / "all.json").read_text()) == description
-    assert subsets.counted_tokens(tmp_path / "s", ["all", "absent"]) == {"all": description["n_tokens"]}
+    assert counted_tokens(tmp_path / "s", ["all", "absent"]) == {"all": description["n_tokens"]}
     assert sorted(path.name for path in (tmp_path / "s").iterdir()) == ["all.json", "all.npy"]
 
 

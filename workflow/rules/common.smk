@@ -12,7 +12,7 @@ from plmscale.plan import calibration, plan
 from plmscale.plan.grid_choice import within_budget
 from plmscale.results.layout import layout
 from plmscale.sets import mmseqs_memory
-from plmscale.sets.subsets import counted_tokens
+from plmscale.sets.token_counts import counted_tokens
 from plmscale.status import markers, progress, remove
 from plmscale.study import jobs, trunks
 from plmscale.study.catalog import COMPARISON_TABLES, FIGURES, FITS, OWN_TABLES, TABLES, figure_names

@@ -4,7 +4,7 @@ A subset is a sorted array of store ids. No token is copied. Every random choice
 so that it does not depend on the order of the file, and a smaller sample lies within a larger one of the same seed.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import atomic, read_json, write_json
+from ..files import atomic, write_json
 from ..sequences.store import Store
 from .mmseqs import MmseqsSettings, SearchSettings, cluster, mmseqs_version, search
 from .ranks import lowest
@@ -226,12 +226,6 @@ def write_subset(path_npy: str | Path, path_json: str | Path, ids: Ids, descript
     """Write a subset and its description, each atomically; the ids first."""
     write_ids(path_npy, ids)
     write_json(path_json, dict(description))
-
-
-def counted_tokens(folder: Path, names: Iterable[str]) -> dict[str, int]:
-    """`n_tokens` of those subsets whose `{name}.json` already stands in `folder`; the others are left out."""
-    found = {name: folder / f"{name}.json" for name in names}
-    return {name: read_json(path)["n_tokens"] for name, path in found.items() if path.is_file()}
 
 
 def read_subset(path_npy: str | Path, *, store: Store | None = None) -> Ids:

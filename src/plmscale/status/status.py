@@ -17,7 +17,7 @@ import yaml
 from ..errors import InputError
 from ..files import atomic
 from ..presentation.formats import duration
-from ..sets.subsets import counted_tokens
+from ..sets.token_counts import counted_tokens
 from ..study.jobs import TRUNK, TRUNKS
 from ..study.study import Study, load_study
 from .cell_states import STATES, cell_states

