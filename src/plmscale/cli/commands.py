@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 
 class Command(NamedTuple):
-    """A subcommand: its group in `plmscale --help`, and what it does in a line."""
+    """A subcommand: its group in `plmscale --help`, what it does in a line, and the extra that it needs."""
 
     group: str
     summary: str
+    extra: str | None = None
 
 
 STUDY, LAWS, MODELS, WORKFLOW, SHELL = (
@@ -22,8 +23,8 @@ STUDY, LAWS, MODELS, WORKFLOW, SHELL = (
 
 COMMANDS = {
     "plan": Command(STUDY, "what a study would cost, before any of it runs"),
-    "run": Command(STUDY, "run a study, or one of its targets, with Snakemake"),
-    "calibrate": Command(STUDY, "measure the speeds that a plan assumes, on your nodes"),
+    "run": Command(STUDY, "run a study, or one of its targets, with Snakemake", "workflow"),
+    "calibrate": Command(STUDY, "measure the speeds that a plan assumes, on your nodes", "workflow"),
     "status": Command(STUDY, "how far a study is: done, running, queued, failed and why"),
     "remove": Command(STUDY, "delete one cell, so that it is trained afresh"),
     "fit": Command(LAWS, "fit scaling laws to a table, an export or a folder of runs"),
@@ -31,12 +32,12 @@ COMMANDS = {
     "compare": Command(LAWS, "studies, schedules or sets side by side"),
     "published": Command(LAWS, "where published models stand on a fitted law"),
     "reproduce": Command(LAWS, "published numbers, computed again from published data"),
-    "evaluate": Command(MODELS, "masked loss and perplexity of an encoder on a FASTA file"),
-    "export": Command(MODELS, "a run's weights for Hugging Face or fair-esm"),
-    "export-fasta": Command(MODELS, "a token store, or one of its sets, as FASTA"),
-    "train": Command(WORKFLOW, "train one cell, once per rank"),
-    "time-size": Command(WORKFLOW, "time a short run of one size, once per rank"),
-    "time-size-data": Command(WORKFLOW, "make the files of such a run"),
+    "evaluate": Command(MODELS, "masked loss and perplexity of an encoder on a FASTA file", "train"),
+    "export": Command(MODELS, "a run's weights for Hugging Face or fair-esm", "train"),
+    "export-fasta": Command(MODELS, "a token store, or one of its sets, as FASTA", "workflow"),
+    "train": Command(WORKFLOW, "train one cell, once per rank", "train"),
+    "time-size": Command(WORKFLOW, "time a short run of one size, once per rank", "train"),
+    "time-size-data": Command(WORKFLOW, "make the files of such a run", "train"),
     "completion": Command(SHELL, "print the completion of bash, zsh or tcsh"),
 }
 

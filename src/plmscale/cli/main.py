@@ -8,9 +8,11 @@ import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from ..errors import InputError
+from ..extras import needed_by
 from .commands import COMMANDS, WORKFLOW, module_of
 
 PROGRAM = "plmscale"
@@ -45,7 +47,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         own, passed_on = own[: own.index("--")], own[own.index("--") + 1 :]
     args = parser_of(name).parse_args(own)
     args.passed_on = passed_on
-    return guarded(lambda: module.run(args), in_job=COMMANDS[name].group == WORKFLOW)
+    command = COMMANDS[name]
+
+    def call() -> int | None:
+        with needed_by(f"{PROGRAM} {name}", extra=command.extra) if command.extra else nullcontext():
+            return module.run(args)
+
+    return guarded(call, in_job=command.group == WORKFLOW)
 
 
 def parser_of(name: str) -> argparse.ArgumentParser:

@@ -9,7 +9,6 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis, XAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -50,6 +49,9 @@ LINE_SPACING, POINTS_PER_INCH = 1.3, 72.0
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Colours that colour-blind readers tell apart (Okabe and Ito 2008): methods and levels, never sizes."""
 
+INK = ".15"
+"""Grey of text, axes and ticks: softer than black."""
+
 LEFT_OUT = "0.6"
 """Grey of what is shown but not fitted."""
 
@@ -70,6 +72,7 @@ FORMATS = ("svg", "pdf", "png")
 
 _RC: dict[Any, Any] = {
     "figure.dpi": 100,
+    "figure.facecolor": "white",
     "savefig.dpi": 200,
     "font.family": "DejaVu Sans",
     "font.size": FONT_SIZE,
@@ -77,6 +80,10 @@ _RC: dict[Any, Any] = {
     "axes.titlesize": FONT_SIZE + 1,
     "axes.titlelocation": "left",
     "axes.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "axes.edgecolor": INK,
+    "axes.facecolor": "white",
+    "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
@@ -84,9 +91,14 @@ _RC: dict[Any, Any] = {
     "grid.linewidth": 0.6,
     "legend.fontsize": FONT_SIZE,
     "legend.frameon": False,
+    "text.color": INK,
+    "xtick.color": INK,
     "xtick.labelsize": FONT_SIZE,
+    "ytick.color": INK,
     "ytick.labelsize": FONT_SIZE,
     "lines.solid_capstyle": "round",
+    "patch.edgecolor": "w",
+    "patch.force_edgecolor": True,
     "mathtext.default": "it",
     "pdf.fonttype": 42,  # TrueType: text stays text
     "svg.fonttype": "none",
@@ -104,8 +116,7 @@ _METADATA: dict[str, dict[str, Any]] = {
 @contextmanager
 def style() -> Iterator[None]:
     """The style of every figure, for what is drawn and saved inside."""
-    with mpl.rc_context(), sns.axes_style("ticks"):
-        mpl.rcParams.update(_RC)
+    with mpl.rc_context(_RC):
         yield
 
 

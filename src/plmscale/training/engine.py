@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn import functional
 
+from ..extras import needed_by
 from ..sets.batches import MicroBatch
 from ..study.config import Optimizer
 from .deepspeed_checkpoints import failures_at_the_end, load_from_another_world
@@ -159,7 +160,8 @@ class DeepSpeedEngine:
     def __init__(
         self, model: nn.Module, optimizer: torch.optim.Optimizer, *, ranks: Ranks, settings: "EngineSettings"
     ) -> None:
-        import deepspeed  # noqa: PLC0415  (half a second that the torch engine need not pay)
+        with needed_by("the engine 'deepspeed' (execution.engine)", extra="train"):
+            import deepspeed  # noqa: PLC0415  (half a second that the torch engine need not pay)
 
         if ranks.device.type == "cpu":
             # Without this DeepSpeed compiles a C++ shared-memory collective for most of a minute; gloo does the same.
