@@ -21,7 +21,7 @@ from ..study.study import Study
 from ..study.trunks import Trunk, trunk_of_each
 from ..training.attempts import LEDGER, attempts_of, device_seconds, read_events
 from ..training.checkpoints import read_last_row, read_rows
-from ..training.lock import SILENT, Holder, Seen, seen
+from ..training.lock import SILENT, Holder, LockFile, lock_files
 from ..training.trunk_files import is_there, to_count, trunk_record, trunks_here
 
 STATES = ("done", "diverged", "running", "queued", "waiting", "interrupted", "failed", "not begun")
@@ -147,7 +147,7 @@ def _state(job: _Job, *, record: dict[str, Any] | None) -> dict[str, Any]:
     state = {"reason": None, "loss": None, "percent": 0.0, "eta_hours": None, "job": None, "host": None}
     if last:
         state |= {"loss": last["loss"], "percent": _percent(job, attempts, last["n_tokens"])}
-    locks = seen(job.folder) if job.folder.is_dir() else []
+    locks = lock_files(job.folder) if job.folder.is_dir() else []
     if record:
         attempts = record.get("attempts", [])
         holdout = record.get("holdout") or {}
@@ -195,7 +195,7 @@ def _record(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def seems_alive(found: Seen) -> bool:
+def seems_alive(found: LockFile) -> bool:
     """Whether the holder of a lock lives, by one look: of another machine, whether it gave a sign lately."""
     holder = found.holder
     here = Holder.here()
