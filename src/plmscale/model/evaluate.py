@@ -17,12 +17,12 @@ from ..provenance import versions
 from ..sequences.fasta import FastaReader
 from .encoders import read_weights
 from .evaluation import Scores, masked_scores, pseudo_scores
-from .evaluation_masks import EVALUATION_SEED, Settings
+from .evaluation_masks import EVALUATION_SEED, EvaluationSettings
 
 
 def parse(argv: list[str] | None = None) -> argparse.Namespace:
     """Command line."""
-    defaults = Settings()
+    defaults = EvaluationSettings()
     parser = argparse.ArgumentParser(
         prog="python -m plmscale.model.evaluate",
         description="Masked loss and perplexity of an ESM-2 encoder, with the same masks for every model.",
@@ -76,7 +76,7 @@ def evaluate(args: argparse.Namespace) -> dict[str, Any]:
     names, sequences, n_empty = read_fasta(args.fasta)
     weights = read_weights(args.model)
     model = weights.encoder().to(_device(args.device))
-    settings = Settings(max_length=args.max_length, seed=args.seed, batch_tokens=args.batch_tokens)
+    settings = EvaluationSettings(max_length=args.max_length, seed=args.seed, batch_tokens=args.batch_tokens)
     began = time.perf_counter()
     kinds = {"masked": masked_scores(model, sequences, settings=settings, vocabulary=weights.vocabulary)}
     if args.pseudo_perplexity:

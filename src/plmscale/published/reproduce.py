@@ -24,7 +24,7 @@ MOST_BYTES = 200_000_000
 TIMEOUT = 60.0
 
 
-class Verdict(NamedTuple):
+class ReproductionVerdict(NamedTuple):
     """One number: what was published, what came out, and whether they agree within the tolerance."""
 
     dataset: str
@@ -74,16 +74,16 @@ def find(root: Path) -> list[tuple[str, Path]]:
     return _best_versions(found)
 
 
-def judge(name: str, path: Path, *, n_bootstrap: int) -> list[Verdict]:
+def judge(name: str, path: Path, *, n_bootstrap: int) -> list[ReproductionVerdict]:
     """Every published number of a data set beside ours."""
     ours = {key: float(value) for key, value in REPRODUCTIONS[name].numbers(path, n_bootstrap).items()}
     return [
-        Verdict(name, n["title"], n["value"], ours.get(n["key"]), n["tolerance"], n["relative"], n["by"])
+        ReproductionVerdict(name, n["title"], n["value"], ours.get(n["key"]), n["tolerance"], n["relative"], n["by"])
         for n in targets()[name]["numbers"]
     ]
 
 
-def report(name: str, path: Path | None, verdicts: Sequence[Verdict]) -> str:
+def report(name: str, path: Path | None, verdicts: Sequence[ReproductionVerdict]) -> str:
     """A data set as text: its source, then a line per number."""
     target = targets()[name]
     rows = [["number", "published", "ours", "tolerance", "verdict"], *(verdict.row for verdict in verdicts)]
@@ -153,7 +153,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> None:
     """Print every number; exit with 1 if one differs."""
     args = parse(argv)
-    verdicts: list[Verdict] = []
+    verdicts: list[ReproductionVerdict] = []
     try:
         if not 2 <= args.bootstrap <= 4000:
             raise InputError(f"--bootstrap is {args.bootstrap}; it must be 2 to 4000, as many as were published.")

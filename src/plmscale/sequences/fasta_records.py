@@ -41,7 +41,7 @@ class Records:
         return Records(ids, tokens, self.lengths[kept], self.keys[kept])
 
 
-class Problem(Exception):
+class InvalidRecord(Exception):
     """Text that is no FASTA.
 
     Attributes
@@ -140,6 +140,6 @@ class RecordParser:
         self.n_records += n
         return found
 
-    def _problem(self, found: bytes) -> Problem:
+    def _problem(self, found: bytes) -> InvalidRecord:
         name = self._ids[self[kernel.ID_BEGIN] : self[kernel.N_ID_BYTES]].tobytes()
-        return Problem(self._state, name=name.decode("utf-8", "backslashreplace"), found=found)
+        return InvalidRecord(self._state, name=name.decode("utf-8", "backslashreplace"), found=found)

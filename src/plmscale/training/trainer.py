@@ -20,7 +20,7 @@ from ..clock import process_age
 from ..files import atomic, read_json
 from ..model.esm2 import ESM2
 from ..model.evaluation import masked_scores
-from ..model.evaluation_masks import Settings
+from ..model.evaluation_masks import EvaluationSettings
 from ..sequences.store import Store
 from ..sets.batches import Batches, Prefetcher
 from ..sets.subsets import read_subset
@@ -260,7 +260,7 @@ class Run:
 
     def evaluate(self) -> dict[str, Any]:
         """Loss and perplexity on the holdout, masked the same way for every run; each rank does its share."""
-        settings = Settings(
+        settings = EvaluationSettings(
             max_length=self.cell.max_length,
             masking=self.training.masking,
             batch_tokens=min(self.args.micro_batch_tokens, self.training.batch_tokens),
