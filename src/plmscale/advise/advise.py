@@ -21,7 +21,7 @@ from ..runs.tidy import ImportOptions
 from ..study.config import Hardware
 from .advice import Advice, Candidates, Question, advise
 from .advice_warnings import confounding_warnings, edge_warnings, law_warnings, seed_warnings
-from .candidates import Speed, of_runs
+from .candidates import DeviceSpeed, of_runs
 from .report import text_of, write_advice
 from .targets import TARGETS, Target
 
@@ -102,7 +102,7 @@ def parser() -> argparse.ArgumentParser:
     return command
 
 
-def speed_of(args: argparse.Namespace) -> Speed:
+def speed_of(args: argparse.Namespace) -> DeviceSpeed:
     """Speed of the device that the command line names.
 
     Raises
@@ -122,7 +122,7 @@ def speed_of(args: argparse.Namespace) -> Speed:
         raise InputError(f"--device: {args.device!r} is no known type ({known}). Name one, or give --peak-flops.")
     hardware = Hardware(name=args.device, peak_flops=args.peak_flops, mfu=args.utilisation, memory_gib=1)
     device = device_of(hardware, args.precision)
-    return Speed(device.peak_flops * device.mfu * 3600, args.startup_seconds / 3600)
+    return DeviceSpeed(device.peak_flops * device.mfu * 3600, args.startup_seconds / 3600)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -85,7 +85,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Analysis:
+class ExternalAnalysis:
     """Imported runs with everything that was found in them.
 
     Attributes
@@ -110,22 +110,22 @@ class Analysis:
     sensitivity: pd.DataFrame
 
 
-def analyse(imported: ImportedRuns, request: Request) -> Analysis:
+def analyse(imported: ImportedRuns, request: Request) -> ExternalAnalysis:
     """Smooth the curves, fit every law asked for per group, and vary the choices of the analysis."""
     curves = smooth(imported.frame)
     found = {n: fit_curves(curves, name=n, seed=request.seed, settings=request.settings) for n in request.fits}
     fits = {n: {group: Fit.from_json(fit) for group, fit in one["schedules"].items()} for n, one in found.items()}
     results = Analysed(curves, fits)
     reached = {group: _reached(imported.frame, curves, group, request.target_loss) for group in results.schedules}
-    return Analysis(imported, request, results, found, reached, of_curves(curves, settings=request.settings))
+    return ExternalAnalysis(imported, request, results, found, reached, of_curves(curves, settings=request.settings))
 
 
-def write(analysis: Analysis, folder: Path) -> list[Path]:
+def write(analysis: ExternalAnalysis, folder: Path) -> list[Path]:
     """Write everything into `folder`, the summary last: where it is, all is.
 
     Parameters
     ----------
-    analysis : Analysis
+    analysis : ExternalAnalysis
     folder : Path
         Made if absent. `runs.parquet`, `curves.parquet`, `fits/`, `tables/`, `figures/`, `import.json`, `summary.txt`.
 
@@ -151,7 +151,7 @@ def write(analysis: Analysis, folder: Path) -> list[Path]:
     return figures
 
 
-def write_figures(analysis: Analysis, folder: Path) -> list[Path]:
+def write_figures(analysis: ExternalAnalysis, folder: Path) -> list[Path]:
     """Every figure of every group as .svg, .pdf and .png; with several groups the group's name stands in front."""
     results = analysis.results
     written, groups = [], results.schedules
@@ -202,7 +202,7 @@ def _reached(runs: pd.DataFrame, curves: Sequence[Curve], group: str, loss: floa
     return flops_to_reach(runs.loc[runs["schedule"] == group], own, loss=loss)
 
 
-def _tables(analysis: Analysis) -> dict[str, tuple[str, Table]]:
+def _tables(analysis: ExternalAnalysis) -> dict[str, tuple[str, Table]]:
     loss = analysis.request.target_loss
     return {
         "law_parameters": ("Scaling laws: parameters, intervals and verdicts", law_parameters(analysis.results)),
@@ -215,7 +215,7 @@ def _tables(analysis: Analysis) -> dict[str, tuple[str, Table]]:
     }
 
 
-def _record(analysis: Analysis) -> dict[str, Any]:
+def _record(analysis: ExternalAnalysis) -> dict[str, Any]:
     """What was read and how: enough to say where every number is from."""
     imported, request = analysis.imported, analysis.request
     return {

@@ -91,7 +91,7 @@ class RecordParser:
 
         Raises
         ------
-        Problem
+        InvalidRecord
         """
         block = np.frombuffer(text, dtype=np.uint8)
         out = self._output(block.size)
@@ -105,7 +105,7 @@ class RecordParser:
 
         Raises
         ------
-        Problem
+        InvalidRecord
         """
         if self[kernel.MODE] == kernel.NAME_START:
             self._state[kernel.PROBLEM] = kernel.NAMELESS
