@@ -6,7 +6,7 @@ first whose test holds is taken unless the user names one, so special formats st
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -18,10 +18,10 @@ __all__ = ["IMPORTERS", "Importer", "detect", "load", "load_all"]
 
 
 class Importer(NamedTuple):
-    """A format: what it is, whether a path looks like it, and its reader."""
+    """A format: what it is, what of it a path has (nothing where it does not look like it), and its reader."""
 
     title: str
-    matches: Callable[[Path], bool]
+    matches: Callable[[Path], Any]
     read: Callable[[Path, ImportOptions], ImportedRuns]
 
 
@@ -37,28 +37,24 @@ IMPORTERS: dict[str, Importer] = {
     ),
     "study": Importer(
         "results of this workflow: a folder with run.json and metrics.parquet below it",
-        lambda path: bool(published.study_records(path)),
+        published.study_records,
         published.read_study,
     ),
     "trainer_state": Importer(
         "Hugging Face Trainer: trainer_state.json, or a folder of them",
-        lambda path: bool(trackers.trainer_states(path)),
+        trackers.trainer_states,
         trackers.read_trainer_state,
     ),
     "tensorboard": Importer(
         "TensorBoard: CSV downloads (Wall time, Step, Value), a file or a folder of them",
-        lambda path: bool(trackers.tensorboard_files(path)),
+        trackers.tensorboard_files,
         trackers.read_tensorboard,
     ),
     "wandb": Importer(
-        "Weights & Biases: a chart's CSV export, one column per run",
-        lambda path: bool(trackers.wandb_metrics(path)),
-        trackers.read_wandb,
+        "Weights & Biases: a chart's CSV export, one column per run", trackers.wandb_metrics, trackers.read_wandb
     ),
     "deepspeed": Importer(
-        "DeepSpeed: the folder of its csv monitor",
-        lambda path: bool(trackers.deepspeed_files(path)),
-        trackers.read_deepspeed,
+        "DeepSpeed: the folder of its csv monitor", trackers.deepspeed_files, trackers.read_deepspeed
     ),
     "tidy": Importer(
         "a table: csv, tsv or parquet, one row per run or evaluation", published.is_tidy, published.read_tidy
