@@ -122,7 +122,7 @@ class Execution(Settings):
         description="Let torch compile the blocks: a minute or two at the start of a job. Meant for GPUs; no gain on CPUs.",
     )
     monitors: list[Literal["tensorboard", "csv", "wandb"]] = Field(
-        default=["tensorboard"], description="Boards that draw a run while it trains; `wandb` has to be installed."
+        default=["tensorboard"], description="Monitors that draw a run while it trains; `wandb` has to be installed."
     )
     wandb_project: str = Field(
         default="plmscale",
