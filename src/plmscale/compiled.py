@@ -23,6 +23,7 @@ PARTS = (
     "sequences/byte_vectors",
     "sequences/unaligned_loads",
     "sequences/xxhash",
+    "sets/ranks",
 )
 """Modules whose functions and constants become part of compiled functions of other modules."""
 
