@@ -211,7 +211,7 @@ def _verdict(found: SizeTransitions, estimates: dict[str, Estimate], *, failed: 
     n_used = int(np.sum(found.reason == 0))
     if n_used < MIN_SIZES:
         texts = [REASONS_OF_HAND_OVERS[reason] for reason in found.reason if reason]
-        most = f"; most often: {max(set(texts), key=texts.count)}" if texts else ""
+        most = f"; most often: {max(texts, key=texts.count)}" if texts else ""
         return Verdict(
             "not_identified",
             f"{n_used} of {len(found.reason)} pairs of neighbouring sizes hand over to each other on the envelope, the "
