@@ -153,7 +153,7 @@ def published_table(models: Sequence[PublishedModel], law: SizeLaw | None) -> Ta
         Column("C = 6ND (FLOPs)", "flops", "number", mark="unverified_seen"),
         Column("N_opt at this C (parameters)", "n_opt", "number", ("n_opt_low", "n_opt_high")),
         Column("D/N at N_opt", "ratio_opt", "number", ("ratio_opt_low", "ratio_opt_high")),
-        Column("ReproductionVerdict", "verdict"),
+        Column("Verdict", "verdict"),
         Column("Source", "source", width=5.0),
         Column("Note", "note", width=4.0),
     )
