@@ -44,7 +44,7 @@ from plmscale.laws.confidence.run_noise import RunNoise
 from plmscale.laws.confidence.uncertainty import huber_scale, huber_sd
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.points import Points
-from plmscale.laws.solvers.chinchilla import Problem, chinchilla_law, predict
+from plmscale.laws.solvers.chinchilla import ChinchillaProblem, chinchilla_law, predict
 from plmscale.plan import information
 from plmscale.runs.curves import smooth, usable
 from plmscale.runs.importers import load
@@ -87,13 +87,13 @@ class Study:
         self.sd = huber_sd(residual, delta=DELTA, n_runs=n.size, n_free=N_FREE)
         self.full = self.profile(self.fitted(everything))
 
-    def fitted(self, rows: NDArray[np.intp]) -> tuple[Problem, Array, float]:
+    def fitted(self, rows: NDArray[np.intp]) -> tuple[ChinchillaProblem, Array, float]:
         """The law of these runs: problem, parameters, objective."""
         points = self.n[rows], self.d[rows], self.loss[rows]
-        problem, law = Problem.of(*points, delta=DELTA), chinchilla_law(*points, delta=DELTA)
+        problem, law = ChinchillaProblem.of(*points, delta=DELTA), chinchilla_law(*points, delta=DELTA)
         return problem, problem.theta(law), law.objective
 
-    def profile(self, fit: tuple[Problem, Array, float]) -> Interval:
+    def profile(self, fit: tuple[ChinchillaProblem, Array, float]) -> Interval:
         """The interval of a about a fitted law, at the scatter of the whole study."""
         problem, theta, objective = fit
         law = problem.law(theta, objective)

@@ -17,14 +17,14 @@ import machine
 import torch
 from torch import Tensor
 
-from plmscale.model.attention import Layout, Rotation, attend
+from plmscale.model.attention import PackedLayout, Rotation, attend
 
 FLASH = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
 FLASH_BACKWARD = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
 CPU = torch.device("cpu")
 
 
-def ours(qkv: Tensor, grad: Tensor, rotation: Rotation, layout: Layout) -> Callable[[], Tensor]:
+def ours(qkv: Tensor, grad: Tensor, rotation: Rotation, layout: PackedLayout) -> Callable[[], Tensor]:
     """Mixed values and gradients of this package; returns the mixed values."""
 
     def step() -> Tensor:
@@ -55,7 +55,7 @@ def measured(head_dim: int, length: int, *, n_heads: int, tokens: int, repeats: 
     generator = torch.Generator().manual_seed(0)
     qkv = torch.randn(n * length, 3, n_heads, head_dim, generator=generator)
     grad = torch.randn(n * length, n_heads * head_dim, generator=generator)
-    layout = Layout.of(torch.full((n,), length), None, device=CPU)
+    layout = PackedLayout.of(torch.full((n,), length), None, device=CPU)
     still = Rotation.at(layout.positions, torch.zeros(head_dim // 2), longest=length)  # turns by nothing
     steps = {"torch": torchs(qkv, grad, n), "plmscale": ours(qkv, grad, still, layout)}
     torch.testing.assert_close(*(step() for step in steps.values()), rtol=1e-5, atol=1e-5)

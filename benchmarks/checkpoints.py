@@ -25,7 +25,7 @@ from plmscale.model.esm2 import ESM2
 from plmscale.study.config import ModelSize, Training
 from plmscale.training.checkpoints import Checkpoints, Progress
 from plmscale.training.engine import EngineSettings, TorchEngine, joined_ranks, make_optimizer
-from plmscale.training.resume import Keeper
+from plmscale.training.resume import CheckpointManager
 
 ROOT = Path(__file__).parents[1]
 
@@ -55,11 +55,11 @@ def measure(size: ModelSize, folder: Path, *, rounds: int) -> list[dict[str, str
             parameter.grad = torch.ones_like(parameter)
         optimizer.step()
         engine = TorchEngine(model, optimizer, ranks=ranks, settings=EngineSettings(1, "fp32", 0.0, 0))
-        keeper = Keeper(Checkpoints(folder / "ours"), engine, ranks=ranks, written_by="torch")
+        manager = CheckpointManager(Checkpoints(folder / "ours"), engine, ranks=ranks, written_by="torch")
         state = {"model": model.state_dict(), "optimizer": optimizer.state_dict()}
         plain, distributed = folder / "plain.pt", folder / "dcp"
         variants: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {
-            "ours": (lambda: keeper.write(Progress(step=1), rows=[], wall_seconds=0.0), keeper.take_up),
+            "ours": (lambda: manager.write(Progress(step=1), rows=[], wall_seconds=0.0), manager.take_up),
             "torch.save": (lambda: torch.save(state, plain), lambda: torch.load(plain, weights_only=True)),
             "torch.distributed.checkpoint": (
                 lambda: dcp.save(state, checkpoint_id=distributed),

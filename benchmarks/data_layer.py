@@ -26,7 +26,7 @@ import machine
 from plmscale.files import read_json
 from plmscale.sequences.store import Store, build_store
 from plmscale.sets.batch_plan import plan_batches
-from plmscale.sets.datasets import Files, make_holdout, make_subset
+from plmscale.sets.datasets import SetFiles, make_holdout, make_subset
 from plmscale.sets.mmseqs import mmseqs_version
 from plmscale.sets.subsets import choose_holdout_candidates, read_subset, write_ids
 from plmscale.study.config import Clustering, Holdout, Subset
@@ -82,9 +82,9 @@ def run(args: argparse.Namespace, folder: Path) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     steps = Steps(folder)
 
-    def files(name: str) -> Files:
+    def files(name: str) -> SetFiles:
         paths = (folder / "candidates.npy", folder / f"{name}.npy", folder / f"{name}.json", folder / f"{name}.log")
-        return Files(folder / "store", *paths, folder / "scratch")
+        return SetFiles(folder / "store", *paths, folder / "scratch")
 
     def subset(name: str, **row: object) -> None:
         chosen = Subset.model_validate({"name": name, "n_sequences": 1, "train": True, **row})

@@ -27,7 +27,7 @@ from scipy.special import logsumexp
 
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.methods import FITS, fit_curves
-from plmscale.laws.solvers.chinchilla import ChinchillaLaw, Problem, chinchilla_law, resampled_laws
+from plmscale.laws.solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, chinchilla_law, resampled_laws
 from plmscale.runs.curves import smooth
 
 DELTA = 1e-3
@@ -108,7 +108,7 @@ def point_fit(n: np.ndarray, d: np.ndarray, loss: np.ndarray, *, n_starts: int) 
 
 def bootstraps(n: np.ndarray, d: np.ndarray, loss: np.ndarray, *, n_resamples: int, n_checked: int) -> list[str]:
     """Resamples: ours, each searched globally, against scipy started at the optimum of all points."""
-    problem, law = Problem.of(n, d, loss, delta=DELTA), chinchilla_law(n, d, loss, delta=DELTA)
+    problem, law = ChinchillaProblem.of(n, d, loss, delta=DELTA), chinchilla_law(n, d, loss, delta=DELTA)
     weights = np.random.default_rng(1).multinomial(n.size, np.full(n.size, 1 / n.size), size=n_resamples).astype(float)
     ours = processor_time(lambda: resampled_laws(problem, law, weights), repeats=3)
     _, reached = resampled_laws(problem, law, weights[:n_checked])

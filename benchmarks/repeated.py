@@ -22,7 +22,7 @@ from plmscale.laws.confidence.uncertainty import drop_limit, huber_scale
 from plmscale.laws.learning_rates import INSIDE, learning_rates
 from plmscale.laws.solvers import repeated as repeated_law
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw
-from plmscale.laws.solvers.repeated import R_D, R_N, Problem, RepeatedLaw, polish, predict
+from plmscale.laws.solvers.repeated import R_D, R_N, RepeatedLaw, RepeatedProblem, polish, predict
 from plmscale.runs.curves import Curve
 
 DELTA = 1e-3
@@ -64,7 +64,7 @@ def study(design: Design, rng: np.random.Generator) -> dict[str, tuple[float | N
     """Intervals of r_d and r_n of one study."""
     data = points(design, rng)
     n, d, u, loss = data
-    problem = Problem.of((n, d, u, loss), delta=DELTA)
+    problem = RepeatedProblem.of((n, d, u, loss), delta=DELTA)
     law = repeated_law.repeated_law((n, d, u, loss), delta=DELTA)
     rest = predict(problem, problem.theta(law)[None])[0][0]
     scale = huber_scale(rest, delta=DELTA, n_runs=n.size, n_free=repeated_law.N_FREE)
@@ -143,7 +143,7 @@ def penalties(path: Path) -> list[dict[str, str]]:
 
 def _with_penalty(data: tuple[np.ndarray, ...], plain: RepeatedLaw, *, x: float, y: float) -> float:
     n, d, u, loss = data
-    problem = Problem.of((n, d, u, loss), delta=DELTA)
+    problem = RepeatedProblem.of((n, d, u, loss), delta=DELTA)
     load = (d / u - 1) ** x * (n / u) ** y
     problem = problem._replace(load=load / load.mean(), scale=float(load.mean()))
     starts = []

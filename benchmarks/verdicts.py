@@ -29,9 +29,8 @@ from plmscale.laws.confidence.uncertainty import Verdict
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.methods import FITS
 from plmscale.laws.points import Points, points_of
-from plmscale.laws.solvers.chinchilla import Problem, chinchilla_law, predict
-from plmscale.laws.solvers.kaplan import Problem as KaplanProblem
-from plmscale.laws.solvers.kaplan import best_fit
+from plmscale.laws.solvers.chinchilla import ChinchillaProblem, chinchilla_law, predict
+from plmscale.laws.solvers.kaplan import KaplanProblem, best_fit
 from plmscale.runs.curves import Curve, smooth
 
 SETTINGS = FitSettings(n_bootstrap=20)
@@ -132,7 +131,7 @@ def _curves(design: str, truth: str, seed: list[int]) -> list[Curve]:
 
 def _chinchilla(points: Points) -> tuple[np.ndarray, np.ndarray]:
     law = chinchilla_law(points.n_params, points.n_tokens, points.loss, delta=SETTINGS.huber_delta)
-    problem = Problem.of(points.n_params, points.n_tokens, points.loss, delta=SETTINGS.huber_delta)
+    problem = ChinchillaProblem.of(points.n_params, points.n_tokens, points.loss, delta=SETTINGS.huber_delta)
     residual, jacobian = predict(problem, problem.theta(law)[None])
     return residual[0], jacobian[0]
 

@@ -20,7 +20,7 @@ from conftest import ROOT
 from plmscale.study.grid import grid, train_flops
 from plmscale.study.study import load_study
 from plmscale.training.attempts import read_events
-from plmscale.training.lock import seen
+from plmscale.training.lock import lock_files
 from test_workflow import CONFIG, SUBSETS, environment, prepare
 
 CONF = Path("/etc/slurm/slurm.conf")
@@ -246,7 +246,7 @@ class OnCluster:
         found = {}
         for run in self.folder.glob("results/runs/*/*/*/*"):
             rows = (run / "metrics.jsonl").read_text().count("\n") if (run / "metrics.jsonl").exists() else 0
-            locks = seen(run)
+            locks = lock_files(run)
             if rows >= 12 and locks and locks[-1].holder and locks[-1].holder.slurm_job:
                 found[run.relative_to(self.folder / "results/runs").as_posix()] = locks[-1].holder.slurm_job
         return found

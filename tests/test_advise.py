@@ -15,7 +15,7 @@ from conftest import ROOT
 from plmscale.advise.advice import LARGEST_SHARE, MOST_OF_NEW, Budget, Question, advise, best_of, best_sequence
 from plmscale.advise.advice_warnings import confounding_warnings, edge_warnings, law_warnings, seed_warnings
 from plmscale.advise.advise import advice_by_schedule
-from plmscale.advise.candidates import Speed, of_runs
+from plmscale.advise.candidates import DeviceSpeed, of_runs
 from plmscale.advise.known_law import KnownLaw
 from plmscale.advise.known_law import of_runs as known_of_runs
 from plmscale.advise.study_candidates import of_study
@@ -25,7 +25,7 @@ from plmscale.errors import InputError
 from plmscale.laws.confidence.run_noise import RunNoise
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.points import points_of
-from plmscale.laws.solvers.chinchilla import ChinchillaLaw, Problem, chinchilla_law
+from plmscale.laws.solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, chinchilla_law
 from plmscale.plan import information
 from plmscale.plan.plan import plan
 from plmscale.runs.curves import smooth
@@ -37,7 +37,7 @@ from scaling_data import SIZES, TOKENS, chinchilla, make_runs
 
 LAW = ChinchillaLaw(2.0, 20.0, 60.0, 0.30, 0.35, 0.0)
 SIX_ND = PowerCost(float(np.log(6)), 1.0)
-SPEED = Speed(1e15, 0.001)
+SPEED = DeviceSpeed(1e15, 0.001)
 SETTINGS = FitSettings(n_bootstrap=20)
 NO_RERUNS = RunNoise(0.0, 1, "residuals")
 
@@ -62,7 +62,7 @@ def asked(runs: pd.DataFrame, *, hours=1.0, target=None, speed=SPEED):
 
 def test_gradients_are_those_of_finite_differences():
     centre = np.log([1e5, 1e7])
-    theta = Problem(*(np.zeros(1),) * 3, centre, 1.0).theta(LAW)
+    theta = ChinchillaProblem(*(np.zeros(1),) * 3, centre, 1.0).theta(LAW)
     found = information.gradients(theta[None], [3e4, 2e6], [1e6, 1e8], centre=centre)[0]
 
     def log_loss(one, n, d):
@@ -135,7 +135,7 @@ def test_lack_of_fit_widens_the_interval():
 @pytest.mark.parametrize("cost", [SIX_ND, PowerCost(2.5, 0.9)])
 def test_optimal_size_and_lowest_loss_are_those_of_a_search(cost):
     flops, centre = 1e14, np.log([1e5, 1e7])
-    theta = Problem(*(np.zeros(1),) * 3, centre, 1.0).theta(LAW)[None]
+    theta = ChinchillaProblem(*(np.zeros(1),) * 3, centre, 1.0).theta(LAW)[None]
 
     def loss_at(log_size: float) -> float:
         n = np.exp(log_size)

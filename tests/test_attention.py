@@ -11,7 +11,7 @@ import pytest
 import torch
 from esm.rotary_embedding import RotaryEmbedding
 
-from plmscale.model.attention import Layout, Rotation, attend
+from plmscale.model.attention import PackedLayout, Rotation, attend
 from plmscale.model.cpu_attention.simd import (
     LANES,
     exp2,
@@ -30,17 +30,17 @@ LENGTHS = torch.tensor([7, 7, 19, 2, 11, 1, 16, 33])
 SELECT = torch.tensor([0, 3, 20, 21, 22, 34, 46, 47, 62, 63, *range(70, 96)])  # none of the fourth sequence
 
 
-def case(head_dim: int, *, selected: bool, sd: float = 1.0) -> tuple[torch.Tensor, Layout, Rotation]:
+def case(head_dim: int, *, selected: bool, sd: float = 1.0) -> tuple[torch.Tensor, PackedLayout, Rotation]:
     """Queries, keys and values of three heads, of which only the first two are attended to by the selected rows."""
     torch.manual_seed(0)
-    layout = Layout.of(LENGTHS, SELECT if selected else None, device=CPU)
+    layout = PackedLayout.of(LENGTHS, SELECT if selected else None, device=CPU)
     qkv = sd * torch.randn(int(LENGTHS.sum()), 3, 3, head_dim)
     inv_freq = 1 / 10000 ** (torch.arange(0, head_dim, 2) / head_dim)
     return qkv, layout, Rotation.at(layout.positions, inv_freq, longest=int(LENGTHS.max()))
 
 
 def attended(
-    qkv: torch.Tensor, layout: Layout, rotation: Rotation, *, kernel: str
+    qkv: torch.Tensor, layout: PackedLayout, rotation: Rotation, *, kernel: str
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Mixed values, and the gradient of some sum of them."""
     qkv = qkv.detach().requires_grad_()
@@ -57,7 +57,7 @@ def weights_like(mixed: torch.Tensor) -> torch.Tensor:
     return torch.randn(mixed.shape, generator=torch.Generator().manual_seed(1))
 
 
-def formula(qkv: torch.Tensor, layout: Layout) -> tuple[torch.Tensor, torch.Tensor]:
+def formula(qkv: torch.Tensor, layout: PackedLayout) -> tuple[torch.Tensor, torch.Tensor]:
     """softmax(q·k/√d)·v in double precision, with the rotation of fair-esm's own module, sequence by sequence.
 
     Features come interleaved and go to fair-esm's order, which turns halves together.
@@ -135,7 +135,7 @@ def test_what_is_no_number_reaches_whom_it_would(part, reaches):
 
 def test_no_selected_row_gives_gradients_of_zero():
     qkv, layout, rotation = case(16, selected=False)
-    layout = Layout.of(LENGTHS, SELECT[:0], device=CPU)
+    layout = PackedLayout.of(LENGTHS, SELECT[:0], device=CPU)
     mixed, gradient = attended(qkv, layout, rotation, kernel="cpu")
     assert mixed.shape == (0, 48)
     assert not gradient.any()

@@ -6,7 +6,7 @@ import pytest
 from plmscale.sequences.alphabet import END, MASK, STANDARD, START
 from plmscale.sequences.store import Store, build_store
 from plmscale.sets.batch_plan import plan_batches
-from plmscale.sets.batches import Ahead, Batches, MicroBatch
+from plmscale.sets.batches import Batches, MicroBatch, Prefetcher
 from plmscale.study.config import Masking, Training
 
 LENGTHS = np.random.default_rng(0).integers(4, 400, size=700)
@@ -198,7 +198,7 @@ def test_nothing_is_padded(store):
 
 def test_batches_prepared_ahead_are_the_same(store):
     found = batches(store)
-    ahead = Ahead(found)
+    ahead = Prefetcher(found)
     last = len(found) - 1
     for step in (0, 1, 2, 7, 8, 3, last - 1, last):  # jumps, as after a resume
         assert np.array_equal(ahead.batch(step).inputs, found.batch(step).inputs)

@@ -17,7 +17,7 @@ from plmscale.study.config import Health
 from plmscale.training.checkpoints import Checkpoints, MetricsLog, Progress, read_rows
 from plmscale.training.engine import EngineSettings, Ranks, TorchEngine
 from plmscale.training.health import HealthCheck, HealthState
-from plmscale.training.resume import Keeper, NotFinite
+from plmscale.training.resume import CheckpointManager, NotFinite
 
 ALONE = Ranks(0, 1, torch.device("cpu"))
 
@@ -32,15 +32,17 @@ def make_engine(value: float = 0.0) -> TorchEngine:
     return TorchEngine(model, optimizer, ranks=ALONE, settings=EngineSettings(1, "fp32", 0.0, 0))
 
 
-def make_keeper(folder: Path, value: float = 0.0, *, ranks: Ranks = ALONE, written_by: str = "torch") -> Keeper:
-    return Keeper(Checkpoints(folder), make_engine(value), ranks=ranks, written_by=written_by)
+def make_manager(
+    folder: Path, value: float = 0.0, *, ranks: Ranks = ALONE, written_by: str = "torch"
+) -> CheckpointManager:
+    return CheckpointManager(Checkpoints(folder), make_engine(value), ranks=ranks, written_by=written_by)
 
 
 def write(folder: Path, *steps: int) -> None:
     """Checkpoints whose weight is their step."""
     for step in steps:
         progress = Progress(step=step)
-        assert make_keeper(folder, step).write(progress, rows=[{"step": step}], wall_seconds=1.5)
+        assert make_manager(folder, step).write(progress, rows=[{"step": step}], wall_seconds=1.5)
 
 
 def truncate(path: Path) -> None:
@@ -74,9 +76,9 @@ DAMAGE = [
 def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path, caplog, name, damage, reason):
     write(tmp_path, 1, 2)
     damage(tmp_path / "step2" / name)
-    keeper = make_keeper(tmp_path)
+    manager = make_manager(tmp_path)
     with caplog.at_level(logging.WARNING):
-        progress, rows = keeper.take_up()
+        progress, rows = manager.take_up()
     assert (progress.step, progress.resumed_at, rows) == (1, [1], [{"step": 1}])
     assert progress.discarded_checkpoints[0]["step"] == 2
     assert reason in progress.discarded_checkpoints[0]["reason"]
@@ -84,28 +86,28 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(tmp_path, cap
     assert reason in caplog.text
     assert (tmp_path / "step2").is_dir(), "the evidence is gone before there is a newer checkpoint"
     progress.step = 3
-    keeper.write(progress, rows=rows, wall_seconds=2.0)
+    manager.write(progress, rows=rows, wall_seconds=2.0)
     assert Checkpoints(tmp_path).steps() == [3, 1]
-    assert make_keeper(tmp_path).take_up()[0].discarded_checkpoints == progress.discarded_checkpoints
+    assert make_manager(tmp_path).take_up()[0].discarded_checkpoints == progress.discarded_checkpoints
 
 
 def test_weights_and_progress_come_back(tmp_path):
     write(tmp_path, 1, 2)
-    keeper = make_keeper(tmp_path, -1.0)
-    progress, _ = keeper.take_up()
-    assert torch.equal(keeper._engine.module.weight, torch.full((8, 8), 2.0))
+    manager = make_manager(tmp_path, -1.0)
+    progress, _ = manager.take_up()
+    assert torch.equal(manager._engine.module.weight, torch.full((8, 8), 2.0))
     assert (progress.step, progress.wall_seconds) == (2, 1.5)
 
 
 def test_a_damaged_checkpoint_is_replaced_when_the_run_is_at_its_step_again(tmp_path):
     write(tmp_path, 1, 2)
     truncate(tmp_path / "step2" / "state.pt")
-    keeper = make_keeper(tmp_path)
-    progress, rows = keeper.take_up()
+    manager = make_manager(tmp_path)
+    progress, rows = manager.take_up()
     progress.step = 2
-    assert keeper.write(progress, rows=rows, wall_seconds=2.0)
+    assert manager.write(progress, rows=rows, wall_seconds=2.0)
     assert Checkpoints(tmp_path).steps() == [2, 1]
-    assert make_keeper(tmp_path).take_up()[0].step == 2
+    assert make_manager(tmp_path).take_up()[0].step == 2
 
 
 def test_if_all_are_damaged_it_is_for_the_user_to_decide(tmp_path):
@@ -114,13 +116,13 @@ def test_if_all_are_damaged_it_is_for_the_user_to_decide(tmp_path):
         truncate(tmp_path / f"step{step}" / "state.pt")
     for _ in range(2):  # and the second time the same
         with pytest.raises(InputError, match=r"step2: state.pt has .*step1: state.pt has .*delete the folder"):
-            make_keeper(tmp_path).take_up()
+            make_manager(tmp_path).take_up()
 
 
 def test_what_a_kill_left_is_no_checkpoint(tmp_path):
     (tmp_path / "partial-step7").mkdir(parents=True)
     (tmp_path / "partial-step7" / "state.pt").write_text("half")
-    assert make_keeper(tmp_path).take_up() == (Progress(), [])
+    assert make_manager(tmp_path).take_up() == (Progress(), [])
     write(tmp_path, 1)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["step1"]
 
@@ -135,7 +137,7 @@ def test_the_newest_two_are_kept(tmp_path):
 def test_another_engine_is_refused(tmp_path):
     write(tmp_path, 1)
     with pytest.raises(InputError, match=r"engine torch, but this job's is deepspeed, ZeRO stage 2"):
-        make_keeper(tmp_path, written_by="deepspeed, ZeRO stage 2").take_up()
+        make_manager(tmp_path, written_by="deepspeed, ZeRO stage 2").take_up()
 
 
 def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch):
@@ -145,24 +147,24 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path, mon
         Path(path).write_bytes(b"half")
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    keeper = make_keeper(tmp_path)
-    progress, rows = keeper.take_up()
+    manager = make_manager(tmp_path)
+    progress, rows = manager.take_up()
     progress.step = 2
     with monkeypatch.context() as patched:
         patched.setattr(torch, "save", full)
-        assert not keeper.write(progress, rows=rows, wall_seconds=2.0)
+        assert not manager.write(progress, rows=rows, wall_seconds=2.0)
     assert [path.name for path in tmp_path.iterdir()] == ["step1"]
     assert progress.failed_checkpoints == [{"step": 2, "reason": "rank 0: OSError: [Errno 28] No space left on device"}]
     progress.step = 3
-    assert keeper.write(progress, rows=rows, wall_seconds=2.0)
-    assert make_keeper(tmp_path).take_up()[0].failed_checkpoints == progress.failed_checkpoints
+    assert manager.write(progress, rows=rows, wall_seconds=2.0)
+    assert make_manager(tmp_path).take_up()[0].failed_checkpoints == progress.failed_checkpoints
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_not_written(tmp_path, value):
     write(tmp_path, 1)
     with pytest.raises(NotFinite, match="after step 2"):
-        make_keeper(tmp_path, value).write(Progress(step=2), rows=[], wall_seconds=2.0)
+        make_manager(tmp_path, value).write(Progress(step=2), rows=[], wall_seconds=2.0)
     assert [path.name for path in tmp_path.iterdir()] == ["step1"]
 
 

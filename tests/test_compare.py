@@ -21,7 +21,7 @@ from plmscale.compare.contrasts import DIFFER, NO_INTERVAL, NOT_TOLD_APART, diff
 from plmscale.compare.figures import envelopes_figure
 from plmscale.compare.matched import loss_at_tokens, mean_over
 from plmscale.compare.report import find, summary_text
-from plmscale.compare.studies import Member, read_member, read_members, short_names
+from plmscale.compare.studies import ComparedStudy, read_studies, read_study, short_names
 from plmscale.compare.tables import TABLES
 from plmscale.errors import InputError
 from plmscale.estimates import Estimate
@@ -55,7 +55,7 @@ def folders(tmp_path_factory):
 
 
 def found(folders: Path, *names: str):
-    members = read_members([folders / name for name in names])
+    members = read_studies([folders / name for name in names])
     (one,) = comparisons(members)
     return members, find(one)
 
@@ -143,7 +143,7 @@ def test_losses_of_matched_runs_are_those_of_the_laws(folders):
 
 def test_sets_are_compared_at_equal_tokens(folders, monkeypatch):
     """Runs on larger sets are read where those on smaller ones end; the holdout only at ends that are alike."""
-    member = read_member(folders / "first", name="first")
+    member = read_study(folders / "first", name="first")
     (by_set,) = comparisons([member], settings=SETTINGS)
     tables = find(by_set).tables
     assert by_set.by == "set" and len(by_set.pairs) == 3
@@ -157,14 +157,14 @@ def test_sets_are_compared_at_equal_tokens(folders, monkeypatch):
     assert set(tables["exponents"]["fit"]) == {"envelope", "isoflop"}
     monkeypatch.setitem(results_data.SETS, "half", 38_000_000)
     alike = make_results(make_study(**CONSTANT), fits=False)
-    (by_set,) = comparisons([Member("alike", alike.curves, {}, alike.records)], settings=SETTINGS)
+    (by_set,) = comparisons([ComparedStudy("alike", alike.curves, {}, alike.records)], settings=SETTINGS)
     holdout = row(find(by_set).tables["matched_losses"], first="all_20k", second="half", kind="holdout")
     assert holdout["n_models"] == 6 and holdout["verdict"] == DIFFER and holdout["value"] < 0
 
 
 def test_runs_of_schedules_that_know_their_end_are_not_read_before_it():
     results = make_results(make_study(schedules=("constant", "cosine"), widths=("w32", "w80")), fits=False)
-    member = Member("one", results.curves, {}, results.records)
+    member = ComparedStudy("one", results.curves, {}, results.records)
     by_schedule, by_set = (find(one) for one in comparisons([member], settings=SETTINGS))
     of_sets = by_set.tables["matched_runs"]
     assert set(of_sets["first"]) == {"all_20k, constant", "half, constant"}
@@ -174,7 +174,7 @@ def test_runs_of_schedules_that_know_their_end_are_not_read_before_it():
 
 
 def test_a_loss_is_read_at_tokens_inside_the_run_only(folders):
-    curve = read_member(folders / "first", name="first").curves[0]
+    curve = read_study(folders / "first", name="first").curves[0]
     inside = float(np.sqrt(curve.n_tokens[0] * curve.n_tokens[-1]))
     assert loss_at_tokens(curve, inside) == pytest.approx(float(chinchilla_loss(curve.n_params, inside)), abs=0.005)
     assert loss_at_tokens(curve, curve.n_tokens[-1]) == pytest.approx(curve.loss[-1])
@@ -185,8 +185,8 @@ def test_what_is_on_two_scales_is_said_and_not_compared(folders, tmp_path):
     results = make_results(make_study(**CONSTANT), noise=3)
     results.subsets["holdout"]["sha256"] = "f" * 64
     write_results(results, tmp_path / "other")
-    members = read_members([folders / "first", tmp_path / "other"])
-    assert [member.facts.convention for member in members] == ["6nd", "appendix_e"]
+    members = read_studies([folders / "first", tmp_path / "other"])
+    assert [member.setup.convention for member in members] == ["6nd", "appendix_e"]
     (one,) = comparisons(members)
     tables = find(one).tables
     envelope = row(tables["differences"], fit="envelope", parameter="a")
@@ -207,20 +207,20 @@ def test_other_lengths_and_settings_are_said(folders, tmp_path):
     training = config.training.model_copy(update={"batch_tokens": 100_000, "warmup_tokens": 7})
     study = replace(study, config=config.model_copy(update={"training": training}))
     write_results(make_results(study, fits=False), tmp_path / "short")
-    members = read_members([folders / "first", tmp_path / "short"])
-    facts = [member.facts for member in members]
-    assert [one.convention for one in facts] == ["6nd", "appendix_e"]
-    long, short = (replace(one, convention="appendix_e") for one in facts)
+    members = read_studies([folders / "first", tmp_path / "short"])
+    setup = [member.setup for member in members]
+    assert [one.convention for one in setup] == ["6nd", "appendix_e"]
+    long, short = (replace(one, convention="appendix_e") for one in setup)
     assert apart(long, short, "compute") == "FLOPs are counted at lengths of 256 and 128"
-    assert apart(facts[0], replace(short, convention="6nd"), "compute") == ""
-    assert apart(*facts, "loss") == "max_length is 256 and 128"
+    assert apart(setup[0], replace(short, convention="6nd"), "compute") == ""
+    assert apart(*setup, "loss") == "max_length is 256 and 128"
     text = " ".join(caveats(members))
     assert "batches of 50000 and 100000 tokens" in text and "other training.warmup_tokens: part" in text
 
 
 def test_imported_runs_are_compared_with_the_caveat(folders, tmp_path):
     folder = as_imported(folders / "better/results", tmp_path / "own_runs", group="all runs")
-    members = read_members([folders / "first", folder], names=["mine", "theirs"])
+    members = read_studies([folders / "first", folder], names=["mine", "theirs"])
     (one,) = comparisons(members)
     assert [arm.label for arm in one.arms] == ["mine", "theirs"]
     assert row(find(one).tables["differences"], fit="chinchilla", parameter="a")["verdict"] == DIFFER
@@ -234,7 +234,7 @@ def test_failed_and_left_runs_are_counted_rightly(tmp_path):
     results = make_results(study, diverged=cells[:1], interrupted=cells[1:], fits=False)
     left = json.loads(json.dumps(results.records[-1]))
     left["cell"]["model"]["name"] = "of_an_earlier_study"
-    member = Member("one", results.curves, {}, [*results.records, left])
+    member = ComparedStudy("one", results.curves, {}, [*results.records, left])
     assert len(member.runs) == 6
     assert member.runs.set_index("run")["status"].to_dict() | dict.fromkeys(cells, "diverged") == {
         record["run"]: record["status"] for record in member.runs.to_dict("records")
@@ -273,12 +273,12 @@ def test_bad_input_is_said(folders, tmp_path):
         main(["compare", str(tmp_path / "absent"), "--out", str(tmp_path / "out")])
     assert not (tmp_path / "out").exists()
     cases = {
-        r"named twice": lambda: read_members([first, first / "../first"]),
-        r"2 folders and the names x": lambda: read_members([first, folders / "again"], names=["x"]),
-        r"holds neither analysis/curves.parquet": lambda: read_members([tmp_path]),
-        r"no folder": lambda: read_members([]),
-        r"no two to compare by schedule": lambda: comparisons(read_members([first]), by=["schedule"]),
-        r"cannot compare by colour": lambda: comparisons(read_members([first]), by=["colour"]),
+        r"named twice": lambda: read_studies([first, first / "../first"]),
+        r"2 folders and the names x": lambda: read_studies([first, folders / "again"], names=["x"]),
+        r"holds neither analysis/curves.parquet": lambda: read_studies([tmp_path]),
+        r"no folder": lambda: read_studies([]),
+        r"no two to compare by schedule": lambda: comparisons(read_studies([first]), by=["schedule"]),
+        r"cannot compare by colour": lambda: comparisons(read_studies([first]), by=["colour"]),
     }
     for message, call in cases.items():
         with pytest.raises(InputError, match=message):
@@ -287,14 +287,14 @@ def test_bad_input_is_said(folders, tmp_path):
     (broken / "analysis").mkdir(parents=True)
     (broken / "analysis/curves.parquet").write_bytes(b"no parquet")
     with pytest.raises(InputError, match="fits has no fits"):
-        read_member(broken, name="broken")
+        read_study(broken, name="broken")
     (broken / "fits").mkdir()
     (broken / "fits/envelope.json").write_text("{}")
     with pytest.raises(InputError, match="curves.parquet: not a table of curves"):
-        read_member(broken, name="broken")
+        read_study(broken, name="broken")
     (broken / "analysis/curves.parquet").write_bytes((first / "results/analysis/curves.parquet").read_bytes())
     with pytest.raises(InputError, match="envelope.json: not a fit"):
-        read_member(broken, name="broken")
+        read_study(broken, name="broken")
 
 
 def test_names_are_the_shortest_that_differ():

@@ -6,7 +6,7 @@ import pytest
 
 from plmscale.compare.arms import comparisons
 from plmscale.compare.contrasts import costs
-from plmscale.compare.studies import Member, facts_of, read_member
+from plmscale.compare.studies import ComparedStudy, read_study, setup_of
 from plmscale.compare.tables import ONCE, costs_table
 from plmscale.results.outcomes import device_seconds
 from plmscale.runs.curves import to_frame
@@ -34,10 +34,10 @@ def parts():
     return results, [*trunks, trunks[0] | {"cell": lost}]
 
 
-def member(parts) -> Member:
+def member(parts) -> ComparedStudy:
     results, trunks = parts
-    facts = facts_of(results.curves, results.records, holdout=None)
-    return Member("one", results.curves, {}, results.records, trunks, facts)
+    setup = setup_of(results.curves, results.records, holdout=None)
+    return ComparedStudy("one", results.curves, {}, results.records, trunks, setup)
 
 
 def flops(cell, n_tokens: float) -> float:
@@ -86,7 +86,7 @@ def test_trunks_are_read_with_their_study(parts, tmp_path):
         folder = tmp_path / f"trunks/{cell.model.name}/{cell.subset}/seed{cell.seed}"
         folder.mkdir(parents=True)
         (folder / "trunk.json").write_text(json.dumps(record))
-    read = read_member(tmp_path, name="one")
+    read = read_study(tmp_path, name="one")
     assert len(read.trunks) == 3
     assert (read.trunks["n_tokens"] == LONG).all()
     assert (read.trunks["device_seconds"] == 3600).all()

@@ -26,7 +26,7 @@ def test_every_module_that_others_are_put_together_from_is_a_part():
     compiles = re.compile(r"^import numba|^from \.+compiled import", re.M)
     compiling = {name: text for name, text in texts.items() if compiles.search(text)}
     imported = {name for module in compiling for name in modules_imported(module, compiling[module])}
-    with_code = {name for name in imported if name in compiling} | {"sequences/alphabet"}
+    with_code = {name for name in imported if name in compiling} | {"sequences/alphabet", "sets/ranks"}
     calling = {"model/cpu_attention/kernel", "sequences/byte_counts", "sequences/fasta_kernel", "sets/batch_kernel"}
     assert with_code - calling - {"sets/rank_kernel"} == set(PARTS), "those in `calling` are called from Python"
 
@@ -60,3 +60,32 @@ def test_a_changed_part_is_compiled_anew(tmp_path):
     counted, hits = used()
     assert counted in [200 + n for n in in_vectors]
     assert hits == 0
+
+
+def test_kept_code_of_a_class_that_has_another_name_now_is_compiled_anew(tmp_path):
+    module = tmp_path / "pairs.py"
+    text = """
+from typing import NamedTuple
+from plmscale.compiled import compiled
+
+class Pair(NamedTuple):
+    first: int
+    second: int
+
+@compiled
+def total(pair):
+    return pair.first + pair.second
+
+print(total(Pair(1, 2)), sum(total.stats.cache_hits.values()))
+"""
+    env = {k: v for k, v in os.environ.items() if k != "NUMBA_CACHE_DIR"} | {
+        "PYTHONPATH": f"{tmp_path}:{SOURCES.parent}"
+    }
+    printed = []
+    for name in ("Pair", None, "Couple"):
+        if name:
+            module.write_text(text.replace("Pair", name))
+        done = subprocess.run([sys.executable, "-c", "import pairs"], env=env, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        printed.append(done.stdout.split())
+    assert printed == [["3", "0"], ["3", "1"], ["3", "0"]]

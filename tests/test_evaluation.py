@@ -29,11 +29,11 @@ from plmscale.model import evaluate as scoring
 from plmscale.model.architecture import ESM1B, OURS
 from plmscale.model.encoders import read_weights
 from plmscale.model.evaluation import Scores, masked_scores, pseudo_scores, ratio_interval
-from plmscale.model.evaluation_masks import Settings, masked_row
+from plmscale.model.evaluation_masks import EvaluationSettings, masked_row
 from plmscale.sequences.alphabet import FIRST_RESIDUE, MASK, STANDARD, TOKENS
 
 LENGTHS = (3, 40, 17, 90, 55, 1, 90, 31)
-SETTINGS = Settings(max_length=60)
+SETTINGS = EvaluationSettings(max_length=60)
 
 
 def as_text(tokens: np.ndarray) -> str:
@@ -106,7 +106,7 @@ def test_pseudo_perplexity_equals_a_naive_loop_over_the_library(library, sequenc
 
 
 def test_masks_are_bert_s():
-    rows = [masked_row(s, Settings()) for s in encoded(proteins(*[200] * 400))]
+    rows = [masked_row(s, EvaluationSettings()) for s in encoded(proteins(*[200] * 400))]
     original = np.concatenate([row.targets for row in rows])
     shown = np.concatenate([row.tokens[row.places] for row in rows])
     n = 400 * 200
@@ -127,12 +127,14 @@ def test_the_mask_of_a_sequence_is_its_own(sequences):
     model = our_model()
     whole = masked_scores(model, sequences, settings=SETTINGS)
     for batch_tokens in (1, 130, 10**6):
-        other = masked_scores(model, sequences[::-1], settings=Settings(max_length=60, batch_tokens=batch_tokens))
+        other = masked_scores(
+            model, sequences[::-1], settings=EvaluationSettings(max_length=60, batch_tokens=batch_tokens)
+        )
         np.testing.assert_array_equal(other.n_predicted[::-1], whole.n_predicted)
         np.testing.assert_allclose(other.summed[::-1], whole.summed, rtol=1e-5)
     again = masked_row(sequences[3], SETTINGS)
     np.testing.assert_array_equal(again.tokens, masked_row(sequences[3].copy(), SETTINGS).tokens)
-    elsewhere = masked_row(sequences[3], Settings(max_length=60, seed=1))
+    elsewhere = masked_row(sequences[3], EvaluationSettings(max_length=60, seed=1))
     assert not np.array_equal(again.tokens, elsewhere.tokens)
 
 
@@ -152,7 +154,7 @@ def test_all_alphabets_are_asked_the_same_questions(sequences):
 
 
 def test_ranks_share_the_work_and_add_up_bit_for_bit(sequences, monkeypatch):
-    settings, model = Settings(max_length=60, batch_tokens=100), our_model()
+    settings, model = EvaluationSettings(max_length=60, batch_tokens=100), our_model()
     whole = masked_scores(model, sequences, settings=settings)
     alone = []
     monkeypatch.setattr("torch.distributed.all_reduce", lambda tensor: None)

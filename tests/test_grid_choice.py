@@ -8,7 +8,7 @@ from scipy.optimize import curve_fit
 
 from plmscale.errors import InputError
 from plmscale.plan import identifiability as known
-from plmscale.plan.grid_choice import Choice, choice_rows, planned_hours, within_budget
+from plmscale.plan.grid_choice import GridChoice, choice_rows, planned_hours, within_budget
 from plmscale.plan.grid_costs import NOTHING, Costs
 from plmscale.plan.plan import plan, whole_plan
 from plmscale.plan.words import budget_words
@@ -81,7 +81,7 @@ def test_leaving_out_the_dearest_cells_would_lose_more(paper_study):
     """At the same budget: dropping by cost alone narrows the span of sizes and errs more in alpha."""
     budget = 5000.0
     study = within_budget(with_budget(paper_study, budget))
-    choice = Choice(paper_study)
+    choice = GridChoice(paper_study)
     hours = plan(paper_study)["device_hours"].to_numpy()
     dearest, total = [], hours.sum()
     for i in np.argsort(-hours):

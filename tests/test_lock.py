@@ -12,7 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from plmscale.training.lock import CellLock, Holder, seen
+from plmscale.training.lock import CellLock, Holder, lock_files
 from test_train import command, data, environment, train  # noqa: F401
 
 CONTEST = """
@@ -66,7 +66,7 @@ def test_a_killed_holder_is_succeeded_and_a_living_one_is_not(tmp_path):
     assert waiting.held()
     assert waiting.last_seen == pytest.approx(time.time(), abs=60)
     waiting.release()
-    assert not seen(tmp_path)
+    assert not lock_files(tmp_path)
 
 
 def test_a_holder_on_another_machine_lives_as_long_as_it_gives_signs(tmp_path):

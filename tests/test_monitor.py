@@ -1,4 +1,4 @@
-"""What a run shows while it trains: boards that go on after a resume, and lines that stay few."""
+"""What a run shows while it trains: monitors that go on after a resume, and lines that stay few."""
 
 import csv
 import io
@@ -15,10 +15,10 @@ from plmscale.cli.main import parser_of
 from plmscale.errors import InputError
 from plmscale.study.config import Execution, Training
 from plmscale.study.grid import Cell, train_flops
-from plmscale.training import loggers as boards
+from plmscale.training import loggers as monitors
 from plmscale.training.checkpoints import Progress
-from plmscale.training.console import Live, Mark, Task, speed
-from plmscale.training.loggers import BOARDS, Boards, Drawn, check_boards
+from plmscale.training.console import ProgressDisplay, ProgressPoint, TrainingTask, speed
+from plmscale.training.loggers import METRICS_WRITERS, MetricsWriters, MonitoredRun, check_monitors
 from plmscale.training.monitor import MonitorOptions, RunMonitor
 from test_grid import size
 
@@ -59,8 +59,8 @@ def wandb(tmp_path, monkeypatch) -> Path:
     return tmp_path
 
 
-def drawn(folder: Path, *, last_step: int = 0, continued: bool = False) -> Drawn:
-    return Drawn(folder, "S/all/wsd/seed0", {"seed": 0}, "proteins", last_step, continued)
+def drawn(folder: Path, *, last_step: int = 0, continued: bool = False) -> MonitoredRun:
+    return MonitoredRun(folder, "S/all/wsd/seed0", {"seed": 0}, "proteins", last_step, continued)
 
 
 def values(step: int) -> dict[str, float]:
@@ -69,13 +69,13 @@ def values(step: int) -> dict[str, float]:
 
 def interrupted_and_taken_up(folder: Path, name: str) -> None:
     """Rows 1 to 4, of which a checkpoint knows two; killed; then 3 to 6."""
-    killed = Boards([name], run=drawn(folder))
+    killed = MetricsWriters([name], run=drawn(folder))
     for step in (1, 2, 3, 4):
         killed.write(step, values(step))
         if step == 2:
             killed.sync()
     killed.sync()  # the worst case: all of it had reached the disk
-    resumed = Boards([name], run=drawn(folder, last_step=2, continued=True))
+    resumed = MetricsWriters([name], run=drawn(folder, last_step=2, continued=True))
     for step in (3, 4, 5, 6):
         resumed.write(step, values(step))
     resumed.close()
@@ -96,7 +96,7 @@ def test_a_run_that_is_trained_afresh_hides_the_points_of_the_one_before(tmp_pat
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     for steps in ((1, 2, 3, 4), (1, 2)):
-        board = Boards(["tensorboard"], run=drawn(tmp_path))
+        board = MetricsWriters(["tensorboard"], run=drawn(tmp_path))
         for step in steps:
             board.write(step, values(step))
         board.close()
@@ -116,12 +116,12 @@ def test_csv_has_every_row_once_after_a_resume(tmp_path):
 
 
 def test_a_line_of_csv_that_a_kill_cut_short_is_dropped(tmp_path):
-    board = Boards(["csv"], run=drawn(tmp_path))
+    board = MetricsWriters(["csv"], run=drawn(tmp_path))
     board.write(1, values(1))
     board.close()
     with (tmp_path / "metrics.csv").open("a") as file:
         file.write("2,20")
-    Boards(["csv"], run=drawn(tmp_path, last_step=2, continued=True)).close()
+    MetricsWriters(["csv"], run=drawn(tmp_path, last_step=2, continued=True)).close()
     assert [line.split(",")[0] for line in (tmp_path / "metrics.csv").read_text().splitlines()] == ["step", "1"]
 
 
@@ -138,7 +138,7 @@ def test_wandb_goes_on_under_its_id_and_draws_every_point_once(wandb):
     assert (began[0]["project"], began[0]["name"], began[0]["config"]) == ("proteins", "S/all/wsd/seed0", {"seed": 0})
     logged = [(what["step"], what["log"]) for what in told(wandb) if "log" in what]
     assert logged == [(step, values(step)) for step in range(1, 7)]
-    Boards(["wandb"], run=drawn(wandb))
+    MetricsWriters(["wandb"], run=drawn(wandb))
     afresh = [what["init"]["id"] for what in told(wandb) if "init" in what][-1]
     assert afresh != began[0]["id"], "a run that is trained afresh was drawn into the one before"
 
@@ -149,7 +149,7 @@ def test_a_board_that_fails_is_dropped_with_one_warning(wandb, monkeypatch, capl
         monkeypatch.setenv("WANDB_BREAKS", "1")
     else:
         (wandb / "told.jsonl").mkdir()
-    both = Boards(["wandb", "csv"], run=drawn(wandb))
+    both = MetricsWriters(["wandb", "csv"], run=drawn(wandb))
     for step in (1, 2, 3):
         both.write(step, values(step))
     both.sync()
@@ -160,21 +160,21 @@ def test_a_board_that_fails_is_dropped_with_one_warning(wandb, monkeypatch, capl
     assert "'wandb' failed and is dropped" in warnings[0]
 
 
-def test_boards_that_cannot_be_had_are_refused_before_training(monkeypatch):
+def test_monitors_that_cannot_be_had_are_refused_before_training(monkeypatch):
     with pytest.raises(InputError, match=r"no monitor 'comet'.*tensorboard, csv, wandb"):
-        check_boards(["csv", "comet"])
-    monkeypatch.setattr(boards.importlib.util, "find_spec", lambda name: None)
+        check_monitors(["csv", "comet"])
+    monkeypatch.setattr(monitors.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(InputError, match="'wandb', but the package wandb is not installed here.*leave it out"):
-        check_boards(["wandb"])
-    check_boards(["csv", "tensorboard"])
+        check_monitors(["wandb"])
+    check_monitors(["csv", "tensorboard"])
 
 
-def test_the_boards_of_the_configuration_are_all_there():
-    assert Execution(monitors=list(BOARDS)).monitors == list(BOARDS)
+def test_the_monitors_of_the_configuration_are_all_there():
+    assert Execution(monitors=list(METRICS_WRITERS)).monitors == list(METRICS_WRITERS)
 
 
 # What is shown of a run of 100,000 tokens, from the clock's 50th second on, 1000 tokens a row and second.
-TASK = Task("S/all/wsd/seed0", 100_000, lambda n_tokens, squares: 100.0 * n_tokens, 1e6, may_stop=False)
+TASK = TrainingTask("S/all/wsd/seed0", 100_000, lambda n_tokens, squares: 100.0 * n_tokens, 1e6, may_stop=False)
 
 
 class Terminal(io.StringIO):
@@ -189,16 +189,16 @@ class Terminal(io.StringIO):
         return super().write(text)
 
 
-def shown(live: Live, *, start: int) -> None:
+def shown(live: ProgressDisplay, *, start: int) -> None:
     for i in range(1, 61):
         n_tokens = start + 1000 * i
-        live.show({"n_tokens": n_tokens, "loss": 2.5, "learning_rate": 1e-3}, now=Mark(50.0 + i, n_tokens, 0))
+        live.show({"n_tokens": n_tokens, "loss": 2.5, "learning_rate": 1e-3}, now=ProgressPoint(50.0 + i, n_tokens, 0))
     live.close()
 
 
 def test_lines_are_few_and_the_first_and_the_last_are_among_them(caplog):
     caplog.set_level(logging.INFO)
-    shown(Live(TASK, start=Mark(50.0, 0, 0), every=25.0, stream=io.StringIO()), start=0)
+    shown(ProgressDisplay(TASK, start=ProgressPoint(50.0, 0, 0), every=25.0, stream=io.StringIO()), start=0)
     lines = [record.getMessage() for record in caplog.records]
     assert [line.split(" of ")[0] for line in lines] == ["1.00k", "26.0k", "51.0k", "60.0k"]
     assert lines[1].startswith("26.0k of 100k tokens (26 %), loss 2.5000, perplexity 12.18, lr 0.001, 1.00k tokens/s")
@@ -207,7 +207,7 @@ def test_lines_are_few_and_the_first_and_the_last_are_among_them(caplog):
 
 def test_after_a_resume_rates_and_time_left_exclude_the_time_before(caplog):
     caplog.set_level(logging.INFO)
-    shown(Live(TASK, start=Mark(50.0, 30_000, 0), every=25.0, stream=io.StringIO()), start=30_000)
+    shown(ProgressDisplay(TASK, start=ProgressPoint(50.0, 30_000, 0), every=25.0, stream=io.StringIO()), start=30_000)
     line = caplog.records[1].getMessage()
     assert line.startswith("56.0k of 100k tokens")
     assert "1.00k tokens/s" in line
@@ -216,8 +216,8 @@ def test_after_a_resume_rates_and_time_left_exclude_the_time_before(caplog):
 
 def test_a_run_that_may_stop_earlier_says_at_most(caplog):
     caplog.set_level(logging.INFO)
-    task = Task(TASK.name, TASK.n_tokens, TASK.flops, None, may_stop=True)
-    shown(Live(task, start=Mark(50.0, 0, 0), every=1e9, stream=io.StringIO()), start=0)
+    task = TrainingTask(TASK.name, TASK.n_tokens, TASK.flops, None, may_stop=True)
+    shown(ProgressDisplay(task, start=ProgressPoint(50.0, 0, 0), every=1e9, stream=io.StringIO()), start=0)
     assert ", at most 2 min left" in caplog.records[0].getMessage()
     assert "of peak" not in caplog.records[0].getMessage()
 
@@ -225,7 +225,7 @@ def test_a_run_that_may_stop_earlier_says_at_most(caplog):
 def test_a_terminal_has_a_bar_and_no_lines(caplog):
     caplog.set_level(logging.INFO)
     terminal = Terminal()
-    shown(Live(TASK, start=Mark(50.0, 30_000, 0), every=1.0, stream=terminal), start=30_000)
+    shown(ProgressDisplay(TASK, start=ProgressPoint(50.0, 30_000, 0), every=1.0, stream=terminal), start=30_000)
     assert not caplog.records
     last = terminal.getvalue().split("\r")[-1]
     assert "90%" in last
@@ -264,7 +264,9 @@ def test_utilisation_is_flops_by_the_studys_convention_per_second_and_peak(tmp_p
     options = MonitorOptions.from_args(parser_of("train").parse_args(words), world=4)
     start = Progress(n_tokens=1000, squared_lengths=9000)
     monitor = RunMonitor(cell, options=options, folder=tmp_path, progress=start, n_tokens=10**6, continued=False)
-    found = speed(monitor.task, since=Mark(0.0, 1000, 9000), now=Mark(7.0, 1000 + n_tokens, 9000 + squares))
+    found = speed(
+        monitor.task, since=ProgressPoint(0.0, 1000, 9000), now=ProgressPoint(7.0, 1000 + n_tokens, 9000 + squares)
+    )
     flops = train_flops(cell.model, n_tokens, convention=convention, max_length=128, squared_lengths=squares)
     assert found.utilisation == pytest.approx(flops / 7.0 / 4e9, rel=1e-12)
     assert found.tokens_per_second == pytest.approx(n_tokens / 7.0)

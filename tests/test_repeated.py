@@ -16,8 +16,8 @@ from plmscale.laws.repeated import EPOCHS, effective, worth
 from plmscale.laws.solvers.repeated import (
     R_D,
     ChinchillaLaw,
-    Problem,
     RepeatedLaw,
+    RepeatedProblem,
     base_held,
     predict,
     repeated_law,
@@ -78,7 +78,7 @@ def base_of(golden: dict) -> ChinchillaLaw:
 
 def test_objective_at_the_published_point(c4):
     points, golden = c4
-    problem = Problem.of(points, delta=1e-3)
+    problem = RepeatedProblem.of(points, delta=1e-3)
     law = RepeatedLaw(base_of(golden), golden["published"]["R_D"], golden["published"]["R_N"], 0.0, 0.0)
     rest = predict(problem, problem.theta(law)[None])[0][0]
     objective = float(np.sum(huber(rest, delta=1e-3)))
@@ -94,7 +94,7 @@ def test_with_the_published_base_the_worth_of_repeats_has_no_upper_end(c4):
     best = golden["ours_global_min"]
     assert (lowest.r_d, lowest.r_n) == pytest.approx((best["R_D"], best["R_N"]), rel=1e-3)
     assert lowest.objective == pytest.approx(best["objective"], abs=golden["tol_obj"])
-    problem = Problem.of(points, delta=1e-3)
+    problem = RepeatedProblem.of(points, delta=1e-3)
     theta = problem.theta(lowest)
     scale = huber_scale(predict(problem, theta[None])[0][0], delta=1e-3, n_runs=182, n_free=2)
     ends = profile_intervals(
@@ -119,7 +119,7 @@ def test_the_fit_of_the_published_runs_says_what_is_wrong_with_the_law():
 
 def test_jacobian_is_that_of_finite_differences():
     points = data_of(repeated_runs(noise=0.01))
-    problem = Problem.of(points, delta=1e-3)
+    problem = RepeatedProblem.of(points, delta=1e-3)
     theta = problem.theta(RepeatedLaw(BASE, 3.0, 2.0, 1e-3, 0.0))
     jacobian, step = predict(problem, theta[None])[1][0], 1e-6
     for i in range(theta.size):

@@ -18,7 +18,7 @@ from plmscale.presentation import figure_style
 from plmscale.published.models import place
 from plmscale.report.figures.study import write_figures
 from plmscale.report.page import parts as report_parts
-from plmscale.report.page.page import Files, to_html, write_report
+from plmscale.report.page.page import PageFiles, to_html, write_report
 from plmscale.report.page.words import answer, beside_the_paper, comparison, grows, remedy
 from plmscale.report.tables.study import write_tables
 from plmscale.study.catalog import IF_ANY
@@ -136,7 +136,7 @@ def write_page(results, folder: Path) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(figure_style, "FORMATS", ("svg",))
         write_figures(results, folder / "figures")
-    write_report(results, Files(folder / "tables", folder / "figures", CAPTIONS), folder / "report.html")
+    write_report(results, PageFiles(folder / "tables", folder / "figures", CAPTIONS), folder / "report.html")
     return folder / "report.html"
 
 
@@ -187,7 +187,7 @@ def test_a_size_trained_off_its_best_rate_is_warned_of_beside_the_answer(made):
         for curve in slow
     ]
     three = [*slow, *(replace(c, run=f"{c.run}/low", learning_rate=1e-5, loss=c.loss + 0.3) for c in results.curves)]
-    files = Files(path.parent / "tables", path.parent / "figures", CAPTIONS)
+    files = PageFiles(path.parent / "tables", path.parent / "figures", CAPTIONS)
     text = to_html(replace(results, curves=three), files, folder=path.parent)
     assert "the highest rate tried, 0.001, is the best; its fitted runs may be off." in text
 
@@ -218,7 +218,7 @@ def test_the_data_of_interactive_figures_are_those_of_the_runs(made):
 def test_other_results_give_other_words(made, tmp_path):
     results, path = made
     flat = make_results(results.study, law=no_learning)
-    text = to_html(flat, Files(path.parent / "tables", path.parent / "figures", CAPTIONS), folder=path.parent)
+    text = to_html(flat, PageFiles(path.parent / "tables", path.parent / "figures", CAPTIONS), folder=path.parent)
     assert "do not identify" in text
     assert "do not identify" not in path.read_text()
 
@@ -226,7 +226,7 @@ def test_other_results_give_other_words(made, tmp_path):
 def test_names_are_escaped(made):
     results, path = made
     study = replace(results.study, published=(results.study.published[0].model_copy(update={"name": "</script><b>x"}),))
-    files = Files(path.parent / "tables", path.parent / "figures", CAPTIONS)
+    files = PageFiles(path.parent / "tables", path.parent / "figures", CAPTIONS)
     text = to_html(replace(results, study=study), files, folder=path.parent)
     assert "</script><b>x" not in text
     assert text.count("<script") == path.read_text().count("<script")

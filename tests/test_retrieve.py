@@ -12,7 +12,7 @@ from plmscale.errors import InputError
 from plmscale.files import read_json
 from plmscale.sequences import retrieve as module
 from plmscale.sequences.metalink import read_metalink
-from plmscale.sequences.retrieve import Wanted, retrieve
+from plmscale.sequences.retrieve import DownloadRequest, retrieve
 
 CONTENT = gzip.compress(random.Random(0).randbytes(300_000), mtime=0)
 SIZE = len(CONTENT)
@@ -77,7 +77,7 @@ def server():
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         threading.Thread(target=http.serve_forever, daemon=True).start()
         state.url = f"http://127.0.0.1:{http.server_port}/uniref50.fasta.gz"
-        state.wanted = Wanted(state.url, metalink=state.url.replace("uniref50.fasta.gz", "RELEASE.metalink"))
+        state.request = DownloadRequest(state.url, metalink=state.url.replace("uniref50.fasta.gz", "RELEASE.metalink"))
         yield state
         http.shutdown()
 
@@ -86,9 +86,9 @@ def server():
 def get(tmp_path):
     """Download into tmp_path; the target, the record and the record's content."""
 
-    def get(wanted):
+    def get(request):
         target = tmp_path / "uniref50.fasta.gz"
-        found = retrieve(wanted, target, record=tmp_path / "record.json", pause=0.01)
+        found = retrieve(request, target, record=tmp_path / "record.json", pause=0.01)
         assert read_json(tmp_path / "record.json") == found
         assert target.read_bytes() == CONTENT
         assert {path.name for path in tmp_path.iterdir()} == {target.name, "record.json"}
@@ -102,7 +102,7 @@ def nothing_looks_whole(tmp_path):
 
 
 def test_a_file_as_published(server, get):
-    found = get(server.wanted)
+    found = get(server.request)
     assert (found["release"], found["bytes"], found["md5"]) == ("2024_02", len(CONTENT), MD5)
     assert found["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     assert found["verified_by"] == "metalink"
@@ -111,30 +111,30 @@ def test_a_file_as_published(server, get):
 
 
 def test_a_file_without_a_metalink(server, get):
-    assert get(Wanted(server.url))["verified_by"] is None
-    assert get(Wanted(server.url, md5=MD5))["verified_by"] == "source_md5"
+    assert get(DownloadRequest(server.url))["verified_by"] is None
+    assert get(DownloadRequest(server.url, md5=MD5))["verified_by"] == "source_md5"
 
 
 def test_dropped_connections_are_resumed(server, get):
     server.drop_after = [1000, 200_000, 17, 0]
-    get(server.wanted)
+    get(server.request)
     assert server.ranges == [None, "bytes=1000-", "bytes=201000-", "bytes=201017-", "bytes=201017-"]
 
 
 def test_a_server_that_cannot_resume_begins_again(server, get):
     server.drop_after, server.resumes = [1000], False
-    get(server.wanted)
+    get(server.request)
     assert server.ranges[:2] == [None, "bytes=1000-"]
 
 
 def test_a_connection_that_never_gets_further_is_an_error_and_goes_on_later(server, get, tmp_path):
     server.drop_after = [5000] + [0] * (module._FAILURES_IN_A_ROW - 1)
     with pytest.raises(InputError, match=r"cannot download http.*after 5000 bytes. They are kept"):
-        get(server.wanted)
+        get(server.request)
     assert nothing_looks_whole(tmp_path)
     assert (tmp_path / "uniref50.fasta.gz.part").stat().st_size == 5000
     server.ranges.clear()
-    get(server.wanted)
+    get(server.request)
     assert server.ranges[-1] == "bytes=5000-"
 
 
@@ -142,10 +142,10 @@ def test_what_is_left_of_another_release_is_not_gone_on_with(server, get):
     server.content, server.drop_after = b"old" * 100_000, [5000] + [0] * (module._FAILURES_IN_A_ROW - 1)
     server.metalink = metalink(size=300_000, md5="1" * 32, release="2024_01")
     with pytest.raises(InputError, match="They are kept"):
-        get(server.wanted)
+        get(server.request)
     server.content, server.metalink = CONTENT, metalink()
     server.ranges.clear()
-    get(server.wanted)
+    get(server.request)
     assert server.ranges == [None]
 
 
@@ -153,55 +153,55 @@ def test_what_is_left_of_another_release_is_not_gone_on_with(server, get):
 def test_a_wrong_length_is_never_accepted(server, get, tmp_path, size, more):
     server.content, server.metalink = CONTENT + more, metalink(size=size)
     with pytest.raises(InputError, match="publishes|cannot download"):
-        get(server.wanted)
+        get(server.request)
     assert nothing_looks_whole(tmp_path)
 
 
 def test_a_length_that_the_server_claims_and_does_not_send_is_never_accepted(server, get, tmp_path):
     server.claimed = 100
     with pytest.raises(InputError, match="cannot download"):
-        get(Wanted(server.url))
+        get(DownloadRequest(server.url))
     assert nothing_looks_whole(tmp_path)
 
 
 def test_a_wrong_checksum_is_never_accepted(server, get, tmp_path):
     server.content = CONTENT[:-1] + b"?"
-    for wanted, by in ((server.wanted, "RELEASE.metalink"), (Wanted(server.url, md5=MD5), "source_md5")):
+    for request, by in ((server.request, "RELEASE.metalink"), (DownloadRequest(server.url, md5=MD5), "source_md5")):
         with pytest.raises(InputError, match=f"has the MD5 .*{by} says {MD5}. It is deleted"):
-            get(wanted)
+            get(request)
         assert nothing_looks_whole(tmp_path)
         assert not (tmp_path / "uniref50.fasta.gz.part").exists()
     server.content = CONTENT
-    get(server.wanted)
+    get(server.request)
 
 
 def test_a_download_that_was_killed_before_it_got_its_name(server, get, tmp_path):
     with pytest.raises(InputError):
         server.drop_after = [5000] + [0] * (module._FAILURES_IN_A_ROW - 1)
-        get(Wanted(server.url))
+        get(DownloadRequest(server.url))
     (tmp_path / "uniref50.fasta.gz.part").write_bytes(CONTENT)  # complete, but nobody said so
-    get(Wanted(server.url))
+    get(DownloadRequest(server.url))
 
 
 @pytest.mark.parametrize("status", [404, 503])
 def test_http_errors_name_the_url(server, get, status):
     server.status = status
     with pytest.raises(InputError, match=f"cannot download {server.url}: .*{status}"):
-        get(server.wanted)
+        get(server.request)
     assert len(server.ranges) == (1 if status == 404 else module._FAILURES_IN_A_ROW)
 
 
 def test_releases_and_checksums_have_to_agree(server, get):
-    url, at = server.wanted.url, server.wanted.metalink
-    get(Wanted(url, metalink=at, release="2024_02", md5=MD5))
+    url, at = server.request.url, server.request.metalink
+    get(DownloadRequest(url, metalink=at, release="2024_02", md5=MD5))
     with pytest.raises(InputError, match="is of release 2024_02, but source_release is '2023_01'.*XML"):
-        get(Wanted(url, metalink=at, release="2023_01"))
+        get(DownloadRequest(url, metalink=at, release="2023_01"))
     with pytest.raises(InputError, match=f"source_md5 is {'0' * 32}, but .* publishes {MD5}"):
-        get(Wanted(url, metalink=at, md5="0" * 32))
+        get(DownloadRequest(url, metalink=at, md5="0" * 32))
     with pytest.raises(InputError, match="no source_metalink to check it by"):
-        get(Wanted(url, release="2024_02"))
+        get(DownloadRequest(url, release="2024_02"))
     with pytest.raises(InputError, match="cannot read http://127.0.0.1:9/none"):
-        get(Wanted(url, metalink="http://127.0.0.1:9/none"))
+        get(DownloadRequest(url, metalink="http://127.0.0.1:9/none"))
 
 
 @pytest.mark.parametrize(

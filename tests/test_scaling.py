@@ -20,7 +20,7 @@ from plmscale.laws.fit import Fit, FitSettings
 from plmscale.laws.methods import FITS, fit_all, fit_curves
 from plmscale.laws.plateau_levels import Plateau, find_plateau, last_doubling_share, levels_of
 from plmscale.laws.points import Points
-from plmscale.laws.solvers.chinchilla import Problem, chinchilla_law, predict
+from plmscale.laws.solvers.chinchilla import ChinchillaProblem, chinchilla_law, predict
 from plmscale.runs.curves import smooth
 from scaling_data import chinchilla, make_runs
 
@@ -439,7 +439,7 @@ def test_profile_likelihood_agrees_with_least_squares_theory():
     rng = np.random.default_rng(2)
     n_params, n_tokens = (grid.ravel() for grid in np.meshgrid(np.geomspace(1e5, 1e7, 12), np.geomspace(1e6, 1e8, 12)))
     loss = chinchilla(n_params, n_tokens) * np.exp(rng.normal(0, 2e-4, n_params.size))
-    problem = Problem.of(n_params, n_tokens, loss, delta=1.0)
+    problem = ChinchillaProblem.of(n_params, n_tokens, loss, delta=1.0)
     law = chinchilla_law(n_params, n_tokens, loss, delta=1.0)
     rest, jacobian = predict(problem, problem.theta(law)[None])
     scale = huber_scale(rest[0], delta=1.0, n_runs=n_params.size, n_free=5)

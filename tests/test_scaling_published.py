@@ -12,7 +12,7 @@ from plmscale.laws.fit import Fit, FitSettings
 from plmscale.laws.isoflop import parabola_vertex
 from plmscale.laws.methods import fit_all
 from plmscale.laws.power_law import huber, power_law
-from plmscale.laws.solvers.chinchilla import Problem, chinchilla_law, polish
+from plmscale.laws.solvers.chinchilla import ChinchillaProblem, chinchilla_law, polish
 from scaling_data import published
 
 
@@ -80,7 +80,7 @@ def test_no_start_of_the_published_grid_does_better():
 def test_resamples_agree_with_scipy():
     """A weighted problem solved by `polish` is not beaten by scipy started at its optimum."""
     points = epoch_points()
-    problem = Problem.of(points["n_params"], points["n_tokens"], points["loss"], delta=1e-3)
+    problem = ChinchillaProblem.of(points["n_params"], points["n_tokens"], points["loss"], delta=1e-3)
     law = chinchilla_law(points["n_params"], points["n_tokens"], points["loss"])
     weights = np.random.default_rng(1).multinomial(240, np.full(240, 1 / 240), size=3).astype(float)
     theta, objective = polish(problem, np.repeat(problem.theta(law)[None], 3, axis=0), weights)

@@ -15,7 +15,7 @@ import pytest
 from plmscale.plan.dispatch import dispatch
 from plmscale.study.config import Execution, Hardware
 from plmscale.training.attempts import attempts_of, read_events
-from plmscale.training.lock import seen
+from plmscale.training.lock import lock_files
 from slurm_cluster import HOLDING, cluster, on_cluster, slurm, soon, write_study  # noqa: F401
 from test_faults import Job, outcome, server  # noqa: F401
 from test_train import TRAINING, command, data  # noqa: F401
@@ -150,7 +150,7 @@ def test_the_warning_reaches_the_ranks_of_a_node_through_torchrun(cluster, data,
     while not (run / "metrics.jsonl").exists() or (run / "metrics.jsonl").read_text().count("\n") < 12:
         assert time.monotonic() < end, (tmp_path / "log").read_text()
         time.sleep(0.1)
-    holder = seen(run)[-1].holder
+    holder = lock_files(run)[-1].holder
     assert holder
     assert holder.slurm_job == job
     seen_by_it = Path(f"/proc/{holder.pid}/environ").read_text().split("\0")

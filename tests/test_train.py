@@ -16,7 +16,7 @@ import pytest
 from conftest import ROOT
 from file_formats import RECORD_MEANINGS, RUNS_MEANINGS
 from plmscale.model.evaluate import evaluate
-from plmscale.model.evaluation_masks import Settings
+from plmscale.model.evaluation_masks import EvaluationSettings
 from plmscale.runs.collect import collect
 from plmscale.sequences.store import Store, build_store
 from plmscale.sets.subsets import write_ids
@@ -133,7 +133,7 @@ def test_weights_load_into_fair_esm(undisturbed):
 def test_the_holdout_scored_by_itself_gives_what_the_record_says(undisturbed, data, tmp_path):
     store, ids = Store.open(data / "store"), np.load(data / "holdout.npy")
     store.write_fasta(ids, tmp_path / "holdout.fasta")
-    settings = Settings(max_length=64, batch_tokens=1000)
+    settings = EvaluationSettings(max_length=64, batch_tokens=1000)
     result = evaluate(undisturbed[2], tmp_path / "holdout.fasta", settings=settings, device="cpu")
     assert result["masked"] == undisturbed[1]["holdout"]
 

@@ -12,7 +12,7 @@ from conftest import ROOT
 from plmscale.plan.plan import grid_resources, plan, plan_summary, plan_trunks, whole_plan
 from plmscale.plan.report import plan_text
 from plmscale.results.outcomes import branch_tokens
-from plmscale.status.progress import State, line, state
+from plmscale.status.progress import StudyProgress, line, state
 from plmscale.study.config import Training
 from plmscale.study.grid import grid
 from plmscale.study.jobs import TRUNK, workloads
@@ -194,7 +194,7 @@ def test_the_progress_line_counts_trunks_and_of_branches_what_they_train(tmp_pat
     work, found = workloads(here, {}), trunks(here)
     (trunk,) = found.values()
 
-    def trained(folder: Path, n_tokens: float) -> State:
+    def trained(folder: Path, n_tokens: float) -> StudyProgress:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "metrics.jsonl").write_text(json.dumps({"n_tokens": n_tokens}) + "\n")
         return state(work, results=results, trunks=found)

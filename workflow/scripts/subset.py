@@ -4,7 +4,7 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.sets.datasets import Files, make_subset
+from plmscale.sets.datasets import SetFiles, make_subset
 from plmscale.sets.mmseqs_memory import split_memory_limit
 from plmscale.study.config import Clustering, Subset
 
@@ -12,7 +12,7 @@ from plmscale.study.config import Clustering, Subset
 def main(*, subset, clustering, means, same_size_as, max_length, seed, **files) -> None:
     settings = Clustering.model_validate(clustering | means) if clustering else None
     row, sizes = Subset.model_validate(subset), [Path(p) for p in same_size_as]
-    here = Files.named(**files)
+    here = SetFiles.named(**files)
     make_subset(here, subset=row, clustering=settings, same_size_as=sizes, max_length=max_length, seed=seed)
 
 

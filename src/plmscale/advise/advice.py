@@ -222,7 +222,7 @@ def best_sequence(
         Candidate, and half the interval after it.
     """
     hours, flops, size = (table[name].to_numpy(dtype=float) for name in ("device_hours", "flops", "n_params"))
-    cells, one = Cells(hours, flops, size, table["kind"].isin(list(NEW_SIZES)).to_numpy()), np.ones_like(hours)
+    cells, one = CandidateCells(hours, flops, size, table["kind"].isin(list(NEW_SIZES)).to_numpy()), np.ones_like(hours)
     if spread:
         dearest = max(budget.device_hours / LEAST_SPREAD, float(hours.min()))
         budget = budget._replace(flops_before=math.inf)
@@ -231,7 +231,7 @@ def best_sequence(
     return min(plans, key=lambda plan: plan[-1][1] if plan else math.inf)
 
 
-class Cells(NamedTuple):
+class CandidateCells(NamedTuple):
     """What a plan must know of candidates, arrays of shape (m,)."""
 
     hours: Array
@@ -240,7 +240,7 @@ class Cells(NamedTuple):
     is_new: NDArray[np.bool_]
 
 
-def _greedy(known: KnownLaw, rows: Array, cells: Cells, budget: Budget, rule: Rule) -> list[tuple[int, float]]:
+def _greedy(known: KnownLaw, rows: Array, cells: CandidateCells, budget: Budget, rule: Rule) -> list[tuple[int, float]]:
     """One cell after the other, the best by `rule`."""
     left, spent = budget
     open_ = np.ones(cells.hours.size, dtype=bool)

@@ -50,7 +50,7 @@ class Candidate(NamedTuple):
     row: str = ""
 
 
-class Speed(NamedTuple):
+class DeviceSpeed(NamedTuple):
     """What a device trains: FLOPs in an hour, and hours of a job beside its training."""
 
     flops_per_hour: float
@@ -61,14 +61,14 @@ class Speed(NamedTuple):
         return flops / self.flops_per_hour + self.startup_hours
 
 
-def of_runs(curves: Sequence[Curve], *, speed: Speed) -> list[Candidate]:
+def of_runs(curves: Sequence[Curve], *, speed: DeviceSpeed) -> list[Candidate]:
     """Every combination of sizes and lengths around runs that came as a table.
 
     Parameters
     ----------
     curves : sequence of Curve
         The runs trained.
-    speed : Speed
+    speed : DeviceSpeed
         Of the device that the next are trained on; their FLOPs per token are those of the runs (`TokenCost`).
 
     Returns

@@ -16,7 +16,7 @@ from ..laws.confidence.run_noise import RunNoise
 from ..laws.confidence.uncertainty import INTERVAL, huber_sd
 from ..laws.fit import FitSettings
 from ..laws.points import Points
-from ..laws.solvers.chinchilla import BOUNDS, Problem, chinchilla_law, predict
+from ..laws.solvers.chinchilla import BOUNDS, ChinchillaProblem, chinchilla_law, predict
 from ..plan import identifiability, information
 from .targets import PowerCost, Target
 
@@ -128,7 +128,7 @@ def of_runs(
     """
     delta = settings.huber_delta
     columns = points.n_params, points.n_tokens, points.loss
-    problem, law = Problem.of(*columns, delta=delta), chinchilla_law(*columns, delta=delta)
+    problem, law = ChinchillaProblem.of(*columns, delta=delta), chinchilla_law(*columns, delta=delta)
     best = problem.theta(law)
     drawn = replicates(problem, points, law, n=min(N_LAWS, settings.n_bootstrap), rng=rng)[0]
     reach = BOUNDS[1] - BOUNDS[0]

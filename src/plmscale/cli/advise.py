@@ -13,7 +13,7 @@ from ..study.config import Hardware
 from . import run_sources
 
 if TYPE_CHECKING:
-    from ..advise.candidates import Speed
+    from ..advise.candidates import DeviceSpeed
 
 DESCRIPTION = """Rank the cells that could be trained next by how much they narrow the answer for their cost,
 under Chinchilla's law fitted to the runs, and plan a sequence of them within a budget."""
@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
     print(write_advice(found, tsv=out / "advice.tsv", md=out / "advice.md") if out else text_of(found), end="")
 
 
-def speed_of(args: argparse.Namespace) -> "Speed":
+def speed_of(args: argparse.Namespace) -> "DeviceSpeed":
     """Speed of the device that the command line names.
 
     Raises
@@ -75,8 +75,8 @@ def speed_of(args: argparse.Namespace) -> "Speed":
     if args.device not in DEVICE_TYPES and args.peak_flops is None:
         known = ", ".join(DEVICE_TYPES)
         raise InputError(f"--device: {args.device!r} is no known type ({known}). Name one, or give --peak-flops.")
-    from ..advise.candidates import Speed
+    from ..advise.candidates import DeviceSpeed
 
     hardware = Hardware(name=args.device, peak_flops=args.peak_flops, mfu=args.utilisation, memory_gib=1)
     device = device_of(hardware, args.precision)
-    return Speed(device.peak_flops * device.mfu * 3600, args.startup_seconds / 3600)
+    return DeviceSpeed(device.peak_flops * device.mfu * 3600, args.startup_seconds / 3600)

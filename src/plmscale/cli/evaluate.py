@@ -8,9 +8,9 @@ DESCRIPTION = "Masked loss and perplexity of an ESM-2 encoder, with the same mas
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    from ..model.evaluation_masks import EVALUATION_SEED, Settings
+    from ..model.evaluation_masks import EVALUATION_SEED, EvaluationSettings
 
-    defaults = Settings()
+    defaults = EvaluationSettings()
     parser.add_argument(
         "--model", type=Path, required=True, help="run folder, Hugging Face folder, or fair-esm's esm2_….pt"
     )
@@ -36,13 +36,13 @@ def run(args: argparse.Namespace) -> None:
     """Score, write what is asked for, and print the scores."""
     from ..errors import InputError
     from ..model.evaluate import evaluate, report
-    from ..model.evaluation_masks import Settings
+    from ..model.evaluation_masks import EvaluationSettings
 
     for option, least in (("max_length", 3), ("seed", 0), ("batch_tokens", 1)):
         value = getattr(args, option)
         if not least <= value < 2**64:
             raise InputError(f"--{option.replace('_', '-')} is {value}; it must be {least} or more, below 2^64.")
-    settings = Settings(max_length=args.max_length, seed=args.seed, batch_tokens=args.batch_tokens)
+    settings = EvaluationSettings(max_length=args.max_length, seed=args.seed, batch_tokens=args.batch_tokens)
     result = evaluate(
         args.model,
         args.fasta,

@@ -20,9 +20,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Print every number."""
     from ..files import write_json
-    from ..published.reproduce import Verdict, report, reproduce
+    from ..published.reproduce import ReproductionVerdict, report, reproduce
 
-    verdicts: list[Verdict] = []
+    verdicts: list[ReproductionVerdict] = []
     for name, path, own in reproduce(args.data, n_bootstrap=args.bootstrap):
         print(report(name, path, own), end="\n\n", flush=True)
         verdicts += own

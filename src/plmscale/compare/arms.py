@@ -12,7 +12,7 @@ from ..laws.fit import NO_FIT, Fit, FitSettings
 from ..laws.methods import fit_curves
 from ..runs.curves import Curve
 from ..study.catalog import COMPARED_BY, ComparedBy
-from .studies import TRUNK_KEYS, Facts, Member
+from .studies import TRUNK_KEYS, ComparedStudy, StudySetup
 
 SET_FITS = ("envelope", "isoflop")
 """Laws that one training set can identify: the others need runs with other numbers of tokens."""
@@ -32,22 +32,22 @@ class Arm:
     study, schedule : str
     subset : str or None
         None where the arm has all sets.
-    facts : Facts
+    setup : StudySetup
         Those of the study.
     curves : sequence of Curve
     fits : dict of str to Fit
-        ComparedBy method.
+        By method.
     runs : DataFrame
-        `plmscale.compare.studies.Member.runs` of the arm.
+        `plmscale.compare.studies.ComparedStudy.runs` of the arm.
     trunks : DataFrame
-        `plmscale.compare.studies.Member.trunks` that these runs branched off from.
+        `plmscale.compare.studies.ComparedStudy.trunks` that these runs branched off from.
     """
 
     label: str
     study: str
     schedule: str
     subset: str | None
-    facts: Facts
+    setup: StudySetup
     curves: Sequence[Curve]
     fits: dict[str, Fit]
     runs: pd.DataFrame
@@ -76,13 +76,13 @@ class Comparison:
 
 
 def comparisons(
-    members: Sequence[Member], *, by: Sequence[str] = (), settings: FitSettings | None = None, seed: int = 0
+    members: Sequence[ComparedStudy], *, by: Sequence[str] = (), settings: FitSettings | None = None, seed: int = 0
 ) -> list[Comparison]:
     """Comparisons of the folders of results.
 
     Parameters
     ----------
-    members : sequence of Member
+    members : sequence of ComparedStudy
     by : sequence of str
         Of `COMPARED_BY`. Empty: studies if there are several, else what the one study has several of.
     settings : FitSettings, optional
@@ -112,11 +112,11 @@ def comparisons(
     return found
 
 
-def _nothing(members: Sequence[Member]) -> str:
+def _nothing(members: Sequence[ComparedStudy]) -> str:
     return "; ".join(f"{m.name} has the schedules {m.schedules} and the sets {m.sets}" for m in members)
 
 
-def _arms(members: Sequence[Member], *, by: ComparedBy, settings: FitSettings, seed: int) -> list[Arm]:
+def _arms(members: Sequence[ComparedStudy], *, by: ComparedBy, settings: FitSettings, seed: int) -> list[Arm]:
     several = len(members) > 1
     arms = []
     for member in members:
@@ -127,12 +127,12 @@ def _arms(members: Sequence[Member], *, by: ComparedBy, settings: FitSettings, s
             curves = [curve for curve in member.curves if curve.schedule == schedule]
             fits = {name: fits.get(schedule, NO_FIT) for name, fits in member.fits.items()}
             trunks = _trunks_of(runs, member.trunks)
-            whole = Arm(", ".join(parts), member.name, schedule, None, member.facts, curves, fits, runs, trunks)
+            whole = Arm(", ".join(parts), member.name, schedule, None, member.setup, curves, fits, runs, trunks)
             arms += [whole] if by != "set" else _of_sets(whole, member, settings=settings, seed=seed)
     return arms
 
 
-def _of_sets(whole: Arm, member: Member, *, settings: FitSettings, seed: int) -> list[Arm]:
+def _of_sets(whole: Arm, member: ComparedStudy, *, settings: FitSettings, seed: int) -> list[Arm]:
     """One arm per set, with the laws that a set can identify fitted to its runs alone."""
     rows = [row for fit in whole.fits.values() for row in fit.details.get("optimal_sizes", ())]
     budgets = tuple(sorted({float(row["flops"]) for row in rows})) or settings.budgets
@@ -160,7 +160,7 @@ def _trunks_of(runs: pd.DataFrame, trunks: pd.DataFrame) -> pd.DataFrame:
     return trunks.loc[[key in used for key in trunks[[*TRUNK_KEYS]].itertuples(index=False, name=None)]]
 
 
-def _comparable(first: Arm, second: Arm, *, by: ComparedBy, members: Sequence[Member]) -> bool:
+def _comparable(first: Arm, second: Arm, *, by: ComparedBy, members: Sequence[ComparedStudy]) -> bool:
     """Whether two arms differ in what is compared, and in nothing else."""
     if by == "study":
         schedules = {m.name: m.schedules for m in members}
@@ -171,18 +171,18 @@ def _comparable(first: Arm, second: Arm, *, by: ComparedBy, members: Sequence[Me
     return (first.study, first.schedule) == (second.study, second.schedule) and first.subset != second.subset
 
 
-def apart(first: Facts, second: Facts, quantity: str) -> str:
+def apart(first: StudySetup, second: StudySetup, quantity: str) -> str:
     """Why a quantity of two studies is not on one scale; empty where it is, or where one of them does not say.
 
     Parameters
     ----------
-    first, second : Facts
+    first, second : StudySetup
     quantity : {"compute", "loss", "holdout"}
         FLOPs; losses; losses on the holdout.
 
     Examples
     --------
-    >>> apart(Facts(convention="6nd"), Facts(convention="appendix_e"), "compute")
+    >>> apart(StudySetup(convention="6nd"), StudySetup(convention="appendix_e"), "compute")
     'FLOPs are counted by 6nd and by appendix_e'
     """
     reasons = []
@@ -202,24 +202,24 @@ def apart(first: Facts, second: Facts, quantity: str) -> str:
     return "; ".join(reasons)
 
 
-def caveats(members: Sequence[Member]) -> list[str]:
+def caveats(members: Sequence[ComparedStudy]) -> list[str]:
     """Sentences on what differs between neighbouring studies, what cannot be compared for that, and what is unknown."""
     found = []
     for one, other in pairwise(members) if len(members) < 3 else combinations(members, 2):
         names = f"{one.name} and {other.name}"
         for quantity, lost in _LOST.items():
-            if reason := apart(one.facts, other.facts, quantity):
+            if reason := apart(one.setup, other.setup, quantity):
                 found.append(f"{names}: {reason}. {lost}")
-        if _differ(one.facts.batch_tokens, other.facts.batch_tokens):
-            batches = f"{one.facts.batch_tokens} and {other.facts.batch_tokens}"
+        if _differ(one.setup.batch_tokens, other.setup.batch_tokens):
+            batches = f"{one.setup.batch_tokens} and {other.setup.batch_tokens}"
             found.append(f"{names}: batches of {batches} tokens: part of any difference may be theirs.")
-        if settings := _settings_that_differ(one.facts, other.facts):
+        if settings := _settings_that_differ(one.setup, other.setup):
             found.append(f"{names}: other {', '.join(settings)}: part of any difference may be theirs.")
     if len(members) > 1:
         found += [
             f"{m.name}: how its FLOPs are counted is not recorded; they are taken as they are."
             for m in members
-            if m.facts.convention is None
+            if m.setup.convention is None
         ]
         found += [
             f"{m.name}: imported runs; whether their loss is that of the others' is not recorded."
@@ -229,9 +229,9 @@ def caveats(members: Sequence[Member]) -> list[str]:
     return found
 
 
-def _settings_that_differ(one: Facts, other: Facts) -> list[str]:
+def _settings_that_differ(one: StudySetup, other: StudySetup) -> list[str]:
     """Names of the settings of training that both studies have, with other values."""
-    first, second = (json.loads(facts.training or "{}") for facts in (one, other))
+    first, second = (json.loads(setup.training or "{}") for setup in (one, other))
     return [key for key in first if key in second and first[key] != second[key]]
 
 

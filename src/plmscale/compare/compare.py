@@ -6,7 +6,7 @@ from pathlib import Path
 from ..laws.fit import FitSettings
 from .arms import comparisons
 from .report import find, write
-from .studies import read_members
+from .studies import read_studies
 
 
 def compare(
@@ -27,7 +27,7 @@ def compare(
     out : Path
         See `plmscale.compare.report.write`.
     names, by : sequences of str
-        See `plmscale.compare.studies.read_members` and `plmscale.compare.arms.comparisons`.
+        See `plmscale.compare.studies.read_studies` and `plmscale.compare.arms.comparisons`.
     settings, seed : FitSettings, optional; int
         For the laws that are fitted to single sets.
 
@@ -36,6 +36,6 @@ def compare(
     InputError
         If a folder is not one of results, or there is nothing to compare.
     """
-    members = read_members(folders, names=names)
+    members = read_studies(folders, names=names)
     found = [find(one) for one in comparisons(members, by=by, settings=settings, seed=seed)]
     write(members, found, out)

@@ -103,7 +103,7 @@ def differences(comparison: Comparison) -> pd.DataFrame:
 
 
 def _contrast(first: Arm, second: Arm, *, name: str, key: str, scale: str) -> tuple[Estimate, str]:
-    reason = apart(first.facts, second.facts, scale) if scale else ""
+    reason = apart(first.setup, second.setup, scale) if scale else ""
     if reason:
         return Estimate(None), reason
     fits = [arm.fits.get(name, NO_FIT) for arm in (first, second)]
@@ -120,7 +120,7 @@ def sizes(comparison: Comparison) -> pd.DataFrame:
     """One row per pair of arms, law and budget: both optimal sizes, and their ratio with its interval."""
     rows = []
     for first, second in comparison.pairs:
-        reason = apart(first.facts, second.facts, "compute")
+        reason = apart(first.setup, second.setup, "compute")
         for name in (name for name in PARAMETERS if name in first.fits and name in second.fits):
             found = [_sizes_of(arm, name) for arm in (first, second)]
             for budget in sorted(set(found[0]) & set(found[1])):
@@ -162,7 +162,7 @@ def costs(comparison: Comparison) -> pd.DataFrame:
         timed = np.isfinite(seconds)
         row = {"by": comparison.by, "arm": arm.label, "runs": len(arm.runs), "trunks": len(arm.trunks)}
         row |= {"finished": arm.runs["status"].tolist().count("done")}
-        row |= {"n_tokens": float(n_tokens.sum()), "flops": float(flops.sum()), "convention": arm.facts.convention}
+        row |= {"n_tokens": float(n_tokens.sum()), "flops": float(flops.sum()), "convention": arm.setup.convention}
         row |= {"timed": int(timed.sum()), "device_hours": seconds[timed].sum() / 3600 if timed.any() else None}
         rows.append(row)
     return pd.DataFrame(rows, dtype=object)

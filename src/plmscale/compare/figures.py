@@ -154,7 +154,7 @@ def _on_one_scale(arms: Sequence[Arm]) -> list[list[Arm]]:
     groups: list[list[Arm]] = []
     for arm in arms:
         for group in groups:
-            if not any(apart(group[0].facts, arm.facts, scale) for scale in ("compute", "loss")):
+            if not any(apart(group[0].setup, arm.setup, scale) for scale in ("compute", "loss")):
                 group.append(arm)
                 break
         else:

@@ -53,7 +53,7 @@ def matched(comparison: Comparison) -> pd.DataFrame:
             }
             identity |= {"subset": _set_of(one, other), "seed": one["seed"]}
             for kind, found in _losses(one, other, own, schedules=(first.schedule, second.schedule)):
-                if not apart(first.facts, second.facts, "holdout" if kind == "holdout" else "loss"):
+                if not apart(first.setup, second.setup, "holdout" if kind == "holdout" else "loss"):
                     rows.append(identity | {"kind": kind} | found)
     return pd.DataFrame(rows, columns=pd.Index(_MATCHED), dtype=object)
 
@@ -146,7 +146,7 @@ def mean_over(values: np.ndarray) -> Estimate:
 
 
 def _why_no_interval(first: Arm, second: Arm, own: pd.DataFrame, *, kind: str) -> str:
-    if reason := apart(first.facts, second.facts, "holdout" if kind == "holdout" else "loss"):
+    if reason := apart(first.setup, second.setup, "holdout" if kind == "holdout" else "loss"):
         return reason
     if not len(own):
         return "no two runs match in size, seed, set and tokens"

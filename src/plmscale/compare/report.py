@@ -28,7 +28,7 @@ from .contrasts import (
 )
 from .figures import envelopes_figure, exponents_figure, matched_figure
 from .matched import matched, paired
-from .studies import Member
+from .studies import ComparedStudy
 from .tables import TABLES
 
 MOST = 12
@@ -38,14 +38,14 @@ TITLES = {"study": "Between studies", "schedule": "Between schedules", "set": "B
 
 
 @dataclass(frozen=True)
-class Found:
+class ComparisonResults:
     """A comparison with all its numbers: tables of `plmscale.compare.contrasts` and `plmscale.compare.matched`."""
 
     comparison: Comparison
     tables: Mapping[str, pd.DataFrame]
 
 
-def find(comparison: Comparison) -> Found:
+def find(comparison: Comparison) -> ComparisonResults:
     """All numbers of a comparison."""
     runs = matched(comparison)
     tables = {
@@ -56,16 +56,16 @@ def find(comparison: Comparison) -> Found:
         "matched_runs": runs,
         "costs": costs(comparison),
     }
-    return Found(comparison, tables)
+    return ComparisonResults(comparison, tables)
 
 
-def write(members: Sequence[Member], found: Sequence[Found], folder: Path) -> None:
+def write(members: Sequence[ComparedStudy], found: Sequence[ComparisonResults], folder: Path) -> None:
     """Write tables, figures and record into `folder`, and `summary.txt` last: where it is, all is.
 
     Parameters
     ----------
-    members : sequence of Member
-    found : sequence of Found
+    members : sequence of ComparedStudy
+    found : sequence of ComparisonResults
     folder : Path
         Made if absent. `tables/{table}.{tsv,md,tex}`, `figures/{figure}_by_{study,schedule,set}.{svg,pdf,png}`,
         `comparison.json`, `summary.txt`.
@@ -80,13 +80,13 @@ def write(members: Sequence[Member], found: Sequence[Found], folder: Path) -> No
     for one in found:
         for name, draw in _figures(one).items():
             write_on_pages(draw, folder / "figures", name=f"{name}_by_{one.comparison.by}")
-    studies = [{"name": member.name, "runs": len(member.runs)} | vars(member.facts) for member in members]
+    studies = [{"name": member.name, "runs": len(member.runs)} | vars(member.setup) for member in members]
     write_json(folder / "comparison.json", {"studies": studies, "caveats": caveats(members), "versions": versions()})
     with atomic(summary) as partial:
         partial.write_text(summary_text(members, found), encoding="utf-8")
 
 
-def _figures(found: Found) -> dict[str, Callable[[], Figure]]:
+def _figures(found: ComparisonResults) -> dict[str, Callable[[], Figure]]:
     one, tables = found.comparison, found.tables
     return {
         "exponents": lambda: exponents_figure(one, tables["exponents"], tables["differences"]),
@@ -95,7 +95,7 @@ def _figures(found: Found) -> dict[str, Callable[[], Figure]]:
     }
 
 
-def summary_text(members: Sequence[Member], found: Sequence[Found]) -> str:
+def summary_text(members: Sequence[ComparedStudy], found: Sequence[ComparisonResults]) -> str:
     """What is compared, what cannot be, and what differs.
 
     Returns
@@ -119,15 +119,15 @@ def _paragraph(text: str) -> list[str]:
     return textwrap.wrap(text, LINE, initial_indent="  ", subsequent_indent="    ")
 
 
-def _extent(member: Member) -> str:
+def _extent(member: ComparedStudy) -> str:
     runs, sizes_ = member.runs, sorted(set(member.runs["n_params"]))
     done = runs["status"].tolist().count("done")
     span = f"{len(sizes_)} sizes, {short(sizes_[0])} to {short(sizes_[-1])} parameters" if sizes_ else "no size"
-    counted = f", FLOPs by {member.facts.convention}" if member.facts.convention else ""
+    counted = f", FLOPs by {member.setup.convention}" if member.setup.convention else ""
     return f"{member.name}: {done} of {len(runs)} runs finished, {span}, on {', '.join(member.sets)}{counted}."
 
 
-def _laws(found: Found) -> list[str]:
+def _laws(found: ComparisonResults) -> list[str]:
     rows = found.tables["differences"].to_dict("records")
     known = [row for row in rows if row["verdict"] in (DIFFER, NOT_TOLD_APART)]
     differ, same = ([row for row in known if row["verdict"] == word] for word in (DIFFER, NOT_TOLD_APART))
@@ -152,7 +152,7 @@ def _named(row: Mapping[object, object]) -> str:
     return f"{law}, {names} {with_interval(_estimate(row))}"
 
 
-def _differ(row: Mapping[object, object], found: Found) -> str:
+def _differ(row: Mapping[object, object], found: ComparisonResults) -> str:
     values = found.tables["exponents"]
     own = values.loc[(values["fit"] == row["fit"]) & (values["parameter"] == row["parameter"])].set_index("arm")
     one, other = (_estimate(own.loc[[row[side]]].to_dict("records")[0]) for side in ("first", "second"))
@@ -164,7 +164,7 @@ def _differ(row: Mapping[object, object], found: Found) -> str:
     )
 
 
-def _losses(found: Found) -> list[str]:
+def _losses(found: ComparisonResults) -> list[str]:
     said, without = [], {}
     for row in found.tables["matched_losses"].to_dict("records"):
         names = pair_name(row["first"], row["second"])
@@ -184,7 +184,7 @@ def _losses(found: Found) -> list[str]:
     return said
 
 
-def _costs(found: Found) -> list[str]:
+def _costs(found: ComparisonResults) -> list[str]:
     said = []
     for row in found.tables["costs"].to_dict("records"):
         hours = row["device_hours"]

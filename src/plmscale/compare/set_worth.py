@@ -18,14 +18,14 @@ from ..laws.analysis import fit_settings
 from ..laws.confidence.replicates import replicates
 from ..laws.fit import NO_FIT, FitSettings
 from ..laws.points import points_of
-from ..laws.solvers.chinchilla import Problem, chinchilla_law
+from ..laws.solvers.chinchilla import ChinchillaProblem, chinchilla_law
 from ..presentation.formats import STATUS_WORDS, with_interval
 from ..presentation.tables import Column, Table
 from ..results.study_results import Results
 from ..runs.curves import Curve, usable
 from .arms import Arm, Comparison
 from .matched import MIN_MODELS, matched
-from .studies import Facts, Member
+from .studies import ComparedStudy, StudySetup
 
 Array = NDArray[np.float64]
 
@@ -41,7 +41,7 @@ def set_worth_table(results: Results) -> Table:
     """
     settings, seed = fit_settings(results.study.config.analysis), results.study.config.data_seed
     rows: list[dict[str, Any]] = []
-    member = Member("study", results.curves, results.fits, results.records)
+    member = ComparedStudy("study", results.curves, results.fits, results.records)
     for schedule in results.schedules:
         pairs = _pairs(member, schedule, samples={one.name for one in results.study.subsets if one.kind == "sample"})
         found = matched(Comparison("set", [], pairs))
@@ -72,13 +72,13 @@ def set_worth_table(results: Results) -> Table:
     return Table(pd.DataFrame(rows, columns=pd.Index(NAMES), dtype=object), columns, notes=(note, *_sentences(rows)))
 
 
-def _pairs(member: Member, schedule: str, *, samples: set[str]) -> list[tuple[Arm, Arm]]:
+def _pairs(member: ComparedStudy, schedule: str, *, samples: set[str]) -> list[tuple[Arm, Arm]]:
     arms = []
     for subset in member.sets:
         curves = [curve for curve in member.curves if (curve.schedule, curve.subset) == (schedule, subset)]
         runs = member.runs.loc[(member.runs["schedule"] == schedule) & (member.runs["subset"] == subset), :]
         if curves:
-            arms.append(Arm(subset, member.name, schedule, subset, Facts(), curves, {}, runs))
+            arms.append(Arm(subset, member.name, schedule, subset, StudySetup(), curves, {}, runs))
     return [(b, a) if a.subset in samples and b.subset not in samples else (a, b) for a, b in combinations(arms, 2)]
 
 
@@ -88,7 +88,7 @@ def _token_terms(results: Results, schedule: str, *, settings: FitSettings, seed
     if fit.status not in ("identified", "weakly_identified"):
         return f"Chinchilla's law is {STATUS_WORDS[fit.status]}: nothing says what a token is worth"
     points = points_of(_kept(results.curves, schedule), settings=settings)
-    problem = Problem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
+    problem = ChinchillaProblem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     law = chinchilla_law(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     rng = np.random.default_rng(seed)
     laws = [law, *(problem.law(theta, 0.0) for theta in replicates(problem, points, law, n=N_DRAWS, rng=rng)[0])]

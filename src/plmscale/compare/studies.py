@@ -24,7 +24,7 @@ CONVENTIONS = ("appendix_e", "6nd", "6nd_non_embedding", "measured_lengths")
 
 
 @dataclass(frozen=True)
-class Facts:
+class StudySetup:
     """What decides whether numbers of two folders are on one scale. None where a folder does not say.
 
     Attributes
@@ -52,7 +52,7 @@ class Facts:
 
 
 @dataclass(frozen=True)
-class Member:
+class ComparedStudy:
     """One folder of results: a study, or imported runs.
 
     Attributes
@@ -66,7 +66,7 @@ class Member:
         Run records; empty for imported runs.
     trunk_records : sequence of dict
         Those of what runs of the schedule wsd have in common.
-    facts : Facts
+    setup : StudySetup
     """
 
     name: str
@@ -74,7 +74,7 @@ class Member:
     fits: Mapping[str, Mapping[str, Fit]]
     records: Sequence[Mapping[str, Any]] = ()
     trunk_records: Sequence[Mapping[str, Any]] = ()
-    facts: Facts = Facts()
+    setup: StudySetup = StudySetup()
 
     @property
     def schedules(self) -> list[str]:
@@ -96,7 +96,7 @@ class Member:
         and no part of this one.
         """
         records = {Cell.from_json(dict(record["cell"])).path: record for record in self.records}
-        rows = [_row(curve, records.pop(curve.run, {}), self.facts.convention) for curve in self.curves]
+        rows = [_row(curve, records.pop(curve.run, {}), self.setup.convention) for curve in self.curves]
         rows += [_without_curve(path, record) for path, record in records.items() if record["status"] != "done"]
         return pd.DataFrame(rows, columns=pd.Index(_COLUMNS))
 
@@ -106,7 +106,7 @@ class Member:
         rows = []
         for record in self.trunk_records:
             cell = Cell.from_json(dict(record["cell"]))
-            spent = {"n_tokens": float(record["n_tokens"]), "flops": _flops(cell, record, self.facts.convention)}
+            spent = {"n_tokens": float(record["n_tokens"]), "flops": _flops(cell, record, self.setup.convention)}
             spent |= {"device_seconds": _number(device_seconds(record))}
             rows.append({"model": cell.model.name, "subset": cell.subset, "seed": cell.seed} | spent)
         return pd.DataFrame(rows, columns=pd.Index((*TRUNK_KEYS, "n_tokens", "flops", "device_seconds")))
@@ -119,7 +119,7 @@ _COLUMNS = ("run", "model", "n_params", "subset", "schedule", "seed", "status", 
 _COLUMNS += ("holdout_loss", "device_seconds", "shared_tokens", "shared_flops")
 
 
-def read_member(folder: Path, *, name: str) -> Member:
+def read_study(folder: Path, *, name: str) -> ComparedStudy:
     """Read one folder of results.
 
     Raises
@@ -133,11 +133,11 @@ def read_member(folder: Path, *, name: str) -> Member:
     counts = read_json(files.holdout) if files.holdout else {}
     holdout = f"{counts['sha256']}, {counts.get('n_residues')} residues" if "sha256" in counts else None
     trunks = [read_json(path) for path in files.trunks]
-    facts = facts_of(analysed.curves, records, holdout=holdout)
-    return Member(name, analysed.curves, analysed.fits, records, trunks, facts)
+    setup = setup_of(analysed.curves, records, holdout=holdout)
+    return ComparedStudy(name, analysed.curves, analysed.fits, records, trunks, setup)
 
 
-def read_members(folders: Sequence[Path], *, names: Sequence[str] = ()) -> list[Member]:
+def read_studies(folders: Sequence[Path], *, names: Sequence[str] = ()) -> list[ComparedStudy]:
     """Read folders of results under names that differ: the given ones, else the shortest ends of their paths.
 
     Raises
@@ -155,7 +155,7 @@ def read_members(folders: Sequence[Path], *, names: Sequence[str] = ()) -> list[
             f"compare: {len(folders)} folders and the names {', '.join(names)}. Give each folder a name of its own."
         )
     found = list(names) or short_names(where)
-    return [read_member(folder, name=name) for folder, name in zip(folders, found, strict=True)]
+    return [read_study(folder, name=name) for folder, name in zip(folders, found, strict=True)]
 
 
 def short_names(folders: Sequence[Path]) -> list[str]:
@@ -174,13 +174,13 @@ def short_names(folders: Sequence[Path]) -> list[str]:
     return next((names for names in ends if len(set(names)) == len(names)), ends[-1])
 
 
-def facts_of(curves: Sequence[Curve], records: Sequence[Mapping[str, Any]], *, holdout: str | None) -> Facts:
+def setup_of(curves: Sequence[Curve], records: Sequence[Mapping[str, Any]], *, holdout: str | None) -> StudySetup:
     """What the curves and records of a folder say of how they were counted."""
     cells = [record["cell"] for record in records]
     batches = sorted({curve.batch_tokens for curve in curves if curve.batch_tokens})
     lengths = sorted({int(cell["max_length"]) for cell in cells})
     masking = sorted({json.dumps(cell["training"]["masking"], sort_keys=True) for cell in cells})
-    return Facts(
+    return StudySetup(
         convention=_convention({curve.run: curve for curve in curves}, records),
         max_length=", ".join(map(str, lengths)) or None,
         masking="; ".join(masking) or None,

@@ -30,7 +30,7 @@ from .confidence.uncertainty import (
 from .fit import Fit, FitSettings, withheld
 from .points import Points, points_of, too_few
 from .power_law import huber
-from .solvers.chinchilla import EXPONENT_RANGE, ChinchillaLaw, Problem, chinchilla_law, predict
+from .solvers.chinchilla import EXPONENT_RANGE, ChinchillaLaw, ChinchillaProblem, chinchilla_law, predict
 
 Array = NDArray[np.float64]
 
@@ -61,7 +61,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     reason = too_few(points, n_free=N_FREE)
     if reason:
         return Fit("chinchilla", "not_identified", reason, nothing, points.rows, excluded, details)
-    problem = Problem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
+    problem = ChinchillaProblem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     law = chinchilla_law(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     values = _values(law)
     rest, jacobian = predict(problem, problem.theta(law)[None])
@@ -141,7 +141,7 @@ def _bound(end: float) -> float | None:
     return float(end) if np.isfinite(end) else None
 
 
-def _effects(shared: SharedNoise, points: Points, problem: Problem, law: ChinchillaLaw) -> Array:
+def _effects(shared: SharedNoise, points: Points, problem: ChinchillaProblem, law: ChinchillaLaw) -> Array:
     """Design effects of what is profiled."""
     rest, jacobian = predict(problem, problem.theta(law)[None])
     return design_effects(shared, points, rest[0], jacobian[0], contrasts=contrasts(problem, law), delta=problem.delta)

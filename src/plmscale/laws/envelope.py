@@ -44,7 +44,7 @@ from .envelope_grid import (
 from .fit import Fit, FitSettings, withheld
 from .power_law import constrained_exponent
 from .size_transitions import REASONS as REASONS_OF_HAND_OVERS
-from .size_transitions import HandOvers, find, line
+from .size_transitions import SizeTransitions, find, line
 from .solvers.distributions import f_quantile
 
 KEYS = ("a", "b", "n_prefactor", "d_prefactor", "a_plus_b", "a_constrained", "b_constrained")
@@ -100,7 +100,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     return result if verdict.has_numbers else withheld(result, keep=ALL_POINTS_KEYS)
 
 
-def hand_overs(grid: Grid, *, noise: RunNoise) -> HandOvers:
+def hand_overs(grid: Grid, *, noise: RunNoise) -> SizeTransitions:
     """Hand-overs between the neighbouring sizes of a grid."""
     typical = float(np.nanmedian(grid.losses))
     limit = NOISE_SIGMAS * max(noise.sd, grid.noise / typical)
@@ -157,7 +157,7 @@ def _replicates(
     return np.concatenate(rows), np.concatenate(lines)
 
 
-def _stretch(grid: Grid, found: HandOvers, drawn: Array, *, noise: RunNoise) -> float:
+def _stretch(grid: Grid, found: SizeTransitions, drawn: Array, *, noise: RunNoise) -> float:
     """Lack of fit of the hand-overs that are used."""
     used = found.reason == 0
 
@@ -196,7 +196,7 @@ def own_offsets(grid: Grid, *, noise: RunNoise) -> Array:
     return offsets if ratio <= f_quantile(INTERVAL, n_free, noise.n_free) else np.zeros_like(offsets)
 
 
-def _hand_over_rows(grid: Grid, found: HandOvers) -> list[dict[str, Any]]:
+def _hand_over_rows(grid: Grid, found: SizeTransitions) -> list[dict[str, Any]]:
     sizes, costs = np.unique(grid.sizes), log_costs(grid)
     rows = []
     for i, (log_flops, reason) in enumerate(zip(found.log_flops, found.reason, strict=True)):
@@ -207,7 +207,7 @@ def _hand_over_rows(grid: Grid, found: HandOvers) -> list[dict[str, Any]]:
     return rows
 
 
-def _verdict(found: HandOvers, estimates: dict[str, Estimate], *, failed: float) -> Verdict:
+def _verdict(found: SizeTransitions, estimates: dict[str, Estimate], *, failed: float) -> Verdict:
     n_used = int(np.sum(found.reason == 0))
     if n_used < MIN_SIZES:
         texts = [REASONS_OF_HAND_OVERS[reason] for reason in found.reason if reason]

@@ -43,7 +43,7 @@ WINDOW = 2
 REPLICATE_BLOCK = 50
 
 
-class Valley(NamedTuple):
+class IsoflopMinimum(NamedTuple):
     """Vertex of the parabola of loss in log size; `reason` is empty if the vertex counts."""
 
     n_params: float
@@ -52,7 +52,7 @@ class Valley(NamedTuple):
     reason: str
 
 
-def parabola_vertex(n_params: ArrayLike, loss: ArrayLike, *, noise: float = 0.0) -> Valley:
+def parabola_vertex(n_params: ArrayLike, loss: ArrayLike, *, noise: float = 0.0) -> IsoflopMinimum:
     """Floor of the valley of loss over log size.
 
     Parameters
@@ -64,7 +64,7 @@ def parabola_vertex(n_params: ArrayLike, loss: ArrayLike, *, noise: float = 0.0)
 
     Returns
     -------
-    Valley
+    IsoflopMinimum
         With the reason if there is no optimum: too few sizes, no minimum, one beyond the sizes, or within the noise.
 
     Examples
@@ -75,10 +75,12 @@ def parabola_vertex(n_params: ArrayLike, loss: ArrayLike, *, noise: float = 0.0)
     sizes, y = np.asarray(n_params, dtype=float), np.asarray(loss, dtype=float)
     x = np.log(sizes)
     if (n_sizes := len(np.unique(x))) < MIN_SIZES_PER_BUDGET:
-        return Valley(np.nan, np.nan, np.nan, f"{n_sizes} sizes at this budget, a valley needs {MIN_SIZES_PER_BUDGET}")
+        return IsoflopMinimum(
+            np.nan, np.nan, np.nan, f"{n_sizes} sizes at this budget, a valley needs {MIN_SIZES_PER_BUDGET}"
+        )
     found = log_parabola(sizes, y)
     if found.curvature <= 0:
-        return Valley(np.nan, np.nan, found.curvature, "loss has no minimum in size")
+        return IsoflopMinimum(np.nan, np.nan, found.curvature, "loss has no minimum in size")
     floor = found.floor
     rims = [found.curvature * (end - found.vertex) ** 2 for end in (x.min(), x.max())]
     reason, vertex = "", float(np.exp(np.clip(found.vertex, -700, 700)))
@@ -90,7 +92,7 @@ def parabola_vertex(n_params: ArrayLike, loss: ArrayLike, *, noise: float = 0.0)
         reason = "a rim of the valley is not above its floor by more than the noise"
     if reason.startswith("vertex"):
         vertex = floor = float("nan")
-    return Valley(vertex, floor, found.curvature, reason)
+    return IsoflopMinimum(vertex, floor, found.curvature, reason)
 
 
 def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSettings) -> Fit:

@@ -34,7 +34,7 @@ from .solvers.kaplan import (
     EXPONENT_RANGE,
     LN10,
     N_FREE,
-    Problem,
+    KaplanProblem,
     best_fit,
     contrasts,
     redrawn,
@@ -67,7 +67,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     reason = too_few(points, n_free=N_FREE)
     if reason:
         return Fit("kaplan", "not_identified", reason, nothing, points.rows, excluded, details)
-    problem = Problem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
+    problem = KaplanProblem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     phi, objective = best_fit(problem)
     theta = problem.constants(phi)
     residuals, jacobian = problem.model(phi[None])
@@ -98,14 +98,14 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     return result if verdict.has_numbers else withheld(result)
 
 
-def _effects(shared: SharedNoise, points: Points, problem: Problem, phi: Array) -> Array:
+def _effects(shared: SharedNoise, points: Points, problem: KaplanProblem, phi: Array) -> Array:
     """Design effects of what is profiled."""
     rest, jacobian = problem.model(phi[None])
     return design_effects(shared, points, rest[0], jacobian[0], contrasts=contrasts(phi), delta=problem.delta)
 
 
 def _bootstrap(
-    problem: Problem,
+    problem: KaplanProblem,
     phi: Array,
     points: Points,
     shared: SharedNoise | None,
@@ -120,9 +120,9 @@ def _bootstrap(
 
 
 def replicates(
-    problem: Problem, phi: Array, points: Points, shared: SharedNoise | None, *, n: int, rng: np.random.Generator
+    problem: KaplanProblem, phi: Array, points: Points, shared: SharedNoise | None, *, n: int, rng: np.random.Generator
 ) -> Array:
-    """Optima of `n` replicates of the study, shape (n, 4), in the coordinates of `Problem`.
+    """Optima of `n` replicates of the study, shape (n, 4), in the coordinates of `KaplanProblem`.
 
     Resamples of the runs, each solved from several starts; where runs share noise, the law with that drawn again.
     """

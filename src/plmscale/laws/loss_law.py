@@ -21,9 +21,8 @@ from .kaplan import replicates as kaplan_replicates
 from .methods import resampling
 from .points import Points, points_of_rows
 from .size_law import REACH, VERDICTS
-from .solvers.chinchilla import ChinchillaLaw, Problem, predict
-from .solvers.kaplan import LN10
-from .solvers.kaplan import Problem as KaplanProblem
+from .solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, predict
+from .solvers.kaplan import LN10, KaplanProblem
 
 Array = NDArray[np.float64]
 LossOf = Callable[[float, float], Array]
@@ -140,7 +139,7 @@ def has_loss(fit: Fit) -> bool:
 
 def _chinchilla(fit: Fit, points: Points, *, rng: np.random.Generator, settings: FitSettings) -> tuple[LossOf, LossOf]:
     """The law, and its laws of the resamples."""
-    problem = Problem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
+    problem = ChinchillaProblem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     law = chinchilla_of(fit, optimum=True)
     assert law is not None  # a fit with numbers has an optimum
     theta = replicates(problem, points, law, n=settings.n_bootstrap, rng=rng)[0]

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 Array = NDArray[np.float64]
 
@@ -68,8 +69,7 @@ def constrained_exponent(size_exponent: Array, token_exponent: Array) -> Array:
 
 def huber(residuals: Array, *, delta: float) -> Array:
     """Huber loss: r^2 / 2 within `delta`, delta (|r| - delta / 2) beyond."""
-    size = np.abs(residuals)
-    return np.where(size <= delta, 0.5 * size**2, delta * (size - 0.5 * delta))
+    return special.huber(delta, residuals)
 
 
 def huber_weights(residuals: Array, *, delta: float) -> Array:

@@ -43,8 +43,8 @@ from .solvers.repeated import (
     R_D,
     R_N,
     R_RANGE,
-    Problem,
     RepeatedLaw,
+    RepeatedProblem,
     base_held,
     polish,
     predict,
@@ -63,11 +63,11 @@ EPOCHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 44, 64)
 RESAMPLE_GAIN = 1e-9
 
 
-class Found(NamedTuple):
+class RepeatedFit(NamedTuple):
     """The law with what is behind it."""
 
     points: Points
-    problem: Problem
+    problem: RepeatedProblem
     law: RepeatedLaw
     scale: float
     settings: FitSettings
@@ -173,22 +173,22 @@ def _data(points: Points) -> tuple[Array, Array, Array, Array]:
     return points.n_params, points.n_tokens, points.unique_tokens, points.loss
 
 
-def _solved(points: Points, *, settings: FitSettings) -> Found:
-    problem = Problem.of(_data(points), delta=settings.huber_delta)
+def _solved(points: Points, *, settings: FitSettings) -> RepeatedFit:
+    problem = RepeatedProblem.of(_data(points), delta=settings.huber_delta)
     law = repeated_law(_data(points), delta=settings.huber_delta)
     rest, jacobian = predict(problem, problem.theta(law)[None])
     scale = huber_scale(rest[0], delta=settings.huber_delta, n_runs=points.n_runs, n_free=N_FREE)
-    return Found(points, problem, law, scale, settings, law_noise(points, rest[0], jacobian[0, :PENALTY]))
+    return RepeatedFit(points, problem, law, scale, settings, law_noise(points, rest[0], jacobian[0, :PENALTY]))
 
 
-def _seen(found: Found) -> tuple[Array, Array]:
+def _seen(found: RepeatedFit) -> tuple[Array, Array]:
     """Residuals, and the rows of the Jacobian of the parameters that change any loss at all."""
     rest, jacobian = predict(found.problem, found.problem.theta(found.law)[None])
     rows = jacobian[0, :PENALTY]
     return rest[0], rows[np.linalg.norm(rows, axis=1) > 1e-9]
 
 
-def _resampled(found: Found, *, rng: np.random.Generator) -> Array:
+def _resampled(found: RepeatedFit, *, rng: np.random.Generator) -> Array:
     """Parameters (n_bootstrap, 7) of the law solved again on each resample of the runs, or with their noise redrawn."""
     points, problem, n = found.points, found.problem, found.settings.n_bootstrap
     theta = problem.theta(found.law)
@@ -200,12 +200,12 @@ def _resampled(found: Found, *, rng: np.random.Generator) -> Array:
     return _values(problem, *polish(problem, starts, weights, penalty=False, smallest_gain=RESAMPLE_GAIN))
 
 
-def _values(problem: Problem, theta: Array, objective: Array) -> Array:
+def _values(problem: RepeatedProblem, theta: Array, objective: Array) -> Array:
     laws = [problem.law(one, float(reached)) for one, reached in zip(theta, objective, strict=True)]
     return np.array([list(law.values.values())[:PENALTY] for law in laws])
 
 
-def _estimates(found: Found, draws: Array) -> dict[str, Estimate]:
+def _estimates(found: RepeatedFit, draws: Array) -> dict[str, Estimate]:
     values = found.law.values
     limit = drop_limit(1, n_left=found.n_left)
     effects = effects_of(found.shared, found.points, found.problem, found.law, free=range(N_FREE))
@@ -242,7 +242,7 @@ def _verdict(r_d: Estimate, over: Mapping[str, Any]) -> Verdict:
     return Verdict("identified", f"{span}.")
 
 
-def _staged(found: Found) -> dict[str, Any]:
+def _staged(found: RepeatedFit) -> dict[str, Any]:
     """r_d and r_n with the law of the single passes held, as Muennighoff et al. fit them."""
     n, d, u, loss = found.data
     once = d <= u * 1.01
@@ -264,7 +264,7 @@ def _staged(found: Found) -> dict[str, Any]:
     return known | dict(zip(("r_d_low", "r_d_high"), ends[R_D], strict=True))
 
 
-def _overfitting(found: Found) -> dict[str, Any]:
+def _overfitting(found: RepeatedFit) -> dict[str, Any]:
     """Whether the penalty earns its place: the drop of the likelihood (F with one term), and AICc beside it.
 
     AICc takes the squares of the residuals of log loss; both have to want the term.

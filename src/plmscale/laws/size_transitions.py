@@ -23,14 +23,14 @@ REASONS = (
 )
 
 
-class HandOvers(NamedTuple):
+class SizeTransitions(NamedTuple):
     """Between neighbouring sizes, arrays of shape (..., sizes - 1); NaN in `log_flops` where there is none."""
 
     log_flops: Array
     reason: NDArray[np.intp]
 
 
-class Line(NamedTuple):
+class TransitionLine(NamedTuple):
     """Laws through hand-overs, shape (...): log C = start + slope * log N, and log D likewise."""
 
     start: Array
@@ -51,7 +51,7 @@ class Line(NamedTuple):
         return -self.start * a, self.token_start - self.start * b
 
 
-def find(log_losses: Array, log_flops: Array, *, noise: float) -> HandOvers:
+def find(log_losses: Array, log_flops: Array, *, noise: float) -> SizeTransitions:
     """Hand-overs between neighbouring sizes.
 
     Parameters
@@ -64,7 +64,7 @@ def find(log_losses: Array, log_flops: Array, *, noise: float) -> HandOvers:
 
     Returns
     -------
-    HandOvers
+    SizeTransitions
         A hand-over is where the sum of the larger size's excess loss is greatest: with one change of sign that is the
         change, with several the one that agrees best with the curves on both sides.
     """
@@ -85,10 +85,10 @@ def find(log_losses: Array, log_flops: Array, *, noise: float) -> HandOvers:
     lowest = np.min(np.where(seen & (index > at), excess, np.inf), axis=-1)
     conditions = (~seen.any(axis=-1), (at == last)[..., 0], before_value <= 0, (highest <= noise) | (lowest >= -noise))
     reason = np.select(conditions, range(1, len(REASONS)), default=0)
-    return HandOvers(np.where((reason == 0) | (reason == 4), found, np.nan), reason)
+    return SizeTransitions(np.where((reason == 0) | (reason == 4), found, np.nan), reason)
 
 
-def line(found: Array, *, log_sizes: Array, log_costs: Array) -> Line:
+def line(found: Array, *, log_sizes: Array, log_costs: Array) -> TransitionLine:
     """Least squares of log C, and of log D, on log N through hand-overs; NaN where fewer than two are left.
 
     The size of a hand-over is the geometric mean of the two, and exact; its FLOPs carry the error: they are the
@@ -114,4 +114,4 @@ def line(found: Array, *, log_sizes: Array, log_costs: Array) -> Line:
         slope = np.sum(dx * values, axis=-1) / spread
         mean_x, mean = np.sum(counted * x, axis=-1) / n[..., 0], np.sum(values, axis=-1) / n[..., 0]
         laws += [mean - slope * mean_x, slope]
-    return Line(*laws)
+    return TransitionLine(*laws)

@@ -22,7 +22,7 @@ except ImportError:  # before torch 2.10
 
 
 @dataclass(frozen=True)
-class Layout:
+class PackedLayout:
     """Where the sequences of a micro-batch lie among its packed tokens.
 
     Attributes
@@ -43,7 +43,7 @@ class Layout:
     selected_lengths: tuple[int, ...]
 
     @classmethod
-    def of(cls, lengths: Tensor, select: Tensor | None, *, device: torch.device) -> "Layout":
+    def of(cls, lengths: Tensor, select: Tensor | None, *, device: torch.device) -> "PackedLayout":
         """Layout of sequences of these `lengths` (on the CPU) for tokens on `device`.
 
         `select` on the CPU spares a GPU's queue a synchronisation: kernels must be told the largest count.
@@ -121,7 +121,9 @@ def interleaved(x: Tensor, n_heads: int) -> Tensor:
     return x.unflatten(0, (n_heads, 2, -1)).transpose(1, 2).flatten(0, 2)
 
 
-def attend(q: Tensor | None, kv: Tensor, rotation: Rotation, layout: Layout, *, kernel: str | None = None) -> Tensor:
+def attend(
+    q: Tensor | None, kv: Tensor, rotation: Rotation, layout: PackedLayout, *, kernel: str | None = None
+) -> Tensor:
     """Attention of every query to all positions of its own sequence.
 
     Parameters
@@ -131,7 +133,7 @@ def attend(q: Tensor | None, kv: Tensor, rotation: Rotation, layout: Layout, *, 
     kv : Tensor, shape (n_tokens, 2 or 3, n_heads, head_dim)
         Keys and values, behind queries if `q` is None. Queries and keys are not turned yet.
     rotation : Rotation
-    layout : Layout
+    layout : PackedLayout
     kernel : {"cpu", "varlen", "padded"}, optional
         The default is the best for type and device.
 
@@ -164,7 +166,7 @@ def _best_kernel(kv: Tensor) -> str:
     return "varlen" if kv.is_cuda and half and varlen_attn is not None else "padded"
 
 
-def _varlen(q: Tensor, k: Tensor, v: Tensor, layout: Layout, *, selected: bool) -> Tensor:
+def _varlen(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout, *, selected: bool) -> Tensor:
     head_dim = q.shape[-1]
     spare = -head_dim % 8  # flash kernels take multiples of 8; zero columns change no product
     q, k, v = (functional.pad(x, (0, spare)) for x in (q, k, v))
@@ -184,7 +186,7 @@ def _varlen(q: Tensor, k: Tensor, v: Tensor, layout: Layout, *, selected: bool) 
     return mixed[..., :head_dim]
 
 
-def _padded(q: Tensor, k: Tensor, v: Tensor, layout: Layout, *, selected: bool) -> Tensor:
+def _padded(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout, *, selected: bool) -> Tensor:
     rows_q, rows_k = _filled(layout.queries(selected=selected), q.device), _filled(layout.lengths, q.device)
     wide_q, wide_k, wide_v = (
         x.new_zeros(*rows.shape, *x.shape[1:]).masked_scatter(rows[..., None, None], x).transpose(1, 2)

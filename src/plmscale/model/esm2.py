@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .architecture import OURS, EncoderShape, Vocabulary
-from .attention import Layout, Rotation, attend, interleaved
+from .attention import PackedLayout, Rotation, attend, interleaved
 
 TRAINED_MASK_RATIO = 0.15 * 0.8
 """Share of positions that are MASK in training: token dropout rescales embeddings by it (fair-esm, esm2.py)."""
@@ -65,7 +65,7 @@ class TransformerLayer(nn.Module):
         self.fc2 = nn.Linear(size.d_ffn, size.d_model)
         self.final_layer_norm = nn.LayerNorm(size.d_model)
 
-    def forward(self, x: Tensor, rotation: Rotation, layout: Layout, *, select: Tensor | None = None) -> Tensor:
+    def forward(self, x: Tensor, rotation: Rotation, layout: PackedLayout, *, select: Tensor | None = None) -> Tensor:
         """The block on packed `x` (n_tokens, d_model), or its rows at `select`, which is `layout.select`, exactly.
 
         Every row attends to all others, but nothing else mixes rows: in the last block, where only the rows to be
@@ -165,7 +165,7 @@ class ESM2(nn.Module):
         return logits.new_zeros(*tokens.shape, logits.shape[-1]).masked_scatter(present[..., None], logits)
 
     def _packed(self, tokens: Tensor, select: Tensor | None, lengths: Tensor) -> Tensor:
-        layout = Layout.of(lengths, select, device=tokens.device)
+        layout = PackedLayout.of(lengths, select, device=tokens.device)
         x = self._embed(tokens, lengths.to(tokens.device))
         rotation = Rotation.at(layout.positions, self._inv_freq, longest=int(lengths.max()))
         last = len(self.layers) - 1

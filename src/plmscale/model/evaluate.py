@@ -15,7 +15,7 @@ from ..provenance import versions
 from ..sequences.fasta import FastaReader
 from .encoders import read_weights
 from .evaluation import Scores, masked_scores, pseudo_scores
-from .evaluation_masks import Settings
+from .evaluation_masks import EvaluationSettings
 
 
 def read_fasta(path: Path) -> tuple[list[str], list[NDArray[np.uint8]], int]:
@@ -35,7 +35,7 @@ def evaluate(
     model: Path,
     fasta: Path,
     *,
-    settings: Settings,
+    settings: EvaluationSettings,
     pseudo_perplexity: bool = False,
     device: str | None = None,
     out: Path | None = None,
@@ -48,7 +48,7 @@ def evaluate(
     model : Path
         Run folder, Hugging Face folder, or fair-esm's esm2_….pt.
     fasta : Path
-    settings : Settings
+    settings : EvaluationSettings
     pseudo_perplexity : bool
         Also mask every residue alone.
     device : str, optional

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from .architecture import OURS, Vocabulary
-from .evaluation_masks import Row, Settings, masked_row, single_row
+from .evaluation_masks import EvaluationSettings, Row, masked_row, single_row
 
 CONFIDENCE = 0.95
 """Coverage of the intervals."""
@@ -88,7 +88,7 @@ def masked_scores(
     model: nn.Module,
     sequences: Sequence[NDArray[np.uint8]],
     *,
-    settings: Settings,
+    settings: EvaluationSettings,
     vocabulary: Vocabulary = OURS,
     share: tuple[int, int] = (0, 1),
     each: Callable[[], None] = lambda: None,
@@ -101,7 +101,7 @@ def masked_scores(
         `ESM2`, or what is called as it is with `lengths`.
     sequences : sequence of ndarray of uint8
         Residue ids of the 29 tokens, without START and END; each of one residue or more.
-    settings : Settings
+    settings : EvaluationSettings
     vocabulary : Vocabulary
         The model's tokens. The softmax is over all of them.
     share : tuple of int
@@ -122,7 +122,7 @@ def pseudo_scores(
     model: nn.Module,
     sequences: Sequence[NDArray[np.uint8]],
     *,
-    settings: Settings,
+    settings: EvaluationSettings,
     vocabulary: Vocabulary = OURS,
     share: tuple[int, int] = (0, 1),
 ) -> Scores:
@@ -139,7 +139,7 @@ def pseudo_scores(
     return _scores(model, work, vocabulary=vocabulary, share=share, each=lambda: None)
 
 
-def _window_lengths(sequences: Sequence[NDArray[np.uint8]], settings: Settings) -> NDArray[np.int64]:
+def _window_lengths(sequences: Sequence[NDArray[np.uint8]], settings: EvaluationSettings) -> NDArray[np.int64]:
     lengths = np.fromiter((s.size for s in sequences), dtype=np.int64, count=len(sequences))
     return np.minimum(lengths, settings.max_length - 2)
 
@@ -151,7 +151,7 @@ class _Work:
     sequences: Sequence[NDArray[np.uint8]]
     owner: NDArray[np.int64]
     residues: NDArray[np.int64]
-    settings: Settings
+    settings: EvaluationSettings
 
     def row(self, i: int) -> Row:
         sequence, residue = self.sequences[self.owner[i]], int(self.residues[i])

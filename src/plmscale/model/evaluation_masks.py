@@ -17,7 +17,7 @@ EVALUATION_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluationSettings:
     """How a set of sequences is evaluated.
 
     Attributes
@@ -54,21 +54,21 @@ def random_numbers(sequence: NDArray[np.uint8], seed: int) -> np.random.Generato
     return np.random.Generator(np.random.Philox(key=key))
 
 
-def window(sequence: NDArray[np.uint8], settings: Settings, rng: np.random.Generator) -> NDArray[np.uint8]:
+def window(sequence: NDArray[np.uint8], settings: EvaluationSettings, rng: np.random.Generator) -> NDArray[np.uint8]:
     """START, the residues (of a long sequence, a window) and END."""
     n = min(sequence.size, settings.max_length - 2)
     begin = int(rng.random() * (sequence.size - n + 1))
     return np.concatenate(([START], sequence[begin : begin + n], [END])).astype(np.uint8)
 
 
-def masked_row(sequence: NDArray[np.uint8], settings: Settings) -> Row:
+def masked_row(sequence: NDArray[np.uint8], settings: EvaluationSettings) -> Row:
     """A sequence with BERT masking.
 
     Parameters
     ----------
     sequence : ndarray of uint8, shape (n_residues,)
         Ids of the 29 tokens, without START and END.
-    settings : Settings
+    settings : EvaluationSettings
     """
     rng, masking = random_numbers(sequence, settings.seed), settings.masking
     tokens = window(sequence, settings, rng)
@@ -81,7 +81,7 @@ def masked_row(sequence: NDArray[np.uint8], settings: Settings) -> Row:
     return Row(tokens, places, targets)
 
 
-def single_row(sequence: NDArray[np.uint8], settings: Settings, residue: int) -> Row:
+def single_row(sequence: NDArray[np.uint8], settings: EvaluationSettings, residue: int) -> Row:
     """A sequence with one residue masked: the one at index `residue` of the window that `masked_row` takes."""
     tokens = window(sequence, settings, random_numbers(sequence, settings.seed))
     place = np.array([residue + 1])

@@ -22,7 +22,7 @@ Waits = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Schedule:
+class CellSchedule:
     """An allocation of all cells.
 
     Attributes
@@ -92,17 +92,17 @@ def makespan(jobs: Sequence[tuple[float, int]], max_devices: int, *, after: Mapp
     return now
 
 
-def scheduled(chosen: Mapping[str, Allocation], max_devices: int, *, after: Waits | None = None) -> Schedule:
+def scheduled(chosen: Mapping[str, Allocation], max_devices: int, *, after: Waits | None = None) -> CellSchedule:
     """The schedule of given allocations."""
     jobs = [(each.hours, each.devices) for each in chosen.values()]
     place = {path: i for i, path in enumerate(chosen)}
     waits = {place[path]: place[before] for path, before in (after or {}).items()}
-    return Schedule(dict(chosen), makespan(jobs, max_devices, after=waits))
+    return CellSchedule(dict(chosen), makespan(jobs, max_devices, after=waits))
 
 
-def cheapest(options: Options, *, deadline: float, max_devices: int, after: Waits | None = None) -> Schedule | None:
+def cheapest(options: Options, *, deadline: float, max_devices: int, after: Waits | None = None) -> CellSchedule | None:
     """The cheapest schedule of the family that ends by `deadline` (hours); None if none does."""
-    found: Schedule | None = None
+    found: CellSchedule | None = None
     for limit in _limits(options, below=deadline):
         schedule = scheduled(_within(options, limit), max_devices, after=after)
         if schedule.makespan <= deadline:
@@ -113,7 +113,7 @@ def cheapest(options: Options, *, deadline: float, max_devices: int, after: Wait
     return _narrowed(found, options, deadline=deadline, max_devices=max_devices, after=after)
 
 
-def fastest(options: Options, *, max_devices: int, after: Waits | None = None) -> Schedule:
+def fastest(options: Options, *, max_devices: int, after: Waits | None = None) -> CellSchedule:
     """The schedule of the family that ends first."""
     limits = _limits(options, below=float("inf"))
     found = [scheduled(_within(options, limit), max_devices, after=after) for limit in limits]
@@ -146,7 +146,9 @@ def _within(options: Options, limit: float) -> dict[str, Allocation]:
     return chosen
 
 
-def _narrowed(start: Schedule, options: Options, *, deadline: float, max_devices: int, after: Waits | None) -> Schedule:
+def _narrowed(
+    start: CellSchedule, options: Options, *, deadline: float, max_devices: int, after: Waits | None
+) -> CellSchedule:
     """Cells made narrower one by one, the greatest saving first, as long as the deadline holds."""
     best = start
     narrower = []

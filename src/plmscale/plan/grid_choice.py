@@ -51,7 +51,7 @@ def within_budget(study: Study) -> Study:
     budget = study.config.budget_gpu_hours
     if budget is None:
         return study
-    choice = Choice(study)
+    choice = GridChoice(study)
     order = choice.order()
 
     def rest(n_left_out: int) -> Study:
@@ -73,7 +73,7 @@ def planned_hours(study: Study) -> float:
     return chosen(study, planned_tokens(study), {}).device_hours
 
 
-class Choice:
+class GridChoice:
     """The cells of a study with what they cost and tell.
 
     Parameters
@@ -163,7 +163,7 @@ def _decades_lost(n: Array, d: Array) -> Array:
 
 def choice_rows(study: Study) -> list[dict[str, Any]]:
     """What the budget does to each schedule: a row before and a row after, for the plan's text."""
-    choice, rows = Choice(study), []
+    choice, rows = GridChoice(study), []
     for schedule in choice.schedules:
         for when, without in (("all cells", ()), ("within the budget", study.left_out)):
             found = choice.known(schedule, without=without)

@@ -6,8 +6,8 @@ with one run more it falls by (g' M⁻¹ j)² / (1 + j' M⁻¹ j) (Sherman and M
 Pronzato and Pázman 2013, chapter 5).
 
 Parameters are those of the solver: log E, log A, log B, alpha, beta, with A and B at a centre of log N and log D
-(`plmscale.laws.solvers.chinchilla.Problem`). Another centre is another parametrisation of the same law and changes no
-variance.
+(`plmscale.laws.solvers.chinchilla.ChinchillaProblem`). Another centre is another parametrisation of the same law and
+changes no variance.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..laws.solvers.chinchilla import Problem, predict
+from ..laws.solvers.chinchilla import ChinchillaProblem, predict
 
 Array = NDArray[np.float64]
 Quantity = Callable[[Array], Array]
@@ -46,7 +46,7 @@ def gradients(theta: Array, n_params: ArrayLike, n_tokens: ArrayLike, *, centre:
     array, shape (k, m, 5)
     """
     x, y = (np.log(np.asarray(v, dtype=float)) - c for v, c in zip((n_params, n_tokens), centre, strict=True))
-    runs = Problem(x, y, np.zeros_like(x), centre, 1.0)
+    runs = ChinchillaProblem(x, y, np.zeros_like(x), centre, 1.0)
     return predict(runs, theta)[1].swapaxes(-1, -2)
 
 

@@ -24,7 +24,7 @@ from ..study.study import Study
 from ..study.trunks import Trunk
 from .allocation import Allocation, allocations
 from .calibration import paces, utilisation
-from .deadline import Options, Schedule, cheapest, fastest, scheduled
+from .deadline import CellSchedule, Options, cheapest, fastest, scheduled
 from .devices import Device, device_of
 from .dispatch import dispatch
 from .memory import GIB
@@ -50,7 +50,7 @@ def all_options(
     return {job.path: found[job.path] for job in by_flops(every)}
 
 
-def chosen(study: Study, tokens: Mapping[str, int], records: Records, *, shared: Shared = None) -> Schedule:
+def chosen(study: Study, tokens: Mapping[str, int], records: Records, *, shared: Shared = None) -> CellSchedule:
     """The allocation of every cell; the makespan is infinite where `max_devices` is not given.
 
     With a deadline that cannot be met, the allocation that ends first.
@@ -64,7 +64,7 @@ def chosen(study: Study, tokens: Mapping[str, int], records: Records, *, shared:
             for path, found in options.items()
         }
         most = hardware.max_devices
-        return scheduled(each, most, after=after) if most else Schedule(each, float("inf"))
+        return scheduled(each, most, after=after) if most else CellSchedule(each, float("inf"))
     found = cheapest(options, deadline=hardware.deadline_hours, max_devices=hardware.max_devices, after=after)
     return found or fastest(options, max_devices=hardware.max_devices, after=after)
 
@@ -123,7 +123,9 @@ def whole_plan(study: Study, counted: Mapping[str, int], records: Records, *, sh
     return pd.concat([cells, trunks], ignore_index=True) if len(trunks) else cells
 
 
-def _rows(study: Study, which: Sequence[tuple[Job, int]], counted: Mapping[str, int], found: Schedule) -> pd.DataFrame:
+def _rows(
+    study: Study, which: Sequence[tuple[Job, int]], counted: Mapping[str, int], found: CellSchedule
+) -> pd.DataFrame:
     """Rows of the plan for jobs, each with the tokens that its run has seen at its end."""
     config, rows = study.config, []
     device = device_of(config.hardware, config.training.precision)

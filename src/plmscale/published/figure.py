@@ -44,7 +44,7 @@ N_LINE = 200
 MARGIN = 0.08
 
 
-class Line(NamedTuple):
+class LawLine(NamedTuple):
     """The law in the plane of the figure: optimal sizes and their tokens per parameter at rising compute.
 
     `low` and `high` are the same two columns for the ends of the interval of the size, shape (n, 2); empty without.
@@ -55,11 +55,11 @@ class Line(NamedTuple):
     high: NDArray[np.float64]
 
 
-def law_line(law: SizeLaw | None) -> Line:
+def law_line(law: SizeLaw | None) -> LawLine:
     """Where the optimum runs: each compute in the law's range gives a size and, at 6ND, its tokens per parameter."""
     nothing = np.empty((0, 2))
     if law is None or not law.rows:
-        return Line(nothing, nothing, nothing)
+        return LawLine(nothing, nothing, nothing)
     budgets = np.geomspace(law.rows[0]["flops"], law.rows[-1]["flops"], N_LINE)
     found = [(flops, one) for flops in budgets if (one := law.at(float(flops))) is not None]
 
@@ -68,7 +68,7 @@ def law_line(law: SizeLaw | None) -> Line:
         known = [pair for pair in pairs if pair[0] is not None]
         return np.array(known, dtype=float).reshape(-1, 2)
 
-    return Line(column("n_params"), column("low"), column("high"))
+    return LawLine(column("n_params"), column("low"), column("high"))
 
 
 def published_figure(models: Sequence[PublishedModel], law: SizeLaw | None) -> Figure:
@@ -114,7 +114,7 @@ def _points(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, fl
     return drawn
 
 
-def _law(ax: Axes, line: Line) -> None:
+def _law(ax: Axes, line: LawLine) -> None:
     if not line.middle.size:
         return
     ax.plot(*line.middle.T, color="black", lw=1.6, zorder=3)
@@ -137,7 +137,7 @@ def _axes(ax: Axes, shown: NDArray[np.float64]) -> None:
     log_ticks(ax.yaxis)
 
 
-def _legend(line: Line, drawn: Sequence[tuple[float, float]]) -> list[Any]:
+def _legend(line: LawLine, drawn: Sequence[tuple[float, float]]) -> list[Any]:
     entries = [marker_entry(LOOKS[count][0], label=words, color=LOOKS[count][1]) for count, words in COUNTS.items()]
     entries.append(marker_entry("o", label="hollow: not verified", mfc="white"))
     entries.append(line_entry(label="20 tokens per parameter", color="0.3", lw=0.9, ls=(0, (4, 3))))

@@ -12,7 +12,7 @@ from scipy.optimize import minimize, minimize_scalar
 from scipy.stats import norm
 
 from ..laws.power_law import huber
-from ..laws.solvers.chinchilla import ChinchillaLaw, Problem, chinchilla_law, polish, residuals
+from ..laws.solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, chinchilla_law, polish, residuals
 from ..laws.solvers.repeated_loss import RepeatedDataLaw
 
 Array = NDArray[np.float64]
@@ -45,25 +45,25 @@ def scaled_huber_mle(
     ScaledHuberFit
     """
     start = chinchilla_law(n_params, n_tokens, loss, delta=delta)
-    theta = Problem.of(n_params, n_tokens, loss, delta=delta).theta(start)
+    theta = ChinchillaProblem.of(n_params, n_tokens, loss, delta=delta).theta(start)
     # In steps: the objective is all but a sum of absolute values in the end, with a valley for every point.
     for threshold in np.geomspace(delta, 1e-8, 16):
         theta = _polished(n_params, n_tokens, loss, theta, delta=float(threshold))
     log_sigma = 0.0
     for _ in range(100):
-        problem = Problem.of(n_params, n_tokens, loss, delta=delta)
+        problem = ChinchillaProblem.of(n_params, n_tokens, loss, delta=delta)
         residual, before = residuals(problem, theta), log_sigma
         log_sigma = _lowest(lambda s, r=residual: _negative_log_likelihood(r, s, delta), bounds=(-30.0, 0.0))
         theta = _polished(n_params, n_tokens, loss, theta, delta=delta * float(np.exp(log_sigma)))
         if abs(log_sigma - before) < 1e-9:
             break
-    problem = Problem.of(n_params, n_tokens, loss, delta=delta)
+    problem = ChinchillaProblem.of(n_params, n_tokens, loss, delta=delta)
     likelihood = _negative_log_likelihood(residuals(problem, theta), log_sigma, delta)
     return ScaledHuberFit(problem.law(theta, float("nan")), log_sigma, likelihood)
 
 
 def _polished(n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, theta: Array, *, delta: float) -> Array:
-    problem = Problem.of(n_params, n_tokens, loss, delta=delta)
+    problem = ChinchillaProblem.of(n_params, n_tokens, loss, delta=delta)
     return polish(problem, theta[None], np.ones((1, problem.x.size)))[0][0]
 
 

@@ -23,7 +23,7 @@ SYNTHETIC = "synthetic_approach2"
 """A set of numbers that needs no data."""
 
 
-class Verdict(NamedTuple):
+class ReproductionVerdict(NamedTuple):
     """One number: what was published, what came out, and whether they agree within the tolerance."""
 
     dataset: str
@@ -68,16 +68,16 @@ def find(root: Path) -> list[tuple[str, Path]]:
     return _best_versions(found)
 
 
-def judge(name: str, path: Path, *, n_bootstrap: int) -> list[Verdict]:
+def judge(name: str, path: Path, *, n_bootstrap: int) -> list[ReproductionVerdict]:
     """Every published number of a data set beside ours."""
     ours = {key: float(value) for key, value in REPRODUCTIONS[name].numbers(path, n_bootstrap).items()}
     return [
-        Verdict(name, n["title"], n["value"], ours.get(n["key"]), n["tolerance"], n["relative"], n["by"])
+        ReproductionVerdict(name, n["title"], n["value"], ours.get(n["key"]), n["tolerance"], n["relative"], n["by"])
         for n in targets()[name]["numbers"]
     ]
 
 
-def report(name: str, path: Path | None, verdicts: Sequence[Verdict]) -> str:
+def report(name: str, path: Path | None, verdicts: Sequence[ReproductionVerdict]) -> str:
     """A data set as text: its source, then a line per number."""
     target = targets()[name]
     rows = [["number", "published", "ours", "tolerance", "verdict"], *(verdict.row for verdict in verdicts)]
@@ -129,7 +129,7 @@ def _misses(name: str, path: Path) -> float:
     return abs(REPRODUCTIONS[name].numbers(path, 2).get("n_points", 0.0) - wanted)
 
 
-def reproduce(data: Sequence[str], *, n_bootstrap: int) -> Iterator[tuple[str, Path | None, list[Verdict]]]:
+def reproduce(data: Sequence[str], *, n_bootstrap: int) -> Iterator[tuple[str, Path | None, list[ReproductionVerdict]]]:
     """Every data set found, with its verdicts, and one that needs no data.
 
     Parameters

@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 from ..laws.confidence.repeated_profiles import held
 from ..laws.isoflop import parabola_vertex
 from ..laws.power_law import power_law
-from ..laws.solvers.chinchilla import ChinchillaLaw, Problem, chinchilla_law, polish
-from ..laws.solvers.repeated import R_D, RepeatedLaw, base_held, staged_law
-from ..laws.solvers.repeated import Problem as RepeatedProblem
+from ..laws.solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, chinchilla_law, polish
+from ..laws.solvers.repeated import R_D, RepeatedLaw, RepeatedProblem, base_held, staged_law
 from ..laws.solvers.repeated_loss import RepeatedDataLaw
 from ..runs.importers import published, scaling_protein_lm
 from ..runs.table_files import (
@@ -79,7 +78,7 @@ def _standard_errors(
     generator = np.random.RandomState(NOTEBOOK_SEED)  # noqa: NPY002  (the notebook's own)
     draws = [generator.choice(index, size=len(index), replace=True) for _ in range(n_bootstrap)]
     weights = np.array([np.bincount(draw, minlength=index.max() + 1)[index] for draw in draws], dtype=float)
-    problem = Problem.of(*points, delta=1e-3)
+    problem = ChinchillaProblem.of(*points, delta=1e-3)
     theta, objective = polish(problem, np.repeat(problem.theta(law)[None], len(draws), axis=0), weights)
     laws = [problem.law(one, value) for one, value in zip(theta, objective, strict=True)]
     return {f"se_{p}": float(np.std([getattr(one, p) for one in laws], ddof=1)) for p in CHINCHILLA_PARAMETERS}

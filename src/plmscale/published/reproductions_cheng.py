@@ -35,7 +35,7 @@ TABLE_A9 = {
 }
 
 
-class Best(NamedTuple):
+class BestPerBudget(NamedTuple):
     """The best curve of each budget: budgets, sizes, tokens by rows times batch, losses; each of shape (k,)."""
 
     flops: Array
@@ -67,7 +67,7 @@ def cheng(path: Path, n_bootstrap: int) -> Numbers:
     return numbers | {f"reach_{n_params}": flops for n_params, flops in reached}
 
 
-def best_at(runs: Sequence[pd.DataFrame], budgets: Array, *, nearest: float) -> Best:
+def best_at(runs: Sequence[pd.DataFrame], budgets: Array, *, nearest: float) -> BestPerBudget:
     """The lowest loss at each budget among the runs that were evaluated within `nearest` FLOPs of it."""
     found: dict[float, tuple[float, float, float]] = {}
     for rows in runs:
@@ -84,7 +84,7 @@ def best_at(runs: Sequence[pd.DataFrame], budgets: Array, *, nearest: float) -> 
             if budget not in found or loss[i] < found[budget][2]:
                 found[float(budget)] = (size, float((i + 1) * batch * CONTEXT * STEPS_PER_EVALUATION), float(loss[i]))
     columns = np.array(list(found.values())).T
-    return Best(np.array(list(found)), columns[0], columns[1], columns[2])
+    return BestPerBudget(np.array(list(found)), columns[0], columns[1], columns[2])
 
 
 def power(x: Array, y: Array) -> tuple[float, float]:

@@ -84,7 +84,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Analysis(Answer):
+class ExternalAnalysis(Answer):
     """An answer with what its exponents owe to the choices of the analysis.
 
     Attributes
@@ -121,26 +121,26 @@ def answer(imported: ImportedRuns, request: Request, *, progress: Progress = sil
     return Answer(imported, request, results, found, reached)
 
 
-def completed(known: Answer, *, progress: Progress = silent) -> Analysis:
+def completed(known: Answer, *, progress: Progress = silent) -> ExternalAnalysis:
     """Vary the choices of the analysis."""
     (choices,) = (
         of_curves(curves, settings=known.request.settings)
         for curves in progress([known.results.curves], what="varying the choices of the analysis")
     )
-    return Analysis(**vars(known), sensitivity=choices)
+    return ExternalAnalysis(**vars(known), sensitivity=choices)
 
 
-def analyse(imported: ImportedRuns, request: Request) -> Analysis:
+def analyse(imported: ImportedRuns, request: Request) -> ExternalAnalysis:
     """Smooth the curves, fit every law asked for per group, and vary the choices of the analysis."""
     return completed(answer(imported, request))
 
 
-def write(analysis: Analysis, folder: Path, *, figures: bool = True, progress: Progress = silent) -> list[Path]:
+def write(analysis: ExternalAnalysis, folder: Path, *, figures: bool = True, progress: Progress = silent) -> list[Path]:
     """Write everything into `folder`, the summary last: where it is, all is.
 
     Parameters
     ----------
-    analysis : Analysis
+    analysis : ExternalAnalysis
     folder : Path
         Made if absent. `runs.parquet`, `curves.parquet`, `fits/`, `tables/`, `figures/`, `import.json`, `summary.txt`.
     figures : bool
@@ -179,7 +179,7 @@ def _reached(runs: pd.DataFrame, curves: Sequence[Curve], group: str, loss: floa
     return flops_to_reach(runs.loc[runs["schedule"] == group], own, loss=loss)
 
 
-def _tables(analysis: Analysis) -> dict[str, tuple[str, Table]]:
+def _tables(analysis: ExternalAnalysis) -> dict[str, tuple[str, Table]]:
     loss = analysis.request.target_loss
     return {
         "law_parameters": ("Scaling laws: parameters, intervals and verdicts", law_parameters(analysis.results)),
@@ -192,7 +192,7 @@ def _tables(analysis: Analysis) -> dict[str, tuple[str, Table]]:
     }
 
 
-def _record(analysis: Analysis) -> dict[str, Any]:
+def _record(analysis: ExternalAnalysis) -> dict[str, Any]:
     """What was read and how: enough to say where every number is from."""
     imported, request = analysis.imported, analysis.request
     return {

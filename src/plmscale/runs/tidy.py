@@ -11,7 +11,7 @@ import pandas as pd
 
 from ..errors import InputError
 from .fields import FIELDS
-from .tidy_rows import FlopsRule, Rows, checked, with_all_three, without_gaps
+from .tidy_rows import FlopsRule, TableRows, checked, with_all_three, without_gaps
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ def tidy(table: pd.DataFrame, *, source: str, kind: str = "tidy", options: Impor
     """
     options = options or ImportOptions()
     found, notes = _fields(table, source=source, options=options)
-    rows = Rows.of(table, found, source=source)
+    rows = TableRows.of(table, found, source=source)
     for step in (without_gaps, partial(with_all_three, rule=options.flops), checked):
         rows, more = step(rows)
         notes += more

@@ -35,7 +35,7 @@ WITH_SUFFIX = ("n_params", "n_tokens", "unique_tokens", "batch_tokens")
 
 
 @dataclass(frozen=True)
-class Rows:
+class TableRows:
     """Rows as arrays of shape (n,): the columns that the table has, and its lines."""
 
     source: str
@@ -44,7 +44,7 @@ class Rows:
     texts: dict[str, list[str]]
 
     @classmethod
-    def of(cls, table: pd.DataFrame, found: dict[str, str], *, source: str) -> "Rows":
+    def of(cls, table: pd.DataFrame, found: dict[str, str], *, source: str) -> "TableRows":
         """From a table and the column of every field."""
         values = {
             name: numbers(table, found[name], NumberColumn(source, name, suffixes=name in WITH_SUFFIX))
@@ -62,7 +62,7 @@ class Rows:
         """A column, `default` in its empty cells."""
         return [own or other for own, other in zip(self.texts.get(name, default), default, strict=True)]
 
-    def keep(self, kept: NDArray[np.bool_]) -> "Rows":
+    def keep(self, kept: NDArray[np.bool_]) -> "TableRows":
         """Some of the rows."""
         where = np.flatnonzero(kept)
         values = {name: column[where] for name, column in self.numbers.items()}
@@ -93,7 +93,7 @@ class Rows:
         )
 
 
-def without_gaps(rows: Rows) -> tuple[Rows, list[str]]:
+def without_gaps(rows: TableRows) -> tuple[TableRows, list[str]]:
     """Without rows that have no loss (tables of trackers hold a row per event), or that lack two of N, D and C."""
     notes = []
     known = np.sum([np.isfinite(rows.number(name)) for name in THREE], axis=0)
@@ -108,7 +108,7 @@ def without_gaps(rows: Rows) -> tuple[Rows, list[str]]:
     return rows.keep(complete), notes
 
 
-def with_all_three(rows: Rows, *, rule: FlopsRule) -> tuple[Rows, list[str]]:
+def with_all_three(rows: TableRows, *, rule: FlopsRule) -> tuple[TableRows, list[str]]:
     """With N, D and C in every row, the missing one from C = 6ND; with rule "6nd" C always."""
     k, notes = FLOPS_PER_PARAM_TOKEN, []
     n, d, c = (rows.number(name) for name in THREE)
@@ -126,7 +126,7 @@ def with_all_three(rows: Rows, *, rule: FlopsRule) -> tuple[Rows, list[str]]:
     return replace(rows, numbers=rows.numbers | full), notes
 
 
-def checked(rows: Rows) -> tuple[Rows, list[str]]:
+def checked(rows: TableRows) -> tuple[TableRows, list[str]]:
     """The same rows; notes on what is unlikely.
 
     Raises
@@ -155,14 +155,14 @@ def checked(rows: Rows) -> tuple[Rows, list[str]]:
     return rows, notes
 
 
-def _groups(rows: Rows) -> list[str]:
+def _groups(rows: TableRows) -> list[str]:
     """Group and schedule of each row; one of them where they say the same."""
     n = len(rows.lines)
     pairs = zip(rows.text("group", [""] * n), rows.text("schedule", [""] * n), strict=True)
     return [", ".join(dict.fromkeys(part for part in pair if part)) or ONE_GROUP for pair in pairs]
 
 
-def _run_names(rows: Rows, groups: Sequence[str], seed: NDArray[Any]) -> list[str]:
+def _run_names(rows: TableRows, groups: Sequence[str], seed: NDArray[Any]) -> list[str]:
     """Names that tell runs apart: with group and seed where one name stands for several.
 
     Raises

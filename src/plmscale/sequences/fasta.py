@@ -27,11 +27,11 @@ from .alphabet import (
 from .streams import DamagedStream, HashedFile, UnsupportedCompression, ahead, decompressed
 
 if TYPE_CHECKING:
-    from .fasta_records import Problem, RecordParser, Records
+    from .fasta_records import InvalidRecord, RecordParser, Records
 
 __all__ = [
     "END", "FIRST_RESIDUE", "MASK", "N_STANDARD", "PAD", "RESIDUES", "STANDARD", "START", "TOKENS",
-    "FastaReader", "Tally", "decode", "encode",
+    "FastaReader", "ParserCounts", "decode", "encode",
 ]  # fmt: skip
 
 BLOCK_SIZE = 1 << 20
@@ -40,7 +40,7 @@ _EXAMPLES = 5
 
 
 @dataclass
-class Tally:
+class ParserCounts:
     """What a parser read, mapped and dropped so far; exact counts.
 
     `white_space_removed` counts spaces and tabs in sequence lines, not line ends. `empty_examples` names the first few
@@ -70,7 +70,7 @@ class FastaReader:
 
     Attributes
     ----------
-    tally : Tally
+    tally : ParserCounts
         Counts so far.
     n_bytes, sha256
         Size in bytes and checksum of the file as it lies on disk; complete after the last block.
@@ -84,7 +84,7 @@ class FastaReader:
 
     def __init__(self, path: str | Path, *, block_size: int = BLOCK_SIZE) -> None:
         self.path = Path(path)
-        self.tally = Tally()
+        self.tally = ParserCounts()
         self._block_size = block_size
         self._source: HashedFile | None = None
 
@@ -99,7 +99,7 @@ class FastaReader:
         return self._source.hexdigest() if self._source else ""
 
     def __iter__(self) -> Iterator["Records"]:
-        from .fasta_records import Problem, RecordParser  # here, since they import the compiler
+        from .fasta_records import InvalidRecord, RecordParser  # here, since they import the compiler
 
         parser = RecordParser()
         try:
@@ -107,7 +107,7 @@ class FastaReader:
                 for text in self._blocks(self._source):
                     yield self._counted(parser.feed(text), parser)
             yield self._counted(parser.end(), parser)
-        except Problem as problem:
+        except InvalidRecord as problem:
             raise self._error(problem) from None
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise InputError(f"cannot read {self.path}: {error.strerror}. Give the path of a FASTA file.") from error
@@ -148,7 +148,7 @@ class FastaReader:
         tally.empty_examples += [name.decode("utf-8", "backslashreplace") for name in empty[:room]]
         return records.only(kept)
 
-    def _error(self, problem: "Problem") -> InputError:
+    def _error(self, problem: "InvalidRecord") -> InputError:
         from . import fasta_kernel as kernel
 
         where = f"{self.path}, line {problem.line}"

@@ -41,7 +41,7 @@ class Records:
         return Records(ids, tokens, self.lengths[kept], self.keys[kept])
 
 
-class Problem(Exception):
+class InvalidRecord(Exception):
     """Text that is no FASTA.
 
     Attributes
@@ -91,7 +91,7 @@ class RecordParser:
 
         Raises
         ------
-        Problem
+        InvalidRecord
         """
         block = np.frombuffer(text, dtype=np.uint8)
         out = self._output(block.size)
@@ -105,7 +105,7 @@ class RecordParser:
 
         Raises
         ------
-        Problem
+        InvalidRecord
         """
         if self[kernel.MODE] == kernel.NAME_START:
             self._state[kernel.PROBLEM] = kernel.NAMELESS
@@ -140,6 +140,6 @@ class RecordParser:
         self.n_records += n
         return found
 
-    def _problem(self, found: bytes) -> Problem:
+    def _problem(self, found: bytes) -> InvalidRecord:
         name = self._ids[self[kernel.ID_BEGIN] : self[kernel.N_ID_BYTES]].tobytes()
-        return Problem(self._state, name=name.decode("utf-8", "backslashreplace"), found=found)
+        return InvalidRecord(self._state, name=name.decode("utf-8", "backslashreplace"), found=found)

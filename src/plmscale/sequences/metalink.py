@@ -11,7 +11,7 @@ LARGEST = 1 << 24
 
 
 @dataclass(frozen=True)
-class Published:
+class MetalinkEntry:
     """What a release says of a file.
 
     Attributes
@@ -29,7 +29,7 @@ class Published:
     md5: str
 
 
-def read_metalink(text: bytes, *, name: str, where: str) -> Published:
+def read_metalink(text: bytes, *, name: str, where: str) -> MetalinkEntry:
     """What a metalink (version 3 or 4) says of the file `name`.
 
     Parameters
@@ -65,4 +65,4 @@ def read_metalink(text: bytes, *, name: str, where: str) -> Published:
     md5 = next((found.text or "" for found in file.iter("hash") if found.get("type", "").lower() == "md5"), "").strip()
     if not size.isdecimal() or not re.fullmatch(r"[0-9a-fA-F]{32}", md5):
         raise InputError(f"{where} gives {name} the size {size!r} and the MD5 {md5!r}. A metalink has both.")
-    return Published((root.findtext("version") or "").strip() or None, int(size), md5.lower())
+    return MetalinkEntry((root.findtext("version") or "").strip() or None, int(size), md5.lower())

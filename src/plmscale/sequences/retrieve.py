@@ -17,7 +17,7 @@ from urllib.parse import urlparse
 
 from ..errors import InputError
 from ..files import read_json, write_json
-from .metalink import LARGEST, Published, read_metalink
+from .metalink import LARGEST, MetalinkEntry, read_metalink
 
 _NO_RANGES = 33  # curl: the server cannot resume
 _SERVER_ERROR = "error: 5"  # HTTP 5xx: may pass
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DownloadRequest:
     """What to download, and what is known of it.
 
     Attributes
@@ -49,12 +49,12 @@ class Wanted:
     md5: str | None = None
 
 
-def retrieve(wanted: Wanted, target: Path, *, record: Path, pause: float = 5.0) -> dict[str, Any]:
+def retrieve(request: DownloadRequest, target: Path, *, record: Path, pause: float = 5.0) -> dict[str, Any]:
     """Download a file, or the rest of it, verify it and give it its name.
 
     Parameters
     ----------
-    wanted : Wanted
+    request : DownloadRequest
     target : Path
         Where the file goes. Until it is complete and verified it is `{target}.part`, which a later call goes on with if
         the server still publishes the same.
@@ -75,40 +75,40 @@ def retrieve(wanted: Wanted, target: Path, *, record: Path, pause: float = 5.0) 
         If the file cannot be had, or is not what is published. A file of wrong length or checksum is deleted.
     """
     if not which("curl"):
-        raise InputError(f"curl is needed to download {wanted.url}. Install it, or give a path as `source`.")
-    published = _published(wanted)
+        raise InputError(f"curl is needed to download {request.url}. Install it, or give a path as `source`.")
+    published = _published(request)
     part = target.with_name(f"{target.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    _drop_stale(part, asdict(wanted) | {"published": asdict(published) if published else None})
-    _transfer(wanted.url, part, size=published.size if published else None, pause=pause)
-    found = _verify(part, wanted, published)
+    _drop_stale(part, asdict(request) | {"published": asdict(published) if published else None})
+    _transfer(request.url, part, size=published.size if published else None, pause=pause)
+    found = _verify(part, request, published)
     part.replace(target)
     _expectation(part).unlink(missing_ok=True)
-    known = {"url": wanted.url, "metalink": wanted.metalink, "release": published.release if published else None}
+    known = {"url": request.url, "metalink": request.metalink, "release": published.release if published else None}
     done = {"retrieved": datetime.now(UTC).isoformat(timespec="seconds"), "tool": _curl_version()}
     write_json(record, known | found | done)
     return known | found | done
 
 
-def _published(wanted: Wanted) -> Published | None:
-    if not wanted.metalink:
-        if wanted.release:
+def _published(request: DownloadRequest) -> MetalinkEntry | None:
+    if not request.metalink:
+        if request.release:
             raise InputError(
-                f"source_release is {wanted.release!r}, but there is no source_metalink to check it by. Give the URL "
+                f"source_release is {request.release!r}, but there is no source_metalink to check it by. Give the URL "
                 "of the release's RELEASE.metalink."
             )
         return None
-    text = _text(wanted.metalink)
-    published = read_metalink(text, name=Path(urlparse(wanted.url).path).name, where=wanted.metalink)
-    if wanted.release and published.release != wanted.release:
+    text = _text(request.metalink)
+    published = read_metalink(text, name=Path(urlparse(request.url).path).name, where=request.metalink)
+    if request.release and published.release != request.release:
         raise InputError(
-            f"{wanted.metalink} is of release {published.release}, but source_release is {wanted.release!r}. UniProt "
+            f"{request.metalink} is of release {published.release}, but source_release is {request.release!r}. UniProt "
             "keeps earlier releases of UniRef as XML, under previous_releases/: docs/data.md says how to use one. Or "
             f"take this one: source_release: {published.release!r}."
         )
-    if wanted.md5 and published.md5 != wanted.md5:
+    if request.md5 and published.md5 != request.md5:
         raise InputError(
-            f"source_md5 is {wanted.md5}, but {wanted.metalink} publishes {published.md5}. Correct or remove it."
+            f"source_md5 is {request.md5}, but {request.metalink} publishes {published.md5}. Correct or remove it."
         )
     return published
 
@@ -162,22 +162,24 @@ def _transfer(url: str, part: Path, *, size: int | None, pause: float) -> None:
         time.sleep(pause * 2 ** (failures - 1))  # a server that fails is given longer each time
 
 
-def _verify(part: Path, wanted: Wanted, published: Published | None) -> dict[str, Any]:
+def _verify(part: Path, request: DownloadRequest, published: MetalinkEntry | None) -> dict[str, Any]:
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     with part.open("rb") as file:
         while block := file.read(1 << 20):
             md5.update(block)
             sha256.update(block)
     size = part.stat().st_size
-    expected = published.md5 if published else wanted.md5
+    expected = published.md5 if published else request.md5
     problem = None
     if published and size != published.size:
-        problem = f"has {size} bytes, but {wanted.metalink} publishes {published.size}"
+        problem = f"has {size} bytes, but {request.metalink} publishes {published.size}"
     elif expected and md5.hexdigest() != expected:
-        problem = f"has the MD5 {md5.hexdigest()}, but {wanted.metalink if published else 'source_md5'} says {expected}"
+        problem = (
+            f"has the MD5 {md5.hexdigest()}, but {request.metalink if published else 'source_md5'} says {expected}"
+        )
     if problem:
         part.unlink()
-        raise InputError(f"what {wanted.url} gave {problem}. It is deleted. Try again later, or another mirror.")
+        raise InputError(f"what {request.url} gave {problem}. It is deleted. Try again later, or another mirror.")
     by = "metalink" if published else "source_md5" if expected else None
     return {"bytes": size, "md5": md5.hexdigest(), "sha256": sha256.hexdigest(), "verified_by": by}
 

@@ -147,7 +147,7 @@ class Batches:
         return inputs
 
 
-class Ahead:
+class Prefetcher:
     """Batches in the order of training, each prepared in a thread while the one before is trained on.
 
     Parameters

@@ -28,7 +28,7 @@ from .subsets import (
 
 
 @dataclass(frozen=True)
-class Files:
+class SetFiles:
     """Files of a set.
 
     Attributes
@@ -53,13 +53,13 @@ class Files:
     scratch: Path
 
     @classmethod
-    def named(cls, *, store: Sequence[str], **paths: str | Path) -> "Files":
+    def named(cls, *, store: Sequence[str], **paths: str | Path) -> "SetFiles":
         """The files of a job by their names; the store by any of its files."""
         return cls(Path(store[0]).parent, **{name: Path(path) for name, path in paths.items()})
 
 
 def make_subset(
-    files: Files,
+    files: SetFiles,
     *,
     subset: Subset,
     clustering: Clustering | None,
@@ -71,7 +71,7 @@ def make_subset(
 
     Parameters
     ----------
-    files : Files
+    files : SetFiles
     subset : Subset
     clustering : Clustering or None
         For kind `cluster`; `scratch` is taken from `files`.
@@ -111,7 +111,7 @@ def make_subset(
 
 
 @contextmanager
-def _workdir(files: Files, name: str) -> Iterator[Path]:
+def _workdir(files: SetFiles, name: str) -> Iterator[Path]:
     """A folder for MMseqs2; it stays if the block fails, so that the next attempt goes on there."""
     work = files.scratch / name
     work.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def _workdir(files: Files, name: str) -> Iterator[Path]:
 
 
 def make_holdout(
-    files: Files, *, settings: Holdout, max_length: int, threads: int, memory_limit: str | None = None
+    files: SetFiles, *, settings: Holdout, max_length: int, threads: int, memory_limit: str | None = None
 ) -> None:
     """Keep the candidates that are far from everything else, and write ids and counts.
 
@@ -153,7 +153,7 @@ def make_holdout(
     _write(files, store, kept, subset=row, max_length=max_length)
 
 
-def _write(files: Files, store: Store, chosen: Selection, *, subset: Subset, max_length: int) -> None:
+def _write(files: SetFiles, store: Store, chosen: Selection, *, subset: Subset, max_length: int) -> None:
     ids = np.asarray(chosen.ids)
     description = describe(
         store,

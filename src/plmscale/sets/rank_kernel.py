@@ -1,23 +1,16 @@
 """The sequences of lowest rank among 64 million, in a second. Compiled; `ranks.rank` defines the rank."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
 from ..compiled import compiled
+from .ranks import mix
 
 _BINS = 1 << 16
 _FIRST_BITS = np.uint64(48)
 
 
-@compiled
-def mix(value: Any) -> np.uint64:
-    """The finaliser of splitmix64 (Steele, Lea and Flood, OOPSLA 2014), a bijection of 64 bits."""
-    mixed = value + np.uint64(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return mixed ^ (mixed >> np.uint64(31))
+_mix = compiled(mix)
 
 
 @compiled
@@ -30,7 +23,7 @@ def lowest(keys: NDArray[np.uint64], among: NDArray[np.bool_], start: np.uint64,
     """
     counts = np.zeros(_BINS, dtype=np.int64)
     for i in range(keys.size):
-        counts[mix(keys[i] ^ start) >> _FIRST_BITS] += among[i]
+        counts[_mix(keys[i] ^ start) >> _FIRST_BITS] += among[i]
     boundary, below = 0, 0
     while below + counts[boundary] < n:
         below += counts[boundary]
@@ -38,7 +31,7 @@ def lowest(keys: NDArray[np.uint64], among: NDArray[np.bool_], start: np.uint64,
     ties = np.empty(counts[boundary], dtype=np.uint64)
     at = 0
     for i in range(keys.size):
-        value = mix(keys[i] ^ start)
+        value = _mix(keys[i] ^ start)
         if among[i] and value >> _FIRST_BITS == np.uint64(boundary):
             ties[at] = value
             at += 1
@@ -48,7 +41,7 @@ def lowest(keys: NDArray[np.uint64], among: NDArray[np.bool_], start: np.uint64,
     chosen = np.empty(n, dtype=np.int64)
     at = 0
     for i in range(keys.size):
-        value = mix(keys[i] ^ start)
+        value = _mix(keys[i] ^ start)
         if among[i] and (value < last or (value == last and equal > 0)):
             equal -= value == last
             chosen[at] = i

@@ -21,7 +21,7 @@ from ..study.study import Study
 from ..study.trunks import Trunk, trunk_of_each
 from ..training.attempts import LEDGER, attempts_of, device_seconds, read_events
 from ..training.checkpoints import read_last_row, read_rows
-from ..training.lock import SILENT, Holder, Seen, seen
+from ..training.lock import SILENT, Holder, LockFile, lock_files
 from ..training.trunk_files import is_there, to_count, trunk_record, trunks_here
 
 STATES = ("done", "diverged", "running", "queued", "waiting", "interrupted", "failed", "not begun")
@@ -33,7 +33,7 @@ ERROR = re.compile(r"(error|srun: error|slurmstepd: error|([a-z_]+\.)*[A-Z]\w*(E
 
 
 @dataclass(frozen=True)
-class Queued:
+class QueuedJob:
     """A job of SLURM's queue: its number, its state, and why it waits."""
 
     job: str
@@ -77,14 +77,16 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
     return pd.DataFrame([*states, *of_trunks.values()], dtype=object)  # objects: what is not known stays None
 
 
-def _cell(path: str, row: Mapping[Hashable, Any], queue: Mapping[str, Queued], *, results: Path) -> dict[str, Any]:
+def _cell(path: str, row: Mapping[Hashable, Any], queue: Mapping[str, QueuedJob], *, results: Path) -> dict[str, Any]:
     run, before = results / "runs" / path, row["n_tokens"] - row["tokens_trained"]
     job = _Job(run, row["n_tokens"], _queued(queue, "train", path), branch=before > 0)
     state = _state(job, record=_record(run / "run.json"))
     return _identity(row) | _failed_early(state, run, results / "logs/train" / f"{path}.log") | _planned(row)
 
 
-def _trunk(trunk: Trunk, row: Mapping[Hashable, Any], queue: Mapping[str, Queued], *, results: Path) -> dict[str, Any]:
+def _trunk(
+    trunk: Trunk, row: Mapping[Hashable, Any], queue: Mapping[str, QueuedJob], *, results: Path
+) -> dict[str, Any]:
     """The row of a trunk; one that was trained, and is to be longer now, is not done."""
     folder, record = results / "trunks" / trunk.path, trunk_record(trunk, results=results)
     done = record and is_there(trunk, results=results)
@@ -106,7 +108,7 @@ def _planned(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     return {"planned_device_hours": row["device_hours"]}
 
 
-def _queued(queue: Mapping[str, Queued], rule: str, path: str) -> Queued | None:
+def _queued(queue: Mapping[str, QueuedJob], rule: str, path: str) -> QueuedJob | None:
     return queue.get(f"rule_{rule}_wildcards_{path.replace('/seed', '/').replace('/', '_')}")
 
 
@@ -127,7 +129,7 @@ class _Job:
     folder : Path
     n_tokens : int
         Tokens that its run has seen at its end.
-    queued : Queued or None
+    queued : QueuedJob or None
     branch : bool
         Whether the run begins at a trunk.
     earlier : list of dict
@@ -136,7 +138,7 @@ class _Job:
 
     folder: Path
     n_tokens: int
-    queued: Queued | None
+    queued: QueuedJob | None
     branch: bool = False
     earlier: Sequence[dict[str, Any]] = ()
 
@@ -147,7 +149,7 @@ def _state(job: _Job, *, record: dict[str, Any] | None) -> dict[str, Any]:
     state = {"reason": None, "loss": None, "percent": 0.0, "eta_hours": None, "job": None, "host": None}
     if last:
         state |= {"loss": last["loss"], "percent": _percent(job, attempts, last["n_tokens"])}
-    locks = seen(job.folder) if job.folder.is_dir() else []
+    locks = lock_files(job.folder) if job.folder.is_dir() else []
     if record:
         attempts = record.get("attempts", [])
         holdout = record.get("holdout") or {}
@@ -195,7 +197,7 @@ def _record(path: Path) -> dict[str, Any] | None:
         return None
 
 
-def seems_alive(found: Seen) -> bool:
+def seems_alive(found: LockFile) -> bool:
     """Whether the holder of a lock lives, by one look: of another machine, whether it gave a sign lately."""
     holder = found.holder
     here = Holder.here()
@@ -225,16 +227,16 @@ def _epoch(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-def slurm_queue(workdir: Path) -> dict[str, Queued]:
+def slurm_queue(workdir: Path) -> dict[str, QueuedJob]:
     """Jobs of a working directory in SLURM's queue, by the comment that Snakemake gave them; empty without SLURM."""
     command = ["squeue", "--noheader", "--user", str(os.getuid()), "--states=PENDING,RUNNING"]
     try:
         said = subprocess.run([*command, "--format=%Z|%k|%i|%T|%r"], capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return {}
-    found: dict[str, Queued] = {}
+    found: dict[str, QueuedJob] = {}
     for line in said.stdout.splitlines():
         folder, comment, *rest = line.split("|")
         if len(rest) == 3 and Path(folder) == workdir and comment not in found:
-            found[comment] = Queued(*rest)
+            found[comment] = QueuedJob(*rest)
     return found

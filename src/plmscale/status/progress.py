@@ -19,7 +19,7 @@ RUNNING_WITHIN = 300.0
 
 
 @dataclass(frozen=True)
-class State:
+class StudyProgress:
     """Cells of a study by state, and its trunks.
 
     Attributes
@@ -40,7 +40,7 @@ class State:
     trunks_running: int = 0
 
 
-def state(work: Mapping[str, Workload], *, results: Path, trunks: Mapping[str, Trunk] | None = None) -> State:
+def state(work: Mapping[str, Workload], *, results: Path, trunks: Mapping[str, Trunk] | None = None) -> StudyProgress:
     """Read the state of a study.
 
     Parameters
@@ -65,7 +65,7 @@ def state(work: Mapping[str, Workload], *, results: Path, trunks: Mapping[str, T
         spent += planned.flops * share
     total = sum(planned.flops for planned in work.values())
     left, n_trunks = n_cells - done[False] - running[False], len(work) - n_cells
-    return State(done[False], running[False], left, spent / total, n_trunks, done[True], running[True])
+    return StudyProgress(done[False], running[False], left, spent / total, n_trunks, done[True], running[True])
 
 
 def _trunk_done(trunk: Trunk, results: Path) -> bool:
@@ -87,14 +87,14 @@ def _is_growing(folder: Path) -> bool:
     return growing.is_file() and time.time() - growing.stat().st_mtime < RUNNING_WITHIN
 
 
-def line(now: State, *, share_before: float, seconds: float) -> str:
+def line(now: StudyProgress, *, share_before: float, seconds: float) -> str:
     """The progress line after `seconds` in which the share went up from `share_before`.
 
     Examples
     --------
-    >>> line(State(done=8, running=2, left=30, share=0.4), share_before=0.1, seconds=90)
+    >>> line(StudyProgress(done=8, running=2, left=30, share=0.4), share_before=0.1, seconds=90)
     'cells: 8 done, 2 running, 30 left; 40 % of the FLOPs; about 3 min left'
-    >>> line(State(0, 0, 4, 0.4, trunks=2, trunks_done=1, trunks_running=1), share_before=0.1, seconds=90)
+    >>> line(StudyProgress(0, 0, 4, 0.4, trunks=2, trunks_done=1, trunks_running=1), share_before=0.1, seconds=90)
     'cells: 0 done, 0 running, 4 left; trunks: 1 of 2 done, 1 running; 40 % of the FLOPs; about 3 min left'
     """
     text = f"cells: {now.done} done, {now.running} running, {now.left} left"

@@ -122,7 +122,7 @@ class Execution(Settings):
         description="Let torch compile the blocks: a minute or two at the start of a job. Meant for GPUs; no gain on CPUs.",
     )
     monitors: list[Literal["tensorboard", "csv", "wandb"]] = Field(
-        default=["tensorboard"], description="Boards that draw a run while it trains; `wandb` has to be installed."
+        default=["tensorboard"], description="Monitors that draw a run while it trains; `wandb` has to be installed."
     )
     wandb_project: str = Field(
         default="plmscale",
@@ -166,7 +166,7 @@ class OwnRuns(Settings):
     target_loss: PositiveFloat = Field(default=2.455, description="Loss (nats) whose cost is told by size.")
 
 
-class Comparison(Settings):
+class ComparisonSettings(Settings):
     """How `compare` is done."""
 
     names: list[str] = Field(default=[], description="A name for each folder; none: the ends of their paths.")
@@ -229,7 +229,7 @@ class Config(Settings):
         default=[],
         description="Folders of results, of studies or of `snakemake fits`: `snakemake compare` compares them.",
     )
-    comparison: Comparison = Field(default=Comparison(), description="How `compare` is done.")
+    comparison: ComparisonSettings = Field(default=ComparisonSettings(), description="How `compare` is done.")
     advice: AdviceSettings = Field(default=AdviceSettings(), description="What `snakemake advise` is asked.")
 
     @property

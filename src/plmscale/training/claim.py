@@ -1,4 +1,4 @@
-"""The turn of this job at its cell: wait for who trains it already, take over what that one finished, or train.
+"""The claim of this job to its cell: wait for who trains it already, take over what that one finished, or train.
 
 Snakemake that was killed and started again submits a cell again whose first job still runs, and Snakemake deletes the
 declared outputs of a cell before the second job begins. So the holder of the lock leaves its result in an undeclared
@@ -39,8 +39,8 @@ class TakenOver(Exception):
     """Another job took this one for dead, and trains its cell."""
 
 
-class Turn:
-    """The turn of all ranks of a job; the first one holds the lock and keeps the record of attempts.
+class CellClaim:
+    """The claim of all ranks of a job to a cell; the first one holds the lock and keeps the record of attempts.
 
     Parameters
     ----------

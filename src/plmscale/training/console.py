@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Task:
+class TrainingTask:
     """What a run has to do.
 
     Attributes
@@ -39,7 +39,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Mark:
+class ProgressPoint:
     """A moment of a run: seconds of a clock, and what had been done by then."""
 
     seconds: float
@@ -48,7 +48,7 @@ class Mark:
 
 
 @dataclass(frozen=True)
-class Speed:
+class Throughput:
     """Speed between two moments.
 
     Attributes
@@ -63,19 +63,19 @@ class Speed:
     utilisation: float | None
 
 
-def speed(task: Task, *, since: Mark, now: Mark) -> Speed:
+def speed(task: TrainingTask, *, since: ProgressPoint, now: ProgressPoint) -> Throughput:
     """Speed of a run between two moments.
 
     Examples
     --------
-    >>> task = Task("t", 10_000, lambda n_tokens, squares: 1e6 * n_tokens, 1e10, may_stop=False)
-    >>> speed(task, since=Mark(10.0, 4000, 0), now=Mark(12.0, 10_000, 0))
-    Speed(tokens_per_second=3000.0, utilisation=0.3)
+    >>> task = TrainingTask("t", 10_000, lambda n_tokens, squares: 1e6 * n_tokens, 1e10, may_stop=False)
+    >>> speed(task, since=ProgressPoint(10.0, 4000, 0), now=ProgressPoint(12.0, 10_000, 0))
+    Throughput(tokens_per_second=3000.0, utilisation=0.3)
     """
     seconds = max(now.seconds - since.seconds, 1e-9)
     n_tokens, squares = now.n_tokens - since.n_tokens, now.squared_lengths - since.squared_lengths
     share = None if task.peak_flops is None else task.flops(n_tokens, squares) / seconds / task.peak_flops
-    return Speed(n_tokens / seconds, share)
+    return Throughput(n_tokens / seconds, share)
 
 
 def perplexity(loss: float) -> float:
@@ -83,14 +83,14 @@ def perplexity(loss: float) -> float:
     return math.exp(loss) if loss < 700 else math.inf
 
 
-def progress_line(task: Task, row: Mapping[str, Any], *, at: Speed, seconds_left: float) -> str:
+def progress_line(task: TrainingTask, row: Mapping[str, Any], *, at: Throughput, seconds_left: float) -> str:
     """How a run stands, as a line of a log.
 
     Examples
     --------
-    >>> task = Task("5M/all/wsd/seed0", 6_500_000, lambda n, s: 0.0, None, may_stop=False)
+    >>> task = TrainingTask("5M/all/wsd/seed0", 6_500_000, lambda n, s: 0.0, None, may_stop=False)
     >>> row = {"n_tokens": 1_300_000, "loss": 2.5, "learning_rate": 4e-4}
-    >>> progress_line(task, row, at=Speed(20_000.0, 0.41), seconds_left=260)
+    >>> progress_line(task, row, at=Throughput(20_000.0, 0.41), seconds_left=260)
     '1.30M of 6.50M tokens (20 %), loss 2.5000, perplexity 12.18, lr 0.0004, 20.0k tokens/s, 41 % of peak, 4 min left'
     """
     done, total = row["n_tokens"], task.n_tokens
@@ -117,7 +117,7 @@ def short(value: float) -> str:
     return f"{value:.0f}"
 
 
-class Live:
+class ProgressDisplay:
     """Shows a run: a bar on a terminal, else lines in the log, not more often than every few seconds.
 
     The first row and the last are always shown. Speeds are those since the line before, time left goes by the mean of
@@ -125,8 +125,8 @@ class Live:
 
     Parameters
     ----------
-    task : Task
-    start : Mark
+    task : TrainingTask
+    start : ProgressPoint
         Where this attempt begins.
     every : float
         Seconds between two lines.
@@ -134,10 +134,10 @@ class Live:
         Where the bar goes, if it is a terminal.
     """
 
-    def __init__(self, task: Task, *, start: Mark, every: float, stream: TextIO) -> None:
+    def __init__(self, task: TrainingTask, *, start: ProgressPoint, every: float, stream: TextIO) -> None:
         self._task, self._start, self._every = task, start, every
         self._shown, self._printed = start, False
-        self._pending: tuple[Mapping[str, Any], Mark] | None = None
+        self._pending: tuple[Mapping[str, Any], ProgressPoint] | None = None
         self._bar = None
         if stream.isatty():
             scale: dict[str, Any] = {"unit": "tok", "unit_scale": True, "dynamic_ncols": True}
@@ -145,7 +145,7 @@ class Live:
                 total=task.n_tokens, initial=start.n_tokens, desc=task.name, file=stream, mininterval=0.2, **scale
             )
 
-    def show(self, row: Mapping[str, Any], *, now: Mark) -> None:
+    def show(self, row: Mapping[str, Any], *, now: ProgressPoint) -> None:
         """Show a row of metrics, if it is time to."""
         self._pending = row, now
         if self._bar is not None:
@@ -157,7 +157,7 @@ class Live:
         elif not self._printed or now.seconds - self._shown.seconds >= self._every:
             self._print(row, now)
 
-    def _print(self, row: Mapping[str, Any], now: Mark) -> None:
+    def _print(self, row: Mapping[str, Any], now: ProgressPoint) -> None:
         mean = speed(self._task, since=self._start, now=now).tokens_per_second
         left = (self._task.n_tokens - now.n_tokens) / max(mean, 1e-9)
         here = speed(self._task, since=self._shown, now=now)
@@ -172,6 +172,6 @@ class Live:
             self._print(*self._pending)
 
 
-def mark(row: Mapping[str, Any]) -> Mark:
+def progress_point(row: Mapping[str, Any]) -> ProgressPoint:
     """This moment, at this row of metrics."""
-    return Mark(time.perf_counter(), row["n_tokens"], row["squared_lengths"])
+    return ProgressPoint(time.perf_counter(), row["n_tokens"], row["squared_lengths"])

@@ -86,7 +86,7 @@ class Holder:
 
 
 @dataclass
-class Seen:
+class LockFile:
     """A lock file as found: who holds it (None where that cannot be read), its number, and its last sign of life."""
 
     path: Path
@@ -127,7 +127,7 @@ class CellLock:
         Holder or None
             Who holds it; None if it is taken now.
         """
-        before = seen(self.folder)
+        before = lock_files(self.folder)
         if before and self._alive(before[-1]):
             return before[-1].holder or self._somebody()
         number = before[-1].number + 1 if before else 1
@@ -136,7 +136,7 @@ class CellLock:
             return self._holder_now()
         self._path = path
         known = {each.path.name: each.touched for each in before}
-        now = {each.path.name: each.touched for each in seen(self.folder) if each.path != path}
+        now = {each.path.name: each.touched for each in lock_files(self.folder) if each.path != path}
         if now != known:  # somebody released and another began anew meanwhile: one of us has to leave
             path.unlink()
             self._path = None
@@ -148,7 +148,7 @@ class CellLock:
         return None
 
     def _holder_now(self) -> Holder:
-        there = seen(self.folder)
+        there = lock_files(self.folder)
         return (there[-1].holder if there else None) or self._somebody()
 
     def _somebody(self) -> Holder:
@@ -157,14 +157,14 @@ class CellLock:
 
     def held(self) -> bool:
         """Whether this process holds the lock still: a machine that stood still for long may have lost it."""
-        there = seen(self.folder)
+        there = lock_files(self.folder)
         return bool(there) and there[-1].path == self._path and there[-1].holder == self._me
 
     def release(self) -> None:
         """Give it back. Its own file goes last, so that it holds until then."""
         self._stop.set()
         if self._path and self.held():
-            for each in seen(self.folder):
+            for each in lock_files(self.folder):
                 each.path.unlink(missing_ok=True)
 
     def _link(self, path: Path) -> bool:
@@ -193,7 +193,7 @@ class CellLock:
             except OSError as error:
                 log.warning("no sign of life could be given: %s", error)
 
-    def _alive(self, found: Seen) -> bool:
+    def _alive(self, found: LockFile) -> bool:
         holder, me = found.holder, self._me
         if holder and holder.host == me.host and holder.boot != me.boot:
             return False  # this machine was started again since
@@ -210,7 +210,7 @@ class CellLock:
         return False
 
 
-def seen(folder: Path) -> list[Seen]:
+def lock_files(folder: Path) -> list[LockFile]:
     """The files of a lock, the holder's last. Reads only."""
     found = []
     for path in folder.glob("lock.*"):
@@ -224,7 +224,7 @@ def seen(folder: Path) -> list[Seen]:
             continue
         except (ValueError, TypeError):  # being written where there are no links
             touched, holder = path.stat().st_mtime, None
-        found.append(Seen(path, int(number), holder, touched))
+        found.append(LockFile(path, int(number), holder, touched))
     return sorted(found, key=lambda each: each.number)
 
 

@@ -1,4 +1,4 @@
-"""Boards that draw a run while it trains: TensorBoard, a CSV file, Weights & Biases.
+"""Metrics writers that draw a run while it trains: TensorBoard, a CSV file, Weights & Biases.
 
 They are written here and not through DeepSpeed's monitor, so that both engines give the same points: DeepSpeed's loss
 is that of a rank's last micro-batch, scaled for its own averaging, against samples and not tokens; and neither its
@@ -29,14 +29,14 @@ COLUMNS = (
     "tokens_per_second",
     "utilisation",
 )
-"""What a board draws against the step. `utilisation` is left out where the peak of the devices is not known."""
+"""What a monitor draws against the step. `utilisation` is left out where the peak of the devices is not known."""
 
 Values = Mapping[str, float]
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """The run that boards draw.
+class MonitoredRun:
+    """The run that the monitors draw.
 
     Attributes
     ----------
@@ -62,8 +62,8 @@ class Drawn:
     continued: bool
 
 
-class Board(Protocol):
-    """What is asked of a board. Each method may raise: the board is dropped then."""
+class MetricsWriter(Protocol):
+    """What is asked of a monitor. Each method may raise: the monitor is dropped then."""
 
     def write(self, step: int, values: Values) -> None:
         """Draw a point in each of `COLUMNS` that has a value."""
@@ -78,33 +78,33 @@ class Board(Protocol):
         ...
 
 
-class TensorBoard:
+class TensorBoardWriter:
     """Event files in `tensorboard/`; points of interrupted attempts are purged when TensorBoard reads them."""
 
-    def __init__(self, run: Drawn) -> None:
+    def __init__(self, run: MonitoredRun) -> None:
         from torch.utils.tensorboard import SummaryWriter  # here, since it takes half a second
 
         # The step named here is purged as well, hence the one after the last.
         self._writer = SummaryWriter(str(run.folder / "tensorboard"), purge_step=run.last_step + 1)
 
     def write(self, step: int, values: Values) -> None:
-        """See `Board.write`."""
+        """See `MetricsWriter.write`."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 
     def sync(self) -> None:
-        """See `Board.sync`."""
+        """See `MetricsWriter.sync`."""
         self._writer.flush()
 
     def close(self) -> None:
-        """See `Board.close`."""
+        """See `MetricsWriter.close`."""
         self._writer.close()
 
 
-class CsvFile:
+class CsvWriter:
     """`metrics.csv`, one line a row; after a resume it is cut back to the checkpoint."""
 
-    def __init__(self, run: Drawn) -> None:
+    def __init__(self, run: MonitoredRun) -> None:
         path = run.folder / "metrics.csv"
         kept = [line for line in _whole_lines(path) if line.split(",")[0].isdigit()]
         kept = [line for line in kept if int(line.split(",")[0]) <= run.last_step]
@@ -114,16 +114,16 @@ class CsvFile:
         self._lines = csv.writer(self._file, lineterminator="\n")
 
     def write(self, step: int, values: Values) -> None:
-        """See `Board.write`."""
+        """See `MetricsWriter.write`."""
         self._lines.writerow([step, *(values.get(name) for name in COLUMNS)])
         self._file.flush()
 
     def sync(self) -> None:
-        """See `Board.sync`."""
+        """See `MetricsWriter.sync`."""
         self._file.flush()
 
     def close(self) -> None:
-        """See `Board.close`."""
+        """See `MetricsWriter.close`."""
         self._file.close()
 
 
@@ -134,7 +134,7 @@ def _whole_lines(path: Path) -> list[str]:
     return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-class WandbRun:
+class WandbWriter:
     """A run of Weights & Biases, which is set up by its environment variables (`WANDB_MODE=offline`, `WANDB_ENTITY`).
 
     W&B cannot take points back, on its server or offline. So `wandb.json` keeps the run's id and the last step drawn:
@@ -142,7 +142,7 @@ class WandbRun:
     (the same numbers).
     """
 
-    def __init__(self, run: Drawn) -> None:
+    def __init__(self, run: MonitoredRun) -> None:
         import wandb  # type: ignore[import-not-found]  (optional)
 
         self._path = run.folder / "wandb.json"
@@ -164,7 +164,7 @@ class WandbRun:
         partial.replace(self._path)
 
     def write(self, step: int, values: Values) -> None:
-        """See `Board.write`."""
+        """See `MetricsWriter.write`."""
         if step <= self._drawn:
             return
         self._run.log(dict(values), step=step)
@@ -172,27 +172,31 @@ class WandbRun:
         self._note()
 
     def sync(self) -> None:
-        """See `Board.sync`."""
+        """See `MetricsWriter.sync`."""
 
     def close(self) -> None:
-        """See `Board.close`."""
+        """See `MetricsWriter.close`."""
         self._run.finish()
 
 
-BOARDS: dict[str, Callable[[Drawn], Board]] = {"tensorboard": TensorBoard, "csv": CsvFile, "wandb": WandbRun}
-"""The boards of `execution.monitors` by name."""
+METRICS_WRITERS: dict[str, Callable[[MonitoredRun], MetricsWriter]] = {
+    "tensorboard": TensorBoardWriter,
+    "csv": CsvWriter,
+    "wandb": WandbWriter,
+}
+"""The monitors of `execution.monitors` by name."""
 
 
-def check_boards(names: Sequence[str]) -> None:
-    """Check that boards can be had, before anything is trained.
+def check_monitors(names: Sequence[str]) -> None:
+    """Check that monitors can be had, before anything is trained.
 
     Raises
     ------
     InputError
         For a name that is none, and for Weights & Biases where it is not installed.
     """
-    if unknown := [name for name in names if name not in BOARDS]:
-        raise InputError(f"execution.monitors: no monitor {unknown[0]!r}. There are: {', '.join(BOARDS)}.")
+    if unknown := [name for name in names if name not in METRICS_WRITERS]:
+        raise InputError(f"execution.monitors: no monitor {unknown[0]!r}. There are: {', '.join(METRICS_WRITERS)}.")
     if "wandb" in names and importlib.util.find_spec("wandb") is None:
         raise InputError(
             "execution.monitors names 'wandb', but the package wandb is not installed here. "
@@ -200,43 +204,43 @@ def check_boards(names: Sequence[str]) -> None:
         )
 
 
-class Boards:
-    """Several boards of a run, none of which can stop it: one that fails is dropped with one warning.
+class MetricsWriters:
+    """Several monitors of a run, none of which can stop it: one that fails is dropped with one warning.
 
     Parameters
     ----------
     names : sequence of str
-        Keys of `BOARDS`.
-    run : Drawn
+        Keys of `METRICS_WRITERS`.
+    run : MonitoredRun
     """
 
-    def __init__(self, names: Sequence[str], *, run: Drawn) -> None:
-        self._boards: dict[str, Board] = {}
+    def __init__(self, names: Sequence[str], *, run: MonitoredRun) -> None:
+        self._writers: dict[str, MetricsWriter] = {}
         for name in names:
             try:
-                self._boards[name] = BOARDS[name](run)
-            except Exception as error:  # whatever a board's library raises: no board may stop a run
+                self._writers[name] = METRICS_WRITERS[name](run)
+            except Exception as error:  # whatever a monitor's library raises: no monitor may stop a run
                 _warn(name, error)
 
     def write(self, step: int, values: Values) -> None:
-        """Draw a point in every board."""
-        self._each(lambda board: board.write(step, values))
+        """Draw a point in every monitor."""
+        self._each(lambda writer: writer.write(step, values))
 
     def sync(self) -> None:
         """Write out what is still buffered."""
-        self._each(lambda board: board.sync())
+        self._each(lambda writer: writer.sync())
 
     def close(self) -> None:
-        """Finish every board."""
-        self._each(lambda board: board.close())
+        """Finish every monitor."""
+        self._each(lambda writer: writer.close())
 
-    def _each(self, act: Callable[[Board], None]) -> None:
-        for name, board in list(self._boards.items()):
+    def _each(self, act: Callable[[MetricsWriter], None]) -> None:
+        for name, writer in list(self._writers.items()):
             try:
-                act(board)
-            except Exception as error:  # whatever a board's library raises: no board may stop a run
+                act(writer)
+            except Exception as error:  # whatever a monitor's library raises: no monitor may stop a run
                 _warn(name, error)
-                del self._boards[name]
+                del self._writers[name]
 
 
 def _warn(name: str, error: Exception) -> None:

@@ -23,7 +23,7 @@ Digest = dict[str, int]
 """`bytes` and `crc32` of a file."""
 
 
-class Damaged(Exception):
+class DamagedCheckpoint(Exception):
     """A checkpoint is not what was written; the message says which file, and how it differs."""
 
 
@@ -85,17 +85,17 @@ def check(folder: Path, files: Mapping[str, Digest], *, names: Iterable[str]) ->
 
     Raises
     ------
-    Damaged
+    DamagedCheckpoint
         At the first that is missing or differs.
     """
     for name in names:
         path, wanted = folder / name, files[name]
         if not path.is_file():
-            raise Damaged(f"{name} is missing")
+            raise DamagedCheckpoint(f"{name} is missing")
         if (size := path.stat().st_size) != wanted["bytes"]:
-            raise Damaged(f"{name} has {size} bytes instead of {wanted['bytes']}")
+            raise DamagedCheckpoint(f"{name} has {size} bytes instead of {wanted['bytes']}")
         if digest(path)["crc32"] != wanted["crc32"]:
-            raise Damaged(f"{name} has another checksum than when it was written")
+            raise DamagedCheckpoint(f"{name} has another checksum than when it was written")
 
 
 def seal(content: dict[str, Any]) -> str:
@@ -109,21 +109,21 @@ def unseal(folder: Path) -> dict[str, Any]:
 
     Raises
     ------
-    Damaged
+    DamagedCheckpoint
         If it is missing, not what was written, or from a version without checksums.
     """
     try:
         content = json.loads((folder / MANIFEST).read_text())
     except FileNotFoundError:
-        raise Damaged(f"{MANIFEST} is missing") from None
+        raise DamagedCheckpoint(f"{MANIFEST} is missing") from None
     except ValueError:
-        raise Damaged(f"{MANIFEST} is not JSON") from None
+        raise DamagedCheckpoint(f"{MANIFEST} is not JSON") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format", 1) if isinstance(content, dict) else None
-        raise Damaged(f"{MANIFEST} has format {found}, not {FORMAT}: another version of plmscale wrote it")
+        raise DamagedCheckpoint(f"{MANIFEST} has format {found}, not {FORMAT}: another version of plmscale wrote it")
     checksum = content.pop("crc32", None)
     if checksum != _own_checksum(content):
-        raise Damaged(f"{MANIFEST} has another checksum than when it was written")
+        raise DamagedCheckpoint(f"{MANIFEST} has another checksum than when it was written")
     return content
 
 

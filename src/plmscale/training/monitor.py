@@ -1,4 +1,4 @@
-"""What a run shows while it trains: rows of metrics, boards that draw them, and a bar or lines of progress."""
+"""What a run shows while it trains: rows of metrics, monitors that draw them, and a bar or lines of progress."""
 
 import argparse
 import logging
@@ -13,8 +13,8 @@ import pyarrow as pa
 
 from ..study.grid import Cell, train_flops
 from .checkpoints import Progress
-from .console import Live, Task, mark, perplexity, speed
-from .loggers import Boards, Drawn, check_boards
+from .console import ProgressDisplay, TrainingTask, perplexity, progress_point, speed
+from .loggers import MetricsWriters, MonitoredRun, check_monitors
 
 log = logging.getLogger(__name__)
 
@@ -70,8 +70,8 @@ class MonitorOptions:
 
     Attributes
     ----------
-    boards : tuple of str
-        Keys of `plmscale.training.loggers.BOARDS`.
+    monitors : tuple of str
+        Keys of `plmscale.training.loggers.METRICS_WRITERS`.
     project : str
         Project of Weights & Biases.
     every : float
@@ -82,7 +82,7 @@ class MonitorOptions:
         Peak FLOP/s of all devices of the run together.
     """
 
-    boards: tuple[str, ...]
+    monitors: tuple[str, ...]
     project: str
     every: float
     convention: str
@@ -90,11 +90,11 @@ class MonitorOptions:
 
     @classmethod
     def from_args(cls, args: argparse.Namespace, *, world: int) -> "MonitorOptions":
-        """The options of `plmscale train`; loggers that cannot be had are an `InputError`."""
-        boards = () if args.monitors == "none" else tuple(args.monitors.split(","))
-        check_boards(boards)
+        """The options of `plmscale train`; monitors that cannot be had are an `InputError`."""
+        monitors = () if args.monitors == "none" else tuple(args.monitors.split(","))
+        check_monitors(monitors)
         peak = None if args.peak_flops is None else args.peak_flops * world
-        return cls(boards, args.wandb_project, args.progress_seconds, args.flop_convention, peak)
+        return cls(monitors, args.wandb_project, args.progress_seconds, args.flop_convention, peak)
 
 
 class RunMonitor:
@@ -124,35 +124,39 @@ class RunMonitor:
         n_tokens: int,
         continued: bool,
     ) -> None:
-        run = Drawn(folder, cell.path, cell.frozen(), options.project, progress.step, continued)
-        self._boards = Boards(options.boards, run=run)
+        run = MonitoredRun(folder, cell.path, cell.frozen(), options.project, progress.step, continued)
+        self._writers = MetricsWriters(options.monitors, run=run)
         may_stop = cell.training.stop.patience_tokens is not None
-        self.task = Task(cell.path, n_tokens, partial(_flops, cell, options.convention), options.peak_flops, may_stop)
-        self._before = mark(vars(progress))
-        self._live: Live | None = Live(self.task, start=self._before, every=options.every, stream=sys.stderr)
+        self.task = TrainingTask(
+            cell.path, n_tokens, partial(_flops, cell, options.convention), options.peak_flops, may_stop
+        )
+        self._before = progress_point(vars(progress))
+        self._live: ProgressDisplay | None = ProgressDisplay(
+            self.task, start=self._before, every=options.every, stream=sys.stderr
+        )
 
     def show(self, row: dict[str, Any]) -> None:
         """Show a row of metrics."""
-        now = mark(row)
+        now = progress_point(row)
         here = speed(self.task, since=self._before, now=now)
         self._before = now
         values = {name: row[name] for name in ("n_tokens", "loss", "learning_rate", "lr_fraction")}
         values |= {"perplexity": perplexity(row["loss"]), "tokens_per_second": here.tokens_per_second}
         if here.utilisation is not None:
             values["utilisation"] = here.utilisation
-        self._boards.write(row["step"], values)
+        self._writers.write(row["step"], values)
         self._shown(lambda live: live.show(row, now=now))
 
     def sync(self) -> None:
-        """Write out what boards still buffer: called before a checkpoint, from which a resumed run draws on."""
-        self._boards.sync()
+        """Write out what monitors still buffer: called before a checkpoint, from which a resumed run draws on."""
+        self._writers.sync()
 
     def close(self) -> None:
-        """Show the last row and finish the boards."""
+        """Show the last row and finish the monitors."""
         self._shown(lambda live: live.close())
-        self._boards.close()
+        self._writers.close()
 
-    def _shown(self, act: Callable[[Live], None]) -> None:
+    def _shown(self, act: Callable[[ProgressDisplay], None]) -> None:
         """Show progress; a terminal that has gone (the user logged out) must not stop the run."""
         if self._live is None:
             return

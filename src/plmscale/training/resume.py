@@ -18,7 +18,7 @@ from ..errors import InputError
 from .checkpoints import Checkpoints, Progress, as_lines, read_rows
 from .engine import Engine, Ranks
 from .manifest import (
-    Damaged,
+    DamagedCheckpoint,
     Digest,
     check,
     digest,
@@ -33,7 +33,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-class Failed(Exception):
+class CheckpointNotWritten(Exception):
     """Some rank could not do its part of writing a checkpoint."""
 
 
@@ -46,7 +46,7 @@ def format_of(engine: str, *, zero_stage: int) -> str:
     return engine if engine == "torch" else f"{engine}, ZeRO stage {zero_stage}"
 
 
-class Keeper:
+class CheckpointManager:
     """Keeps a run: writes its checkpoints, and finds the one to go on from.
 
     Parameters
@@ -115,7 +115,7 @@ class Keeper:
         try:
             content = unseal(folder)
             check(folder, content["files"], names=self._share(sorted(content["files"])))
-        except (Damaged, OSError) as error:
+        except (DamagedCheckpoint, OSError) as error:
             reason = str(error)
         reason = next((why for why in self._gather(reason) if why), "")
         return None if reason else content, reason
@@ -177,7 +177,7 @@ class Keeper:
         step, error = progress.step, None
         try:
             self._write(progress, rows, wall_seconds, pinned=pinned)
-        except Failed as failed:
+        except CheckpointNotWritten as failed:
             error = str(failed)
             log.warning("checkpoint of step %d could not be written (%s): training goes on", step, error)
             progress.failed_checkpoints.append({"step": step, "reason": error})
@@ -239,7 +239,7 @@ class Keeper:
             reason = f"{type(error).__name__}: {error}"
         every = self._gather((result, reason))
         if failures := [f"rank {rank}: {why}" for rank, (_, why) in enumerate(every) if why]:
-            raise Failed("; ".join(failures))
+            raise CheckpointNotWritten("; ".join(failures))
         return [each for each, _ in every]  # type: ignore[misc]  (none is None without a failure)
 
 

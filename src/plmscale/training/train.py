@@ -13,7 +13,7 @@ import torch
 from ..errors import InputError
 from ..files import no_room, read_json
 from ..study.grid import Cell
-from .claim import Turn
+from .claim import CellClaim
 from .engine import joined_ranks
 from .interruption import StopRequest
 from .run_record import write_outputs
@@ -34,9 +34,9 @@ def train_cell(args: argparse.Namespace) -> NoReturn:
         with joined_ranks() as ranks:
             asked = StopRequest()
             asked.listen()
-            turn = Turn(args.checkpoints, ranks, asked=asked, max_attempts=args.max_attempts)
+            claim = CellClaim(args.checkpoints, ranks, asked=asked, max_attempts=args.max_attempts)
             kind = Run if args.until_passes is None else TrunkRun
-            status = _take_turn(args, turn, partial(kind, args, ranks, asked=asked, turn=turn))
+            status = _take_turn(args, claim, partial(kind, args, ranks, asked=asked, claim=claim))
         _leave(status)
     except InputError:
         raise
@@ -46,16 +46,16 @@ def train_cell(args: argparse.Namespace) -> NoReturn:
         sys.exit(f"error: no room to write: {error}. The last checkpoint is kept. Make room, and run again.")
 
 
-def _take_turn(args: argparse.Namespace, turn: Turn, make_run: Callable[[], Run]) -> int:
+def _take_turn(args: argparse.Namespace, claim: CellClaim, make_run: Callable[[], Run]) -> int:
     """Train and write, or take over what another job has finished meanwhile; the exit status."""
     try:
-        with turn.taken():
-            result = turn.finished(Cell.from_json(read_json(args.cell)).frozen())
+        with claim.taken():
+            result = claim.finished(Cell.from_json(read_json(args.cell)).frozen())
             if result and reaches(result["record"], args.until_passes):
-                if turn.is_first:
+                if claim.is_first:
                     write_outputs(args, result["record"], result["rows"])
                 return 0
-            with turn.attempt():
+            with claim.attempt():
                 run = make_run()
                 run.finish(*run.train())
     except SystemExit as asked:

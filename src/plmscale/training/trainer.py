@@ -20,16 +20,16 @@ from ..clock import process_age
 from ..files import atomic, read_json
 from ..model.esm2 import ESM2
 from ..model.evaluation import masked_scores
-from ..model.evaluation_masks import Settings
+from ..model.evaluation_masks import EvaluationSettings
 from ..sequences.store import Store
-from ..sets.batches import Ahead, Batches
+from ..sets.batches import Batches, Prefetcher
 from ..sets.subsets import read_subset
 from ..study.grid import Cell
 from ..study.schedules import check_budget, lr_fraction, stable_until
 from ..study.trunks import trunk_cell
 from .attempts import Attempts
 from .checkpoints import Checkpoints, MetricsLog, Progress
-from .claim import Turn
+from .claim import CellClaim
 from .engine import ENGINES, Engine, EngineSettings, Ranks, make_optimizer
 from .health import HealthCheck
 from .interruption import INTERRUPTED, StopRequest
@@ -38,7 +38,7 @@ from .monitor import MonitorOptions, RunMonitor, metrics_row
 from .resume import NotFinite, format_of, is_finite
 from .run_record import record_of, write_outputs
 from .stopping import PlateauStop
-from .trunk_checkpoints import TrunkKeeper
+from .trunk_checkpoints import TrunkCheckpointManager
 
 log = logging.getLogger(__name__)
 
@@ -54,9 +54,11 @@ class Run:
 
     pins: frozenset[int] = frozenset()
 
-    def __init__(self, args: argparse.Namespace, ranks: Ranks, *, asked: StopRequest, turn: Turn | None = None) -> None:
-        self.args, self.ranks, self.asked, self.turn = args, ranks, asked, turn
-        self.attempts = turn.attempts if turn else Attempts()
+    def __init__(
+        self, args: argparse.Namespace, ranks: Ranks, *, asked: StopRequest, claim: CellClaim | None = None
+    ) -> None:
+        self.args, self.ranks, self.asked, self.claim = args, ranks, asked, claim
+        self.attempts = claim.attempts if claim else Attempts()
         self.options = MonitorOptions.from_args(args, world=ranks.world)
         self.cell = Cell.from_json(read_json(args.cell))
         self.training = self.cell.training
@@ -70,13 +72,13 @@ class Run:
             epochs=self.epochs,
         )
         check_budget(self.cell.schedule, training=self.training, budget=self.batches.n_tokens)
-        self.ahead = Ahead(self.batches)
+        self.prefetcher = Prefetcher(self.batches)
         self.holdout = [store.sequence(i) for i in read_subset(args.holdout).tolist()] if args.holdout else []
         per_rank = ranks.world * args.micro_batch_tokens
         self.grad_accum = max(1, math.ceil(self.training.batch_tokens / per_rank))
         self.engine = self._engine()
         self.checkpoints = Checkpoints(args.checkpoints)
-        self.keeper = self.keeper_of(self.cell, self.checkpoints)
+        self.manager = self.manager_of(self.cell, self.checkpoints)
         self.progress, self.rows = self.take_up()
         if self.progress.step:
             self.attempts.resumed(self.progress.step)
@@ -98,18 +100,18 @@ class Run:
         """Tokens of these steps."""
         return self.batches.n_tokens
 
-    def keeper_of(self, cell: Cell, checkpoints: Checkpoints) -> TrunkKeeper:
+    def manager_of(self, cell: Cell, checkpoints: Checkpoints) -> TrunkCheckpointManager:
         """Who keeps the checkpoints of a cell that is trained on this set, by this engine."""
         kind = format_of(self.args.engine, zero_stage=self.args.zero_stage)
         of = {"cell": digest_of(cell.frozen()), "training set": digest(self.args.subset)}
-        return TrunkKeeper(checkpoints, self.engine, ranks=self.ranks, written_by=kind, of=of)
+        return TrunkCheckpointManager(checkpoints, self.engine, ranks=self.ranks, written_by=kind, of=of)
 
     def take_up(self) -> tuple[Progress, list[dict[str, Any]]]:
         """Where the run goes on from: its own newest checkpoint, else its trunk's, else zero."""
-        progress, rows = self.keeper.take_up()
+        progress, rows = self.manager.take_up()
         if progress.step or not self.args.trunk:
             return progress, rows
-        trunk = self.keeper_of(trunk_cell(self.cell), Checkpoints(self.args.trunk))
+        trunk = self.manager_of(trunk_cell(self.cell), Checkpoints(self.args.trunk))
         until = stable_until(self.training, budget=self.batches.n_tokens)
         return trunk.branch(most_tokens=until, scratch=self.args.checkpoints)
 
@@ -189,7 +191,7 @@ class Run:
     def _leave_if_asked(self) -> None:
         """End the process if any rank was asked to stop. What the last checkpoint has is not lost."""
         if self._stop_agreed():
-            kept = self.keeper.last_step
+            kept = self.manager.last_step
             log.info("stopped on request after step %d; the last checkpoint is of step %s", self.progress.step, kept)
             sys.exit(INTERRUPTED)
 
@@ -197,7 +199,7 @@ class Run:
         """One optimizer step; returns its loss in nats per masked token."""
         started = time.perf_counter()
         progress = self.progress
-        batch = self.ahead.batch(progress.step)
+        batch = self.prefetcher.batch(progress.step)
         fraction = self._lr_fraction()
         micros = batch.micro_batches(self.ranks.world * self.grad_accum)[self.ranks.rank :: self.ranks.world]
         loss = self.engine.step(
@@ -239,11 +241,11 @@ class Run:
         return bool(known)
 
     def _checkpoint(self, rows: MetricsLog | None, monitor: RunMonitor | None) -> None:
-        if self.turn:
-            self.turn.check()
+        if self.claim:
+            self.claim.check()
         if monitor:
             monitor.sync()
-        written = self.keeper.write(
+        written = self.manager.write(
             self.progress,
             rows=rows.rows if rows else [],
             wall_seconds=self.wall_seconds(),
@@ -258,7 +260,7 @@ class Run:
 
     def evaluate(self) -> dict[str, Any]:
         """Loss and perplexity on the holdout, masked the same way for every run; each rank does its share."""
-        settings = Settings(
+        settings = EvaluationSettings(
             max_length=self.cell.max_length,
             masking=self.training.masking,
             batch_tokens=min(self.args.micro_batch_tokens, self.training.batch_tokens),
@@ -274,14 +276,14 @@ class Run:
         holdout = self.evaluate() if status == "done" else None
         if self.ranks.rank:
             return
-        if self.turn:
-            self.turn.check()
+        if self.claim:
+            self.claim.check()
         if is_finite(self.engine.module):
             self._write_weights()
         self.attempts.end("finished" if status == "done" else f"finished: {status}", step=self.progress.step)
         record = record_of(self, status=status, reason=reason, holdout=holdout)
-        if self.turn:
-            self.turn.leave_result(record, rows)
+        if self.claim:
+            self.claim.leave_result(record, rows)
         write_outputs(self.args, record, rows)
         if status == "done" and not self.args.keep_checkpoints:
             self.checkpoints.remove()

@@ -7,17 +7,17 @@ from typing import Any
 
 from ..errors import InputError
 from .checkpoints import Progress, read_rows
-from .manifest import Damaged, unseal
-from .resume import ROWS, Keeper
+from .manifest import DamagedCheckpoint, unseal
+from .resume import ROWS, CheckpointManager
 
 log = logging.getLogger(__name__)
 
 
-class TrunkKeeper(Keeper):
+class TrunkCheckpointManager(CheckpointManager):
     """Keeps a trunk, and takes branches off it; `of` is what the trunk is a function of, also for a branch."""
 
     def branch(self, *, most_tokens: float, scratch: Path) -> tuple[Progress, list[dict[str, Any]]]:
-        """Load the newest checkpoint of a trunk, that this keeper is of, which has seen at most `most_tokens` tokens.
+        """Load the newest checkpoint of a trunk, that this manager is of, which has seen at most `most_tokens` tokens.
 
         The trunk is not changed: one that is damaged, of another trunk, or not to be had by this engine is named and
         passed over, since what it lacks can be trained here.
@@ -89,7 +89,7 @@ class TrunkKeeper(Keeper):
             return
         try:
             content = unseal(self._checkpoints.path(steps[0]))
-        except Damaged:
+        except DamagedCheckpoint:
             return
         if content.get("of") != self._of:
             log.info("%s: checkpoints of another cell or training set are removed", self._checkpoints.folder)
@@ -100,5 +100,5 @@ def _tokens(folder: Path) -> float:
     """Tokens that a checkpoint has seen; 0 where it does not say, so that it is looked at and found damaged."""
     try:
         return float(unseal(folder)["progress"]["n_tokens"])
-    except (Damaged, OSError):
+    except (DamagedCheckpoint, OSError):
         return 0.0

@@ -32,8 +32,8 @@ class TrunkRun(Run):
         points = [point for point in _points(self.args.keep_at) if point <= self.args.until_passes]
         self._end = passes.steps_within(self.args.until_passes)
         self.pins = frozenset(passes.steps_within(point) for point in points) | {self._end}
-        self.keeper.drop_pinned_of_others()
-        return self.keeper.take_up()
+        self.manager.drop_pinned_of_others()
+        return self.manager.take_up()
 
     @property
     def epochs(self) -> float:
@@ -54,15 +54,15 @@ class TrunkRun(Run):
         """Write the record, which has how far the trunk is good for."""
         if self.ranks.rank:
             return
-        if self.turn:
-            self.turn.check()
+        if self.claim:
+            self.claim.check()
         self.attempts.end("finished" if status == "done" else f"finished: {status}", step=self.progress.step)
         record = record_of(self, status=status, reason=reason, holdout=None)
         record["until_passes"] = self.args.until_passes
         record["attempts"] = attempts = [*self._earlier(record["attempts"]), *record["attempts"]]
         record["device_seconds"] = device_seconds(attempts)
-        if self.turn:
-            self.turn.leave_result(record, rows)
+        if self.claim:
+            self.claim.leave_result(record, rows)
         write_outputs(self.args, record, rows)
         newest = self.checkpoints.steps()[:1]
         self.checkpoints.keep(0 if newest and self.checkpoints.pinned(newest[0]) else 1)

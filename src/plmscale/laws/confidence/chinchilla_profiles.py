@@ -8,7 +8,7 @@ from ..solvers.chinchilla import (
     EXPONENT_RANGE,
     LOG_ZERO,
     ChinchillaLaw,
-    Problem,
+    ChinchillaProblem,
     predict,
 )
 from ..solvers.conditions import Conditions, constrained
@@ -24,7 +24,7 @@ LOG_REACH = 25.0
 FIRST_STEP = 0.02
 
 
-def contrasts(problem: Problem, law: ChinchillaLaw) -> Array:
+def contrasts(problem: ChinchillaProblem, law: ChinchillaLaw) -> Array:
     """Derivatives, shape (6, 5), of what is profiled by the coordinates of the problem: `PROFILED` in rows."""
     found = np.vstack([np.eye(N_FREE), np.zeros(N_FREE)])
     found[1, 3], found[2, 4] = problem.centre
@@ -33,7 +33,7 @@ def contrasts(problem: Problem, law: ChinchillaLaw) -> Array:
 
 
 def profile_intervals(
-    problem: Problem, law: ChinchillaLaw, *, scale: float, n_runs: int, effects: ArrayLike = 1.0
+    problem: ChinchillaProblem, law: ChinchillaLaw, *, scale: float, n_runs: int, effects: ArrayLike = 1.0
 ) -> dict[str, Array]:
     """95 % intervals, shape (2,), of E, A, B, alpha, beta, a and b.
 
@@ -78,7 +78,7 @@ def profile_intervals(
     return _in_units(ends)
 
 
-def _held(problem: Problem, which: NDArray[np.intp], values: Array, starts: Array) -> tuple[Array, Array]:
+def _held(problem: ChinchillaProblem, which: NDArray[np.intp], values: Array, starts: Array) -> tuple[Array, Array]:
     """Best objective (k,) and parameters (k, 5) with parameter `which[i]` held at `values[i]`; starts (s, k, 5).
 
     Each condition gives one coordinate as constant + factor * another: log A, for one, is the centred coordinate and

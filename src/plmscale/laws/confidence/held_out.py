@@ -23,7 +23,7 @@ from ..power_law import power_law
 from ..size_transitions import line
 from ..solvers.chinchilla import chinchilla_law
 from ..solvers.kaplan import N_FREE as KAPLAN_FREE
-from ..solvers.kaplan import Problem, best_fit
+from ..solvers.kaplan import KaplanProblem, best_fit
 from ..solvers.repeated import N_FREE as REPEATED_FREE
 from ..solvers.repeated import repeated_law
 from .chinchilla_profiles import N_FREE as CHINCHILLA_FREE
@@ -112,7 +112,7 @@ def _chinchilla(curves: Sequence[Curve], settings: FitSettings) -> dict[str, Hel
 
 def _kaplan(curves: Sequence[Curve], settings: FitSettings) -> dict[str, HeldOut]:
     def solve(rest: Points, asked: Points) -> Array:
-        problem = Problem.of(rest.n_params, rest.n_tokens, rest.loss, delta=settings.huber_delta)
+        problem = KaplanProblem.of(rest.n_params, rest.n_tokens, rest.loss, delta=settings.huber_delta)
         return problem.loss(best_fit(problem)[0], asked.n_params, asked.n_tokens)
 
     return _parametric(curves, settings, n_free=KAPLAN_FREE, solve=solve)

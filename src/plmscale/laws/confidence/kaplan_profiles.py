@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..solvers.gauss_newton import Model
-from ..solvers.kaplan import LEVEL_RANGE, LN10, N_FREE, PROFILE_GAIN, START_EXPONENTS, Problem, solve
+from ..solvers.kaplan import LEVEL_RANGE, LN10, N_FREE, PROFILE_GAIN, START_EXPONENTS, KaplanProblem, solve
 from .profiles import intervals
 from .uncertainty import drop_limit, likelihood_drop
 
@@ -17,7 +17,7 @@ FIRST_STEP = 0.02
 
 
 def profile_intervals(
-    problem: Problem, phi: Array, best: float, *, scale: float, n_runs: int, effects: ArrayLike = 1.0
+    problem: KaplanProblem, phi: Array, best: float, *, scale: float, n_runs: int, effects: ArrayLike = 1.0
 ) -> Array:
     """95 % intervals of ln alpha_N, ln alpha_D, ln N_c, ln D_c, shape (4, 2); NaN for an end beyond MAX_DECADES.
 
@@ -41,8 +41,8 @@ def profile_intervals(
     return intervals(drop, centre, first=np.full(4, FIRST_STEP), reach=reach, limit=limit)
 
 
-def _held(problem: Problem, which: NDArray[np.intp], values: Array) -> Model:
-    """`Problem.model` with an exponent (index 0, 1) or a constant (2, 3) held; its level follows its exponent."""
+def _held(problem: KaplanProblem, which: NDArray[np.intp], values: Array) -> Model:
+    """`KaplanProblem.model` with an exponent (index 0, 1) or a constant (2, 3) held; its level follows its exponent."""
     constant = which >= 2
     source = np.where(constant, which - 2, which)
     lever = values - problem.centre[source]
@@ -62,7 +62,7 @@ def _held(problem: Problem, which: NDArray[np.intp], values: Array) -> Model:
 
 
 def term_tests(
-    problem: Problem, phi: Array, best: float, *, scale: float, n_runs: int, effects: ArrayLike = 1.0
+    problem: KaplanProblem, phi: Array, best: float, *, scale: float, n_runs: int, effects: ArrayLike = 1.0
 ) -> dict[str, float]:
     """What the law loses, in units of chi-square, without its size term and without its token term.
 

@@ -13,8 +13,8 @@ from ..solvers.repeated import (
     R_BOUNDS,
     R_D,
     R_N,
-    Problem,
     RepeatedLaw,
+    RepeatedProblem,
     bounds,
     predict,
 )
@@ -30,7 +30,7 @@ FIRST_STEP = 0.1
 
 
 def profile_intervals(
-    problem: Problem,
+    problem: RepeatedProblem,
     law: RepeatedLaw,
     *,
     scale: float,
@@ -75,7 +75,7 @@ def profile_intervals(
 
 
 def effects_of(
-    shared: SharedNoise | None, points: Points, problem: Problem, law: RepeatedLaw, *, free: Sequence[int]
+    shared: SharedNoise | None, points: Points, problem: RepeatedProblem, law: RepeatedLaw, *, free: Sequence[int]
 ) -> Array | None:
     """Design effects of theta, shape (8,), 1 where it is not among those that were `free`; None without trunks."""
     if shared is None:
@@ -93,7 +93,7 @@ def _end(value: float) -> float | None:
 
 
 def held(
-    problem: Problem, columns: NDArray[np.intp], values: Array, starts: Array, *, within: tuple[Array, Array]
+    problem: RepeatedProblem, columns: NDArray[np.intp], values: Array, starts: Array, *, within: tuple[Array, Array]
 ) -> tuple[Array, Array]:
     """Best objective (k,) and theta (k, 8) with theta[columns[i]] held at values[i]; starts (s, k, 8)."""
     return constrained(

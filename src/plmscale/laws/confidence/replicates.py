@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..points import Points
-from ..solvers.chinchilla import ChinchillaLaw, Problem, predict, redrawn_laws, resampled_laws
+from ..solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, predict, redrawn_laws, resampled_laws
 from .design_effects import law_noise
 from .uncertainty import multiplicities, resamples
 
@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 
 def replicates(
-    problem: Problem, points: Points, law: ChinchillaLaw, *, n: int, rng: np.random.Generator
+    problem: ChinchillaProblem, points: Points, law: ChinchillaLaw, *, n: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
     """Optima of `n` replicates of the study.
 
@@ -21,7 +21,7 @@ def replicates(
 
     Parameters
     ----------
-    problem, law : Problem, ChinchillaLaw
+    problem, law : ChinchillaProblem, ChinchillaLaw
         The points, and the optimum.
     points : Points
     n : int
@@ -30,7 +30,7 @@ def replicates(
     Returns
     -------
     theta, objective : arrays of shape (n, 5) and (n,)
-        In the coordinates of `Problem`.
+        In the coordinates of `ChinchillaProblem`.
     """
     rest, jacobian = predict(problem, problem.theta(law)[None])
     shared = law_noise(points, rest[0], jacobian[0])

@@ -58,7 +58,7 @@ class ChinchillaLaw(NamedTuple):
         return self.beta / (self.alpha + self.beta)
 
 
-class Problem(NamedTuple):
+class ChinchillaProblem(NamedTuple):
     """Points as centred logarithms: the solver's own coordinates, where the terms have the size of the loss."""
 
     x: Array
@@ -68,7 +68,7 @@ class Problem(NamedTuple):
     delta: float
 
     @classmethod
-    def of(cls, n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *, delta: float) -> "Problem":
+    def of(cls, n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *, delta: float) -> "ChinchillaProblem":
         """From sizes, tokens and losses, each of shape (n,)."""
         x, y, z = (np.log(np.asarray(values, dtype=float)) for values in (n_params, n_tokens, loss))
         centre = np.array([x.mean(), y.mean()])
@@ -104,7 +104,7 @@ def chinchilla_law(n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *,
     -------
     ChinchillaLaw
     """
-    problem = Problem.of(n_params, n_tokens, loss, delta=delta)
+    problem = ChinchillaProblem.of(n_params, n_tokens, loss, delta=delta)
     ones = np.ones((1, problem.x.size))
     best, objective = np.zeros(5), np.inf
     robust = ones
@@ -119,7 +119,7 @@ def chinchilla_law(n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *,
 
 
 def resampled_laws(
-    problem: Problem, law: ChinchillaLaw, weights: Array, *, smallest_gain: float = RESAMPLE_GAIN
+    problem: ChinchillaProblem, law: ChinchillaLaw, weights: Array, *, smallest_gain: float = RESAMPLE_GAIN
 ) -> tuple[Array, Array]:
     """Global optimum of each resample: the basin is searched again, not only followed from the optimum of all points.
 
@@ -135,7 +135,7 @@ def resampled_laws(
     Returns
     -------
     theta, objective : arrays of shape (k, 5) and (k,)
-        In the coordinates of `Problem`.
+        In the coordinates of `ChinchillaProblem`.
     """
     warm = problem.theta(law)
     robust = weights * huber_weights(residuals(problem, warm), delta=problem.delta)
@@ -155,7 +155,7 @@ def resampled_laws(
     return theta, objective
 
 
-def redrawn_laws(problem: Problem, law: ChinchillaLaw, shift: Array) -> tuple[Array, Array]:
+def redrawn_laws(problem: ChinchillaProblem, law: ChinchillaLaw, shift: Array) -> tuple[Array, Array]:
     """Optimum of each replicate: the losses of the law itself, off by drawn noise.
 
     Parameters
@@ -168,7 +168,7 @@ def redrawn_laws(problem: Problem, law: ChinchillaLaw, shift: Array) -> tuple[Ar
     Returns
     -------
     theta, objective : arrays of shape (k, 5) and (k,)
-        In the coordinates of `Problem`.
+        In the coordinates of `ChinchillaProblem`.
     """
     truth = problem.theta(law)
     moved = shift - residuals(problem, truth)
@@ -182,7 +182,7 @@ def redrawn_laws(problem: Problem, law: ChinchillaLaw, shift: Array) -> tuple[Ar
     )
 
 
-def grid_starts(problem: Problem, weights: Array, *, size: int, n_starts: int) -> Array:
+def grid_starts(problem: ChinchillaProblem, weights: Array, *, size: int, n_starts: int) -> Array:
     """Best E, A, B >= 0 by least squares at each (alpha, beta) of a grid; the best `n_starts` of its local minima.
 
     Relative errors of the loss take the place of errors of its logarithm: then the law is linear in E, A and B, and the
@@ -196,7 +196,7 @@ def grid_starts(problem: Problem, weights: Array, *, size: int, n_starts: int) -
     Returns
     -------
     array, shape (k, n_starts, 5)
-        Coordinates of `Problem`, the best first; where a grid has fewer local minima, the best is repeated.
+        Coordinates of `ChinchillaProblem`, the best first; where a grid has fewer local minima, the best is repeated.
     """
     axis = np.geomspace(*GRID_RANGE, size)
     inverse = np.exp(-problem.log_loss)
@@ -226,13 +226,13 @@ def grid_starts(problem: Problem, weights: Array, *, size: int, n_starts: int) -
 
 
 def polish(
-    problem: Problem, theta: Array, weights: Array, *, smallest_gain: float = SMALLEST_GAIN
+    problem: ChinchillaProblem, theta: Array, weights: Array, *, smallest_gain: float = SMALLEST_GAIN
 ) -> tuple[Array, Array]:
     """Local optima from many starts at once.
 
     Parameters
     ----------
-    problem : Problem
+    problem : ChinchillaProblem
         n points.
     theta : array, shape (k, 5)
         Starts: log E, log A, log B (centred), alpha, beta.
@@ -255,12 +255,12 @@ def polish(
     )
 
 
-def residuals(problem: Problem, theta: Array) -> Array:
+def residuals(problem: ChinchillaProblem, theta: Array) -> Array:
     """Log loss observed minus log loss of the law, shape (n,)."""
     return predict(problem, theta[None])[0][0]
 
 
-def predict(problem: Problem, theta: Array) -> tuple[Array, Array]:
+def predict(problem: ChinchillaProblem, theta: Array) -> tuple[Array, Array]:
     """Residuals (k, n) and the Jacobian of the predicted log loss (k, 5, n)."""
     e, a, b, alpha, beta = (column[:, None] for column in theta.T)
     jacobian = np.empty((len(theta), 5, problem.x.size))

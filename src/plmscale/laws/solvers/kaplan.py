@@ -29,7 +29,7 @@ PROFILE_GAIN = 1e-8
 LN10 = float(np.log(10.0))
 
 
-class Problem(NamedTuple):
+class KaplanProblem(NamedTuple):
     """Points as centred logarithms, and the Huber threshold."""
 
     x: Array
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
     delta: float
 
     @classmethod
-    def of(cls, n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *, delta: float) -> "Problem":
+    def of(cls, n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *, delta: float) -> "KaplanProblem":
         """From points, shape (n,) each."""
         logs = np.log(np.array([n_params, n_tokens, loss], dtype=float))
         centre = logs.mean(axis=1)
@@ -75,14 +75,14 @@ class Problem(NamedTuple):
         return np.exp(self.centre[2] - at.model(phi[None])[0][0])
 
 
-def best_fit(problem: Problem) -> tuple[Array, float]:
+def best_fit(problem: KaplanProblem) -> tuple[Array, float]:
     """Best of many starts, and its objective: exponents on a grid, the constants linear given these."""
     theta, objective = solve(problem, problem.model, _starts(problem, tuple(product(START_EXPONENTS, START_EXPONENTS))))
     best = int(np.argmin(objective))
     return theta[best], float(objective[best])
 
 
-def resampled(problem: Problem, phi: Array, weights: Array) -> Array:
+def resampled(problem: KaplanProblem, phi: Array, weights: Array) -> Array:
     """Best of several starts for each resample, shape (k, 4); weights (k, n): how often each point occurs."""
     starts = np.concatenate([phi[None], _starts(problem, RESAMPLE_EXPONENTS)])
     k = len(weights)
@@ -97,7 +97,7 @@ def resampled(problem: Problem, phi: Array, weights: Array) -> Array:
     return theta.reshape(len(starts), k, 4)[best, np.arange(k)]
 
 
-def redrawn(problem: Problem, phi: Array, shift: Array) -> Array:
+def redrawn(problem: KaplanProblem, phi: Array, shift: Array) -> Array:
     """Optimum of each replicate, shape (k, 4): the losses of the law at phi, off by noise `shift` of shape (k, n)."""
     moved = shift - problem.model(phi[None])[0]
 
@@ -108,7 +108,7 @@ def redrawn(problem: Problem, phi: Array, shift: Array) -> Array:
     return solve(problem, model, np.repeat(phi[None], len(shift), axis=0), smallest_gain=PROFILE_GAIN)[0]
 
 
-def _starts(problem: Problem, exponents: tuple[tuple[float, float], ...]) -> Array:
+def _starts(problem: KaplanProblem, exponents: tuple[tuple[float, float], ...]) -> Array:
     """Constants that fit best, by linear least squares, for each pair of exponents."""
     starts = []
     for alpha_n, alpha_d in exponents:
@@ -176,7 +176,7 @@ def _unbounded_starts(x: Array, y: Array, z: Array) -> list[Array]:
 
 
 def solve(
-    problem: Problem,
+    problem: KaplanProblem,
     model: Model,
     starts: Array,
     *,

@@ -15,8 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from .chinchilla import BOUNDS as BASE_BOUNDS
-from .chinchilla import LOG_HUGE, LOG_ZERO, ChinchillaLaw, chinchilla_law
-from .chinchilla import Problem as BaseProblem
+from .chinchilla import LOG_HUGE, LOG_ZERO, ChinchillaLaw, ChinchillaProblem, chinchilla_law
 from .gauss_newton import SMALLEST_GAIN, minimise, minimise_moved
 from .repeated_loss import RepeatedDataLaw
 
@@ -56,24 +55,24 @@ class RepeatedLaw(NamedTuple):
         return dict(zip(KEYS, (*self.base[:5], self.r_d, self.r_n, self.penalty), strict=True))
 
 
-class Problem(NamedTuple):
-    """Points in the solver's coordinates: those of `solvers.chinchilla.Problem`, unique tokens and repeats.
+class RepeatedProblem(NamedTuple):
+    """Points in the solver's coordinates: those of `solvers.chinchilla.RepeatedProblem`, unique tokens and repeats.
 
     `u`, log unique tokens, is centred as log tokens are; `repeats` R = D / U - 1; `load`, sqrt(R) N / U over its mean
     `scale`.
     """
 
-    base: BaseProblem
+    base: ChinchillaProblem
     u: Array
     repeats: Array
     load: Array
     scale: float
 
     @classmethod
-    def of(cls, points: tuple[Array, Array, Array, Array], *, delta: float) -> "Problem":
+    def of(cls, points: tuple[Array, Array, Array, Array], *, delta: float) -> "RepeatedProblem":
         """From sizes, tokens, unique tokens (at most the tokens) and losses, each of shape (n,)."""
         n, d, unique, loss = points
-        base = BaseProblem.of(n, d, loss, delta=delta)
+        base = ChinchillaProblem.of(n, d, loss, delta=delta)
         u = np.minimum(unique, d)
         load = overload(n, d, u)
         scale = float(load.mean()) or 1.0
@@ -105,7 +104,7 @@ def bounds(*, penalty: bool) -> tuple[Array, Array]:
     return low, high
 
 
-def predict(problem: Problem, theta: Array) -> tuple[Array, Array]:
+def predict(problem: RepeatedProblem, theta: Array) -> tuple[Array, Array]:
     """Residuals (k, n) and the Jacobian of the predicted log loss (k, 8, n)."""
     e, a, b, alpha, beta, log_rd, log_rn, log_p = (column[:, None] for column in theta.T)
     x = problem.base.x
@@ -153,7 +152,7 @@ def _worth(repeats: Array, log_r: Array) -> tuple[Array, Array, Array]:
 
 
 def polish(
-    problem: Problem, theta: Array, weights: Array, *, penalty: bool, smallest_gain: float = SMALLEST_GAIN
+    problem: RepeatedProblem, theta: Array, weights: Array, *, penalty: bool, smallest_gain: float = SMALLEST_GAIN
 ) -> tuple[Array, Array]:
     """Local optima (k, 8) and objectives (k,) from starts (k, 8) with weights (k, n) of the points."""
     return minimise(
@@ -166,7 +165,7 @@ def polish(
     )
 
 
-def redrawn(problem: Problem, theta: Array, shift: Array, *, smallest_gain: float) -> tuple[Array, Array]:
+def redrawn(problem: RepeatedProblem, theta: Array, shift: Array, *, smallest_gain: float) -> tuple[Array, Array]:
     """Optimum of each replicate: the losses of the law at theta, off by noise `shift` of shape (k, n)."""
     moved = shift - predict(problem, theta[None])[0]
     return minimise_moved(
@@ -198,7 +197,7 @@ def repeated_law(
     RepeatedLaw
         `penalty` is 0 where it was not asked for.
     """
-    problem = Problem.of(points, delta=delta)
+    problem = RepeatedProblem.of(points, delta=delta)
     n, d, u, loss = points
     starts = []
     for r_d in START_R_D:
@@ -216,7 +215,7 @@ def repeated_law(
 
 def staged_law(points: tuple[Array, Array, Array, Array], base: ChinchillaLaw, *, delta: float = 1e-3) -> RepeatedLaw:
     """`r_d` and `r_n` alone, the law of single passes held: the procedure of Muennighoff et al."""
-    problem = Problem.of(points, delta=delta)
+    problem = RepeatedProblem.of(points, delta=delta)
     starts = np.array([problem.theta(RepeatedLaw(base, r_d, r_n, 0.0, 0.0)) for r_d in START_R_D for r_n in START_R_N])
     theta, objective = minimise(
         lambda t, rows: predict(problem, t),

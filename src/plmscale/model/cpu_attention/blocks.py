@@ -44,17 +44,17 @@ class Sequences(NamedTuple):
         Bounds of the sequences among the tokens and among the query rows.
     tokens : ndarray of int64, shape (n_queries,)
         Token of each query row.
-    turns : ndarray of float32, shape (longest, 2, width)
+    rotary : ndarray of float32, shape (longest, 2, width)
         For each place in a sequence, by what a row and by what the row with its pairs swapped are multiplied.
     """
 
     keys: Ints
     queries: Ints
     tokens: Ints
-    turns: Floats
+    rotary: Floats
 
 
-class Item(NamedTuple):
+class HeadOfSequence(NamedTuple):
     """A head of a sequence: tokens `begin` to `end`, `n` of them, and query rows `first` to `last`."""
 
     head: int
@@ -65,7 +65,7 @@ class Item(NamedTuple):
     last: int
 
 
-class Rows(NamedTuple):
+class HeadRows(NamedTuple):
     """Rows of one head: `dim` floats at `data[begin + i * stride]`."""
 
     data: Pointer
@@ -74,30 +74,30 @@ class Rows(NamedTuple):
     dim: int
 
 
-class Turns(NamedTuple):
-    """`Sequences.turns` and `Sequences.tokens`."""
+class RotaryTables(NamedTuple):
+    """`Sequences.rotary` and `Sequences.tokens`."""
 
     places: Pointer
     tokens: Pointer
 
 
 @inlined
-def item_of(i: int, n_heads: int, seqs: Sequences) -> Item:
-    """Item s · n_heads + h is head h of sequence s."""
+def item_of(i: int, n_heads: int, seqs: Sequences) -> HeadOfSequence:
+    """Index s · n_heads + h is head h of sequence s."""
     s = i // n_heads
     begin, end = seqs.keys[s], seqs.keys[s + 1]
-    return Item(i % n_heads, begin, end, end - begin, seqs.queries[s], seqs.queries[s + 1])
+    return HeadOfSequence(i % n_heads, begin, end, end - begin, seqs.queries[s], seqs.queries[s + 1])
 
 
 @inlined
-def rows_of(array: Floats, part: int, head: int) -> Rows:
+def rows_of(array: Floats, part: int, head: int) -> HeadRows:
     """Rows of an array of shape (n_rows, n_parts, n_heads, head_dim)."""
     dim = array.shape[3]
-    return Rows(pointer(array, 0), (part * array.shape[2] + head) * dim, array.shape[1] * array.shape[2] * dim, dim)
+    return HeadRows(pointer(array, 0), (part * array.shape[2] + head) * dim, array.shape[1] * array.shape[2] * dim, dim)
 
 
 @inlined
-def copy(target: Pointer, at: int, rows: Rows, i: int) -> None:
+def copy(target: Pointer, at: int, rows: HeadRows, i: int) -> None:
     """Row i into a buffer."""
     begin = rows.begin + i * rows.stride
     for c in range(rows.dim):
@@ -105,7 +105,7 @@ def copy(target: Pointer, at: int, rows: Rows, i: int) -> None:
 
 
 @inlined
-def copy_back(rows: Rows, i: int, source: Pointer, at: int) -> None:
+def copy_back(rows: HeadRows, i: int, source: Pointer, at: int) -> None:
     """Row i out of a buffer."""
     begin = rows.begin + i * rows.stride
     for c in range(rows.dim):
@@ -121,7 +121,7 @@ def clear(target: Pointer, n: int) -> None:
 
 
 @inlined
-def turn(rows: Pointer, at: int, width: int, places: Pointer, place: int, factor: Vector, sense: Vector) -> None:
+def rotate(rows: Pointer, at: int, width: int, places: Pointer, place: int, factor: Vector, sense: Vector) -> None:
     """Multiply a row by `factor` and turn it by its place in the sequence; with -`factor` as `sense`, turn it back."""
     begin = place * 2 * width
     for part in range(0, width, LANES):
@@ -147,7 +147,7 @@ def transpose_back(target: Pointer, columns: Pointer, width: int, factor: Vector
 
 
 @inlined
-def take_rows(target: Pointer, width: int, rows: Rows, first: int, last: int) -> None:
+def take_rows(target: Pointer, width: int, rows: HeadRows, first: int, last: int) -> None:
     """A block of the rows from `first` on; zeros behind the last."""
     if last < first + LANES:
         clear(target, LANES * width)
@@ -156,21 +156,25 @@ def take_rows(target: Pointer, width: int, rows: Rows, first: int, last: int) ->
 
 
 @inlined
-def take_queries(target: Pointer, width: int, rows: Rows, first: int, item: Item, turns: Turns) -> None:
+def take_queries(
+    target: Pointer, width: int, rows: HeadRows, first: int, item: HeadOfSequence, rotary: RotaryTables
+) -> None:
     """A block of query rows from `first` on, turned."""
     one = filled(1.0)
     take_rows(target, width, rows, first, item.last)
     for i in range(first, min(first + LANES, item.last)):
-        turn(target, (i - first) * width, width, turns.places, turns.tokens[i] - item.begin, one, one)
+        rotate(target, (i - first) * width, width, rotary.places, rotary.tokens[i] - item.begin, one, one)
 
 
 @inlined
-def take_sequence(keys: Pointer, values: Pointer, width: int, kv: Floats, item: Item, turns: Turns) -> None:
+def take_sequence(
+    keys: Pointer, values: Pointer, width: int, kv: Floats, item: HeadOfSequence, rotary: RotaryTables
+) -> None:
     """The item's keys, turned, and values: the last two parts of `kv`."""
     one, part = filled(1.0), kv.shape[1] - 2
     for j in range(item.n):
         copy(keys, j * width, rows_of(kv, part, item.head), item.begin + j)
-        turn(keys, j * width, width, turns.places, j, one, one)
+        rotate(keys, j * width, width, rotary.places, j, one, one)
         copy(values, j * width, rows_of(kv, part + 1, item.head), item.begin + j)
 
 

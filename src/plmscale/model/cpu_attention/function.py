@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ..attention import Layout, Rotation
+from ..attention import PackedLayout, Rotation
 from .blocks import Sequences
-from .kernel import Arrays, Share, backward, forward, room_size
+from .kernel import Arrays, WorkRange, backward, forward, workspace_size
 from .simd import LANES, MOST_VECTORS
 
 _LINE = 64
@@ -27,7 +27,7 @@ class CPUAttention(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor | None, kv: Tensor, rotation: Rotation, layout: Layout) -> Tensor:
+    def forward(ctx: Any, q: Tensor | None, kv: Tensor, rotation: Rotation, layout: PackedLayout) -> Tensor:
         kv = kv.contiguous()
         queries = kv if q is None else q.contiguous()[:, None]
         mixed = kv.new_empty(queries.shape[0], 1, *kv.shape[2:])
@@ -63,26 +63,26 @@ def _like(dim: int) -> tuple[int, ...]:
     return (0,) * max(n for n in range(1, MOST_VECTORS + 1) if dim % n == 0)
 
 
-def _sequences(layout: Layout, rotation: Rotation, *, selected: bool) -> Sequences:
+def _sequences(layout: PackedLayout, rotation: Rotation, *, selected: bool) -> Sequences:
     keys, queries = (np.cumsum([0, *n], dtype=np.int64) for n in (layout.lengths, layout.queries(selected=selected)))
     tokens = layout.select.numpy() if selected and layout.select is not None else np.arange(keys[-1])
     cosines, sines = (x.numpy() for x in torch.view_as_real(rotation.places).unbind(-1))
     dim = 2 * cosines.shape[1]
-    turns = np.zeros((cosines.shape[0], 2, -(-dim // LANES) * LANES), dtype=np.float32)
-    turns[:, 0, 0:dim:2] = turns[:, 0, 1:dim:2] = cosines
-    turns[:, 1, 0:dim:2], turns[:, 1, 1:dim:2] = -sines, sines
-    return Sequences(keys, queries, tokens, turns)
+    rotary = np.zeros((cosines.shape[0], 2, -(-dim // LANES) * LANES), dtype=np.float32)
+    rotary[:, 0, 0:dim:2] = rotary[:, 0, 1:dim:2] = cosines
+    rotary[:, 1, 0:dim:2], rotary[:, 1, 1:dim:2] = -sines, sines
+    return Sequences(keys, queries, tokens, rotary)
 
 
-def _shared_out(work: Callable[[Share], None], sequences: Sequences, n_heads: int, dim: int) -> None:
+def _shared_out(work: Callable[[WorkRange], None], sequences: Sequences, n_heads: int, dim: int) -> None:
     """Call `work` for all items, in as many threads as torch uses, with about the same number of scores in each."""
     n_threads = torch.get_num_threads()
     scores = np.diff(sequences.keys) * (np.diff(sequences.queries) + 1)  # + 1: keys and values are copied in any case
     ends = np.cumsum(np.repeat(scores, n_heads))
     bounds = [0, *np.searchsorted(ends, ends[-1] * np.arange(1, n_threads) / n_threads).tolist(), ends.size]
-    size = room_size(len(sequences.turns), dim)
+    size = workspace_size(len(sequences.rotary), dim)
     shares = [
-        Share(first, last, _like(dim), _aligned(size))
+        WorkRange(first, last, _like(dim), _aligned(size))
         for first, last in zip(bounds[:-1], bounds[1:], strict=True)
         if first < last
     ]

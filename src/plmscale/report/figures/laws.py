@@ -43,7 +43,7 @@ N_LINE = 60
 MAX_POINTS = 150
 
 
-class Side(NamedTuple):
+class OptimalQuantity(NamedTuple):
     """One of the two panels: the column of the points, the exponent and the prefactor of the law."""
 
     column: str
@@ -53,8 +53,8 @@ class Side(NamedTuple):
 
 
 SIDES = (
-    Side("n_params", "a", "n_prefactor", r"$N_\mathrm{opt}$ (parameters)"),
-    Side("n_tokens", "b", "d_prefactor", r"$D_\mathrm{opt}$ (tokens)"),
+    OptimalQuantity("n_params", "a", "n_prefactor", r"$N_\mathrm{opt}$ (parameters)"),
+    OptimalQuantity("n_tokens", "b", "d_prefactor", r"$D_\mathrm{opt}$ (tokens)"),
 )
 
 
@@ -94,7 +94,7 @@ def _point_entries(results: LawResults) -> list[Line2D]:
     return entries
 
 
-def _optimal_panel(ax: Axes, fits: dict[str, Fit], *, side: Side, cost: TokenCost) -> None:
+def _optimal_panel(ax: Axes, fits: dict[str, Fit], *, side: OptimalQuantity, cost: TokenCost) -> None:
     envelope, isoflop = fits["envelope"], fits["isoflop"]
     left_out = [row for row in envelope.excluded if row.get("flops") is not None]
     flops = np.array([row["flops"] for row in (*envelope.points, *left_out)], dtype=float)
@@ -128,14 +128,14 @@ def _optimal_panel(ax: Axes, fits: dict[str, Fit], *, side: Side, cost: TokenCos
     ax.set_ylabel(side.label)
 
 
-def _scatter(ax: Axes, rows: Sequence[Any], side: Side, **look: Any) -> None:
+def _scatter(ax: Axes, rows: Sequence[Any], side: OptimalQuantity, **look: Any) -> None:
     kept = [(row["flops"], row[side.column]) for row in rows if row.get(side.column) is not None]
     kept = kept[:: max(1, len(kept) // MAX_POINTS)]
     if kept:
         ax.plot(*zip(*kept, strict=True), ls="", **look)
 
 
-def _law(name: str, fit: Fit, *, side: Side, at: Array, cost: TokenCost) -> Array | None:
+def _law(name: str, fit: Fit, *, side: OptimalQuantity, at: Array, cost: TokenCost) -> Array | None:
     """Optimal size or tokens at the budgets `at`; None where the law is not identified."""
     exponent = fit.estimates.get(side.exponent)
     if exponent is None or exponent.value is None:

@@ -58,7 +58,7 @@ SECTIONS_FIGURES = ("compute_optimal", "published_models", "isoflop", "plateau")
 
 
 @dataclass(frozen=True)
-class Files:
+class PageFiles:
     """What the page is made from, beside the results.
 
     Attributes
@@ -78,13 +78,13 @@ class Files:
     retrieval: Mapping[str, Any] = field(default_factory=dict)
 
 
-def write_report(results: Results, files: Files, page: Path) -> None:
+def write_report(results: Results, files: PageFiles, page: Path) -> None:
     """Write the page atomically. Links to files are relative to its folder.
 
     Parameters
     ----------
     results : Results
-    files : Files
+    files : PageFiles
     page : Path
     """
     text = to_html(results, files, folder=page.parent)
@@ -92,7 +92,7 @@ def write_report(results: Results, files: Files, page: Path) -> None:
         partial.write_text(text, encoding="utf-8")
 
 
-def to_html(results: Results, files: Files, *, folder: Path) -> str:
+def to_html(results: Results, files: PageFiles, *, folder: Path) -> str:
     """The page; `folder` is where it will lie."""
     captions = parts.captions([path for path in map(Path, files.captions) if path.parent.name in ("figures", "tables")])
     names = figure_names(set(results.schedules))
@@ -170,7 +170,7 @@ def _assets() -> dict[str, Markup]:
     return {key: Markup(text) for key, text in read.items()}  # noqa: S704  (files of the package)
 
 
-def _said(results: Results, files: Files) -> dict[str, Any]:
+def _said(results: Results, files: PageFiles) -> dict[str, Any]:
     """Everything in words."""
     law = best_law(results.fits)
     placed = place(results.study.published, law)

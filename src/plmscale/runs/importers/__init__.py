@@ -6,7 +6,7 @@ first whose test holds is taken unless the user names one, so special formats st
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -19,10 +19,10 @@ __all__ = ["IMPORTERS", "Importer", "detect", "load", "load_all"]
 
 
 class Importer(NamedTuple):
-    """A format: what it is, whether a path looks like it, and its reader."""
+    """A format: what it is, what of it a path has (nothing where it does not look like it), and its reader."""
 
     title: str
-    matches: Callable[[Path], bool]
+    matches: Callable[[Path], Any]
     read: Callable[[Path, ImportOptions], ImportedRuns]
 
 
@@ -36,27 +36,27 @@ IMPORTERS: dict[str, Importer] = {
     "gadre": Importer(FORMATS["gadre"], published.is_gadre, published.read_gadre),
     "study": Importer(
         FORMATS["study"],
-        lambda path: bool(published.study_records(path)),
+        published.study_records,
         published.read_study,
     ),
     "trainer_state": Importer(
         FORMATS["trainer_state"],
-        lambda path: bool(trackers.trainer_states(path)),
+        trackers.trainer_states,
         trackers.read_trainer_state,
     ),
     "tensorboard": Importer(
         FORMATS["tensorboard"],
-        lambda path: bool(trackers.tensorboard_files(path)),
+        trackers.tensorboard_files,
         trackers.read_tensorboard,
     ),
     "wandb": Importer(
         FORMATS["wandb"],
-        lambda path: bool(trackers.wandb_metrics(path)),
+        trackers.wandb_metrics,
         trackers.read_wandb,
     ),
     "deepspeed": Importer(
         FORMATS["deepspeed"],
-        lambda path: bool(trackers.deepspeed_files(path)),
+        trackers.deepspeed_files,
         trackers.read_deepspeed,
     ),
     "tidy": Importer(FORMATS["tidy"], published.is_tidy, published.read_tidy),
