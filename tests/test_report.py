@@ -15,7 +15,9 @@ from plmscale.laws.budgets import INSIDE, OUTSIDE
 from plmscale.laws.fit import Fit
 from plmscale.laws.size_law import best_law
 from plmscale.presentation import figure_style
+from plmscale.presentation.reasons import words as reason_words
 from plmscale.published.models import place
+from plmscale.reasons import Reason
 from plmscale.report.figures.study import write_figures
 from plmscale.report.page import parts as report_parts
 from plmscale.report.page.page import Files, to_html, write_report
@@ -26,7 +28,7 @@ from plmscale.study.config import Config
 from results_data import make_results, make_study, no_learning
 
 CAPTIONS = sorted((Path(__file__).parents[1] / "workflow/report").rglob("*.rst"))
-EDGE = "0 of 4 pairs of sizes hand over to each other, the law needs 3; most often: the smaller size is better"
+EDGE = Reason.of("few_hand_overs", n_used=0, n_pairs=4, needed=3, most=Reason("smaller_always_better"))
 
 
 def row(flops: float, size: float, tokens: float) -> dict:
@@ -41,8 +43,8 @@ def fitted(a: tuple, b: tuple, *, status="identified", name="envelope") -> dict[
     numbers = status in ("identified", "weakly_identified")
     law = {"rows": [row(1e15, 1e6, 1e8), row(1e17, 1e7, 1e9)], "flops": [1e15, 1e17]} if numbers else None
     estimates = {"a": Estimate(*a), "b": Estimate(*b)} if numbers else {"a": Estimate(None), "b": Estimate(None)}
-    reason = "the interval of a is narrow." if numbers else f"{EDGE}."
-    return {name: {"constant": Fit(name, status, reason, estimates, details={"size_law": law})}}
+    why = Reason.in_words("the interval of a is narrow.") if numbers else EDGE
+    return {name: {"constant": Fit(name, status, why, estimates, details={"size_law": law})}}
 
 
 @pytest.mark.parametrize(
@@ -74,7 +76,7 @@ def test_without_a_law_there_is_no_number_but_a_remedy():
     placed = place(make_study().published, best_law(fits))
     size, ratio, published = answer(fits, placed)
     assert "do not identify" in size
-    assert EDGE in size
+    assert reason_words(EDGE) in size
     assert "What would identify it: sizes smaller than the smallest, or more tokens for the larger ones" in size
     assert not re.search(r"C\^|sublinear|superlinear", size + ratio + published)
     assert "none can be judged without a law" in published
@@ -83,7 +85,7 @@ def test_without_a_law_there_is_no_number_but_a_remedy():
 
 
 def test_remedies_follow_the_reasons():
-    largest = Fit("envelope", "not_identified", "optimum at the largest size evaluated at these FLOPs", {})
+    largest = Fit("envelope", "not_identified", Reason("largest_size_best"), {})
     assert "sizes larger than the largest" in remedy({"envelope": {"constant": largest}})
 
 

@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from ...presentation.reasons import words
 from ...runs.curves import Curve, smooth, usable
 from ..envelope import hand_overs
 from ..envelope_grid import Grid, by_size, find_optima, log_costs, read_off
@@ -211,7 +212,7 @@ def _parametric(curves: Sequence[Curve], *, settings: FitSettings) -> list[Answe
     spaces = ("Huber, log loss", "least squares, log loss", "least squares, loss")
     reason = too_few(points, n_free=N_FREE)
     if reason:
-        return [Answer(title, space, np.nan, np.nan, n, reason) for space in spaces]
+        return [Answer(title, space, np.nan, np.nan, n, words(reason)) for space in spaces]
     answers, law = [], None
     for space, delta in zip(spaces, (settings.huber_delta, LEAST_SQUARES, LEAST_SQUARES), strict=True):
         law = chinchilla_law(points.n_params, points.n_tokens, points.loss, delta=delta)

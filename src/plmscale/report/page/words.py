@@ -31,23 +31,10 @@ from ...published.models import (
     UNDER,
 )
 from ...results.analysed import Fits
+from .remedies import remedies
 
 PAPER = {"a": 0.27, "b": 0.71}
 """Exponents of Serrano et al. 2024, section 3.1, printed without intervals."""
-
-REMEDIES = (
-    (("smallest size", "smaller size"), "sizes smaller than the smallest, or more tokens for the larger ones"),
-    (("largest size", "larger size"), "sizes larger than the largest, or fewer tokens for the smaller ones"),
-    (("noise", "flat"), "more tokens, or more seeds, until sizes differ by more than the noise between runs"),
-    (
-        ("a valley needs", "at most", "nowhere at the same", "one size", "no range of FLOPs"),
-        "more sizes at equal compute",
-    ),
-    (("fall with size",), "sizes further apart"),
-    (("fall with tokens",), "training sets further apart in tokens"),
-    (("interval", "trade against", "decades", "end of its range", "points"), "more runs over wider ranges"),
-)
-"""What would identify a law, by what its reason says."""
 
 
 def grows(exponent: Estimate) -> str:
@@ -104,11 +91,10 @@ def named(law: SizeLaw) -> str:
 
 def remedy(fits: Fits) -> str:
     """What would identify a law, from the reasons of the fits that are not identified."""
-    reasons = [fit.reason for name in METHODS for fit in fits.get(name, {}).values() if fit.status not in VERDICTS]
-    if not reasons:
+    stopped = [fit for name in METHODS for fit in fits.get(name, {}).values() if fit.status not in VERDICTS]
+    if not stopped:
         return "No law was fitted."
-    votes = Counter(words for reason in reasons for keys, words in REMEDIES if any(key in reason for key in keys))
-    needed = [words for words, _ in votes.most_common(2)] or ["more runs over wider ranges"]
+    needed, reasons = remedies([fit.why for fit in stopped]), [fit.reason for fit in stopped]
     most, n = Counter(reasons).most_common(1)[0]
     where = f"{n} of {len(reasons)} fits say: " if n > 1 else "For instance: "
     return f"{where}{most} What would identify it: {'; or '.join(needed)}."
