@@ -11,11 +11,13 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
+from plmscale.analysis.external import analyse
 from plmscale.cli.fit import main
 from plmscale.laws.cost_to_loss import flops_to_reach
 from plmscale.laws.fit import FitSettings
 from plmscale.presentation.figure_style import FORMATS, SizeScale, style
-from plmscale.report.external_runs import FIGURES, Request, analyse, file_prefixes
+from plmscale.report.external_runs import FIGURES, file_prefixes
+from plmscale.results.external import Request
 from plmscale.runs.curves import smooth
 from plmscale.runs.importers import load
 from plmscale.study.catalog import OWN_TABLES

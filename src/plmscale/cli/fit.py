@@ -4,10 +4,12 @@ import argparse
 import sys
 from pathlib import Path
 
+from ..analysis.external import analyse
 from ..errors import InputError
 from ..laws.cost_to_loss import PAPER_PLATEAU
 from ..laws.fit import FitSettings
-from ..report.external_runs import Request, analyse, write
+from ..report.external_runs import write
+from ..results.external import Request
 from ..runs.importers import IMPORTERS, load_all
 from ..runs.table_files import read_table
 from ..runs.tidy import FIELDS, ImportOptions

@@ -6,7 +6,7 @@ only with status "identified" or "weakly_identified".
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -57,9 +57,10 @@ class Fit:
 
         `reason` stands beside `why` for readers that know no codes.
         """
-        held = {one.name: getattr(self, one.name) for one in fields(self) if one.name not in ("why", "estimates")}
+        said = {"name": self.name, "status": self.status, "reason": self.reason, "why": self.why.to_json()}
         estimates = {key: asdict(one) for key, one in self.estimates.items()}
-        return jsonable(held | {"reason": self.reason, "why": self.why.to_json(), "estimates": estimates})
+        held = {"points": self.points, "excluded": self.excluded, "details": self.details}
+        return jsonable(said | {"estimates": estimates} | held)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Fit":

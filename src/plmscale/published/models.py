@@ -12,7 +12,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import read_json
@@ -21,6 +23,7 @@ from ..laws.fit import Fit
 from ..laws.size_law import METHODS, SizeAt, SizeLaw, best_law
 from ..presentation.formats import FIT_TITLES, STATUS_WORDS
 from ..presentation.tables import Column, Table, write_table
+from ..results.findings import LawLine, Published
 from ..results.study_results import Results
 from ..study.config import Config
 from ..study.published_settings import PublishedModel
@@ -28,6 +31,9 @@ from ..study.study import read_published
 
 RESIDUES = 325
 """Mean length of UniRef50 that the paper and Mahajan multiply sequences by."""
+
+N_LINE = 200
+"""Budgets at which the law is drawn."""
 
 CHINCHILLA_RATIO = 20.0
 """Tokens per parameter that Hoffmann et al. 2022 are remembered for."""
@@ -124,6 +130,22 @@ def ratio_at(flops: float, n_params: float | None) -> float | None:
     return None if n_params is None else flops / (6 * n_params**2)
 
 
+def law_line(law: SizeLaw | None) -> LawLine:
+    """Where the optimum runs: each compute in the law's range gives a size and, at 6ND, its tokens per parameter."""
+    nothing = np.empty((0, 2))
+    if law is None or not law.rows:
+        return LawLine(nothing, nothing, nothing)
+    budgets = np.geomspace(law.rows[0]["flops"], law.rows[-1]["flops"], N_LINE)
+    found = [(flops, one) for flops in budgets if (one := law.at(float(flops))) is not None]
+
+    def column(key: str) -> NDArray[np.float64]:
+        pairs = [(getattr(one, key), ratio_at(flops, getattr(one, key))) for flops, one in found]
+        known = [pair for pair in pairs if pair[0] is not None]
+        return np.array(known, dtype=float).reshape(-1, 2)
+
+    return LawLine(column("n_params"), column("low"), column("high"))
+
+
 def law_sentence(law: SizeLaw | None) -> str:
     """Which law the models are judged by."""
     if law is None:
@@ -134,9 +156,15 @@ def law_sentence(law: SizeLaw | None) -> str:
     )
 
 
-def published_table(models: Sequence[PublishedModel], law: SizeLaw | None) -> Table:
-    """Tokens per parameter by three counts, the law's optimum at the same compute, and the verdict."""
-    data = place(models, law)
+def published_table(data: pd.DataFrame, law: SizeLaw | None) -> Table:
+    """Tokens per parameter by three counts, the law's optimum at the same compute, and the verdict.
+
+    Parameters
+    ----------
+    data : DataFrame
+        `place` under this law.
+    law : SizeLaw or None
+    """
     shown = data.assign(
         verdict=[
             f"{one} (extrapolated)" if position == EXTRAPOLATED else one
@@ -163,7 +191,7 @@ def published_table(models: Sequence[PublishedModel], law: SizeLaw | None) -> Ta
 
 def of_study(results: Results) -> Table:
     """The table of a study: its own list of published models, judged by its own law with the best verdict."""
-    return published_table(results.study.published, best_law(results.fits))
+    return published_table(results.findings.published.models, results.findings.published.law)
 
 
 def read_fits(folder: Path) -> dict[str, dict[str, Fit]]:
@@ -202,10 +230,10 @@ def main(argv: list[str] | None = None) -> None:
     args = command.parse_args(argv)
     try:
         law = best_law(read_fits(args.fits), name=args.fit, schedule=args.schedule)
-        models = read_published(args.models)
-        table = published_table(models, law)
+        published = Published(law, place(read_published(args.models), law), law_line(law))
+        table = published_table(published.models, law)
         write_table(table, args.out, name="published_models", title="Published models under this law")
-        write_on_pages(partial(published_figure, models, law), args.out, name="published_models")
+        write_on_pages(partial(published_figure, published), args.out, name="published_models")
     except InputError as error:
         sys.exit(f"error: {error}")
     print(law_sentence(law))

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ..laws.cost_to_loss import Reached
-from ..laws.learning_rates import learning_rates
 from ..presentation.formats import count, number, short
 from ..presentation.tables import Column, Table
 from ..results.analysed import Analysed
@@ -21,10 +20,8 @@ MOST_NOTES = 40
 """Notes of an import that a reader is shown; all of them are in import.json."""
 
 
-def summary_text(
-    imported: ImportedRuns, results: Analysed, reached: Mapping[str, Reached], *, choices: pd.DataFrame
-) -> str:
-    """What was read and mended, and what each group says; `choices` is what `sensitivity.of_curves` returns.
+def summary_text(imported: ImportedRuns, results: Analysed, reached: Mapping[str, Reached]) -> str:
+    """What was read and mended, and what each group says.
 
     Returns
     -------
@@ -42,10 +39,10 @@ def summary_text(
     for group in results.schedules:
         own = results.only(group)
         lines += ["", f"Runs: {group}", *_paragraph(_extent(own)), *law_lines(fits_of(results, group))]
-        lines += [line for text in choices_lines(results, choices, group) for line in _paragraph(text)]
+        lines += [line for text in choices_lines(results, group) for line in _paragraph(text)]
         lines += _paragraph(reached[group].sentence)
-        lines += [line for rates in learning_rates(own.curves) for line in _paragraph(rule_sentence(rates))]
-        lines += [line for text in off_optimum(own.curves) for line in _paragraph(f"Warning: learning rate of {text}")]
+        lines += [line for one in own.rates for line in _paragraph(rule_sentence(one.rates))]
+        lines += [line for text in off_optimum(own.rates) for line in _paragraph(f"Warning: learning rate of {text}")]
     return "\n".join(lines) + "\n"
 
 

@@ -1,10 +1,13 @@
 """Runs with their laws: what figures and tables of laws need, whether a study trained the runs or a table had them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import pandas as pd
+
 from ..laws.fit import Fit
+from ..laws.rates.found import RateFindings
 from ..runs.curves import Curve
 
 Fits = Mapping[str, Mapping[str, Fit]]
@@ -40,6 +43,16 @@ class LawResults(Protocol):
         ...
 
     @property
+    def rates(self) -> Sequence[RateFindings]:
+        """Learning rates of the schedules that have a sweep."""
+        ...
+
+    @property
+    def sensitivity(self) -> pd.DataFrame:
+        """Exponents by every combination of choices (`plmscale.laws.confidence.sensitivity.of_curves`)."""
+        ...
+
+    @property
     def unigram_entropy(self) -> float | None:
         """Loss of guessing by frequency, nats; None where the data are not at hand."""
         ...
@@ -54,10 +67,16 @@ class Analysed:
     curves : sequence of Curve
     fits : mapping
         Fit by method and group.
+    rates : sequence of RateFindings
+        Learning rates of the groups that have a sweep.
+    sensitivity : DataFrame
+        `plmscale.laws.confidence.sensitivity.of_curves`: exponents by every combination of choices.
     """
 
     curves: Sequence[Curve]
     fits: Fits
+    rates: Sequence[RateFindings]
+    sensitivity: pd.DataFrame
     unigram_entropy: float | None = None
 
     @property
@@ -76,6 +95,8 @@ class Analysed:
         return list(dict.fromkeys(curve.subset for curve in self.curves))
 
     def only(self, group: str) -> "Analysed":
-        """One group of runs with its fits."""
+        """One group of runs with its fits and findings."""
         own = [curve for curve in self.curves if curve.schedule == group]
-        return Analysed(own, {name: {group: fits[group]} for name, fits in self.fits.items() if group in fits})
+        fits = {name: {group: fits[group]} for name, fits in self.fits.items() if group in fits}
+        rates = [one for one in self.rates if one.rates.schedule == group]
+        return replace(self, curves=own, fits=fits, rates=rates)

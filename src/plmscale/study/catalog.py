@@ -5,6 +5,9 @@ from typing import NamedTuple
 FITS = ("envelope", "isoflop", "kaplan", "chinchilla", "plateau", "repeated")
 """Fit methods, in the order of the paper; `repeated` has something to say where tokens were seen again."""
 
+FINDINGS = ("outcomes", "costs", "learning_rates", "sensitivity", "set_worth", "published_models")
+"""What is computed beside the fits, for tables, figures, summary and page: results/analysis/{finding}.json."""
+
 OWN_TABLES = (
     "law_parameters",
     "optimal_sizes",

@@ -12,7 +12,7 @@ import pandas as pd
 from ...estimates import Estimate
 from ...laws.budgets import EXTRAPOLATED
 from ...laws.fit import Fit
-from ...laws.size_law import METHODS, VERDICTS, SizeAt, SizeLaw, best_law
+from ...laws.size_law import METHODS, VERDICTS, SizeAt, SizeLaw
 from ...presentation.formats import (
     FIT_TITLES,
     STATUS_WORDS,
@@ -31,6 +31,7 @@ from ...published.models import (
     UNDER,
 )
 from ...results.analysed import Fits
+from ...results.findings import Published
 from .remedies import remedies
 
 PAPER = {"a": 0.27, "b": 0.71}
@@ -57,18 +58,18 @@ def grows(exponent: Estimate) -> str:
     return "grows superlinearly" if low > 1 else "grows in a way compatible with linear growth"
 
 
-def answer(fits: Fits, placed: pd.DataFrame) -> list[str]:
+def answer(fits: Fits, published: Published) -> list[str]:
     """The answer in three sentences: growth, ratio, published models.
 
     Parameters
     ----------
     fits : mapping
         Fit by method and schedule.
-    placed : DataFrame
-        The published models by the same law (`plmscale.published.models.place`).
+    published : Published
+        The law with the best verdict, and the published models under it.
     """
-    law = best_law(fits)
-    return [size_sentence(fits, law), ratio_sentence(law), published_sentence(placed, law)]
+    law = published.law
+    return [size_sentence(fits, law), ratio_sentence(law), published_sentence(published.models, law)]
 
 
 def size_sentence(fits: Fits, law: SizeLaw | None) -> str:
@@ -170,9 +171,8 @@ def _said(fit: Fit) -> str:
     return f"N_opt {grows(a)}, C^{with_interval(a)}; D_opt {grows(b)}, C^{with_interval(b)}{caveat}."
 
 
-def beside_the_paper(fits: Fits) -> str:
+def beside_the_paper(fits: Fits, law: SizeLaw | None) -> str:
     """The paper's exponents beside this study's, and whether they lie in its intervals."""
-    law = best_law(fits)
     paper = f"The paper prints N_opt ∝ C^{PAPER['a']:g} and D_opt ∝ C^{PAPER['b']:g}, without intervals; "
     paper += "it calls the second superlinear, though 0.71 is below 1, so it is sublinear."
     if law is None:
