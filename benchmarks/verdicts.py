@@ -31,6 +31,7 @@ from plmscale.laws.methods import FITS
 from plmscale.laws.points import Points, points_of
 from plmscale.laws.solvers.chinchilla import ChinchillaProblem, chinchilla_law, predict
 from plmscale.laws.solvers.kaplan import KaplanProblem, best_fit
+from plmscale.reasons import Reason
 from plmscale.runs.curves import Curve, smooth
 
 SETTINGS = FitSettings(n_bootstrap=20)
@@ -90,7 +91,7 @@ def misfits(design: str, truth: str, *, studies: range, seed: int) -> pd.DataFra
         noise = RunNoise(0.0, 1, "residuals")
         for name in LAWS:
             tests = misfit_tests(points, *SOLVERS[name](points), noise=noise)
-            said = lowered(Verdict("identified", ""), tests).status != "identified"
+            said = lowered(Verdict("identified", Reason.in_words("")), tests).status != "identified"
             found = {"design": design, "truth": truth, "fit": name, "study": study, "misfit": said}
             rows.append(found | {f"p of {one.test}": one.p for one in tests})
     return pd.DataFrame(rows)

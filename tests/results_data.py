@@ -1,10 +1,12 @@
 """A finished study made up in memory, for the tests of tables, figures and summary. Its runs follow a known law."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from plmscale.analysis.study import find
 from plmscale.laws.fit import Fit, FitSettings
 from plmscale.laws.methods import FITS, fit_curves
 from plmscale.results.study_results import Results
@@ -54,10 +56,29 @@ def no_learning(n_params, n_tokens):
 
 
 def make_results(study: Study, *, law=chinchilla_loss, diverged=(), interrupted=(), fits=True, noise=0) -> Results:
-    """Runs by `law`, noise by a seed.
+    """Runs by `law`, noise by a seed; with `fits` everything that is found in them.
 
     Cells in `diverged` have one evaluation and that status, those in `interrupted` not even one.
     """
+    runs, records = make_runs(study, law=law, diverged=diverged, interrupted=interrupted, noise=noise)
+    curves = smooth(runs)
+    found = {name: fit_curves(curves, name=name, settings=SETTINGS)["schedules"] for name in FITS} if fits else {}
+    read = {name: {schedule: Fit.from_json(fit) for schedule, fit in one.items()} for name, one in found.items()}
+    read = read or {name: {} for name in FITS}
+    subsets = {name: _counts(name, tokens) for name, tokens in (SETS | {"close_30": 90_000, "holdout": 5_000}).items()}
+    results = Results(study, curves, records, read, subsets, {"unigram_entropy": UNIGRAM_ENTROPY})
+    return with_findings(results) if fits else results
+
+
+def with_findings(results: Results) -> Results:
+    """Results with what is found in them: again, where a test has changed them."""
+    return replace(results, found=find(results))
+
+
+def make_runs(
+    study: Study, *, law=chinchilla_loss, diverged=(), interrupted=(), noise=0
+) -> tuple[pd.DataFrame, list[dict]]:
+    """The tidy frame of all runs, and their records."""
     frames, records = [], []
     for cell in grid(study):
         status = "diverged" if cell.path in (*diverged, *interrupted) else "done"
@@ -67,12 +88,7 @@ def make_results(study: Study, *, law=chinchilla_loss, diverged=(), interrupted=
         frames.append(_frame(cell, seen, law=law, status=status, noise=noise))
         records.append(_record(cell, seen, law=law, status=status))
     runs = pd.concat([frame for frame in frames if len(frame)], ignore_index=True) if frames else pd.DataFrame()
-    curves = smooth(runs)
-    found = {name: fit_curves(curves, name=name, settings=SETTINGS)["schedules"] for name in FITS} if fits else {}
-    read = {name: {schedule: Fit.from_json(fit) for schedule, fit in one.items()} for name, one in found.items()}
-    read = read or {name: {} for name in FITS}
-    subsets = {name: _counts(name, tokens) for name, tokens in (SETS | {"close_30": 90_000, "holdout": 5_000}).items()}
-    return Results(study, runs, curves, records, read, subsets, {"unigram_entropy": UNIGRAM_ENTROPY})
+    return runs, records
 
 
 def _flops(cell: Cell, tokens: float) -> float:

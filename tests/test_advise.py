@@ -11,6 +11,7 @@ import yaml
 from scipy import stats
 from scipy.optimize import approx_fprime, curve_fit, minimize_scalar
 
+import results_data
 from conftest import ROOT
 from plmscale.advise.advice import LARGEST_SHARE, MOST_OF_NEW, Budget, Question, advise, best_of, best_sequence
 from plmscale.advise.advice_warnings import confounding_warnings, edge_warnings, law_warnings, seed_warnings
@@ -347,14 +348,14 @@ def test_a_study_s_cells_cost_what_its_plan_says():
 
 def test_schedules_are_advised_apart():
     study = make_study()
-    results = make_results(study, fits=False)
+    runs, _ = results_data.make_runs(study)
     question = Question(Target(), device_hours=0.1)
 
     def candidates(schedule):
         return lambda curves: of_study(study, curves, schedule=schedule, counted=SETS, records={})
 
-    both = advice_by_schedule(results.runs, question, candidates=candidates, settings=SETTINGS)
-    one = results.runs[results.runs["schedule"] == "constant"]
+    both = advice_by_schedule(runs, question, candidates=candidates, settings=SETTINGS)
+    one = runs[runs["schedule"] == "constant"]
     alone = advice_by_schedule(one, question, candidates=candidates, settings=SETTINGS)
     assert set(both) == {"token_decay", "constant"}
     pd.testing.assert_frame_equal(both["constant"].plan, alone["constant"].plan)

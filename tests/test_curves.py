@@ -6,6 +6,8 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from plmscale.errors import InputError
+from plmscale.presentation.reasons import told
+from plmscale.reasons import Reason
 from plmscale.runs.curves import MAX_BINS, Curve, from_frame, smooth, to_frame, usable
 from plmscale.runs.smoothing import smooth_values, third_derivative
 from plmscale.runs.tidy import tidy
@@ -94,7 +96,7 @@ def test_runs_that_may_not_enter_a_fit_are_named_with_the_reason():
     runs.loc[runs["model"] == "m1", "status"] = "diverged"
     kept, excluded = usable(smooth(runs))
     assert [curve.model for curve in kept] == ["m0"]
-    assert excluded == [{"run": "m1/s0/constant/seed0", "reason": "the run's status is 'diverged'"}]
+    assert excluded == [{"run": "m1/s0/constant/seed0"} | told(Reason.of("not_done", status="diverged"))]
 
 
 def test_bad_frames_are_refused():

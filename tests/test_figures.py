@@ -17,11 +17,10 @@ from plmscale.presentation.figure_style import FONT_SIZE, FORMATS, SCHEDULE_TITL
 from plmscale.presentation.formats import with_interval
 from plmscale.report.figures.laws import chinchilla_of, kaplan_loss, predicted
 from plmscale.report.figures.study import DRAWERS, loss_vs_flops, write_figures
-from plmscale.report.sensitivity import forest_drawer
 from plmscale.study.catalog import figure_names
 from plmscale.study.grid import count_params
 from plmscale.study.schedule_settings import Schedule
-from results_data import make_results, make_study, no_learning
+from results_data import make_results, make_study, no_learning, with_findings
 
 SIGNATURES = {"png": b"\x89PNG", "pdf": b"%PDF", "svg": b"<?xml"}
 
@@ -140,7 +139,7 @@ def test_loss_axis_shows_the_entropy_and_the_lowest_loss_but_not_the_start(resul
 
 @pytest.mark.parametrize("where", PAGES, ids=lambda where: where.name)
 def test_no_text_is_smaller_than_eight_points_or_outside_the_page(results, where):
-    drawers = DRAWERS | {"sensitivity": forest_drawer(results), "loss": partial(loss_vs_flops, schedule="constant")}
+    drawers = DRAWERS | {"loss": partial(loss_vs_flops, schedule="constant")}
     for name, draw in drawers.items():
         with printed_on(where), style():
             figure = draw(results, sizes_of(results))
@@ -184,7 +183,7 @@ def test_sizes_have_colours_in_their_order():
 def test_titles_of_four_schedules_do_not_run_into_each_other(name):
     schedules = get_args(Schedule)
     study = make_study(schedules=schedules, widths=("w32", "w80", "w192"), sets=("half", "tenth"))
-    results = make_results(study, fits=False)
+    results = with_findings(make_results(study, fits=False))
     with style():
         figure = DRAWERS[name](results, sizes_of(results))
         figure.draw_without_rendering()

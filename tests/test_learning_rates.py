@@ -5,13 +5,16 @@ import pandas as pd
 import pytest
 
 from plmscale.laws.fit import Fit, FitSettings
-from plmscale.laws.learning_rates import EDGE, FEW, INSIDE, learning_rates
+from plmscale.laws.learning_rates import learning_rates
 from plmscale.laws.methods import fit_curves
 from plmscale.laws.parabola import log_parabola
-from plmscale.laws.rate_rule import rate_rule
+from plmscale.laws.rates.fitted import rate_findings
+from plmscale.laws.rates.found import EDGE, FEW, INSIDE, NO_SWEEP
+from plmscale.laws.rates.rule import rate_rule
 from plmscale.presentation.figure_style import SizeScale
+from plmscale.presentation.reasons import words
 from plmscale.report.figures.learning_rates import rates_figure
-from plmscale.report.learning_rates import NO_SWEEP, off_optimum, rates_table
+from plmscale.report.learning_rates import off_optimum, rates_table
 from plmscale.results.analysed import Analysed
 from plmscale.runs.curves import from_frame, smooth, to_frame, usable
 from plmscale.runs.importers import load
@@ -99,7 +102,7 @@ def test_tokens_enter_the_rule_where_the_optima_move_with_them():
     sizes, tokens = (np.ravel(grid) for grid in np.meshgrid(SIZES, TOKENS))
     rates = 1e-1 * sizes**-0.2 * tokens**-0.1 * np.exp(np.random.default_rng(0).normal(0, 0.02, sizes.size))
     rule, reason = rate_rule(sizes, tokens, rates, errors=np.full(sizes.size, 0.02), n_free=30)
-    assert reason == "" and rule.c.low < 0.2 < rule.c.high and rule.d.low < 0.1 < rule.d.high
+    assert reason is None and rule.c.low < 0.2 < rule.c.high and rule.d.low < 0.1 < rule.d.high
     logs = np.linalg.lstsq(
         np.column_stack([np.ones(sizes.size), np.log(sizes), np.log(tokens)]), np.log(rates), rcond=None
     )[0]
@@ -108,15 +111,15 @@ def test_tokens_enter_the_rule_where_the_optima_move_with_them():
     wide, _ = rate_rule(sizes, tokens, scattered, errors=np.full(sizes.size, 0.02), n_free=30)
     assert wide.c.high - wide.c.low > 5 * (rule.c.high - rule.c.low), "scatter beyond the errors widens the interval"
     none, reason = rate_rule(sizes[:2], tokens[:2], rates[:2], errors=[0.1, 0.1], n_free=30)
-    assert none is None and "2 sizes" in reason
+    assert none is None and "2 sizes" in words(reason)
 
 
 def test_an_optimum_at_the_edge_is_never_extrapolated():
     (rates,) = learning_rates(smooth(swept(rates=(1e-4, 2e-4, 4e-4))))
     assert {one.status for one in rates.sweeps} == {EDGE}
-    assert all(one.optimum.value is None and "highest rate tried, 0.0004" in one.reason for one in rates.sweeps)
-    assert rates.rule is None and "0 sizes" in rates.reason
-    warnings = off_optimum(smooth(swept(rates=(1e-4, 2e-4, 4e-4))))
+    assert all(one.optimum.value is None and "highest rate tried, 0.0004" in words(one.why) for one in rates.sweeps)
+    assert rates.rule is None and "0 sizes" in words(rates.why)
+    warnings = off_optimum(rate_findings(smooth(swept(rates=(1e-4, 2e-4, 4e-4)))))
     assert len(warnings) == len(SIZES) and "not known" in warnings[0]
     (two,) = learning_rates(smooth(swept(rates=(1e-3, 2e-3))))
     assert {one.status for one in two.sweeps} == {FEW}
@@ -127,7 +130,7 @@ def test_a_rate_that_did_not_finish_is_told():
     runs.loc[runs["learning_rate"] == 2e-3, "status"] = "diverged"
     (rates,) = learning_rates(smooth(runs))
     assert all(one.failed == (2e-3,) for one in rates.sweeps)
-    assert all(one.reason.endswith("the next, 0.002, did not finish") for one in rates.sweeps)
+    assert all(words(one.why).endswith("the next, 0.002, did not finish") for one in rates.sweeps)
 
 
 def test_a_sweep_does_not_bias_the_laws():
@@ -154,28 +157,33 @@ def test_seeds_of_one_rate_stay_together():
     assert (pairs.groupby(["n", "d"])["rate"].nunique() == 1).all()
 
 
+def analysed(curves) -> Analysed:
+    """Curves with their learning rates, and no law."""
+    return Analysed(curves, {}, rate_findings(curves), pd.DataFrame())
+
+
 def test_a_size_trained_off_its_optimum_is_warned_of_with_the_cost():
     """Five sizes are swept; the sixth was trained at 2e-4 alone, where the rule says 1.1e-3."""
     swept_sizes = swept(sizes=SIZES[:5], noise=0.001)
     alone = swept(sizes=SIZES[5:], rates=(2e-4,))
     curves = smooth(pd.concat([swept_sizes, alone], ignore_index=True))
-    (warning,) = [text for text in off_optimum(curves) if "3M parameters" in text]
+    (warning,) = [text for text in off_optimum(rate_findings(curves)) if "3M parameters" in text]
     assert "learning rate of 0.0002" in warning and "the rule over sizes" in warning
     cost = CURVATURE * np.log(2e-4 / best_at(3e6)) ** 2
     said = float(warning.split("costs about ")[1].split()[0])
     assert said == pytest.approx(cost, rel=0.15)
-    table = rates_table(Analysed(curves, {})).data
+    table = rates_table(analysed(curves)).data
     last = table.loc[table["n_params"] == 3_000_000]
     assert set(last["status"]) == {NO_SWEEP} and (last["fitted"] == 2e-4).all()
     assert last["rule_low"].lt(best_at(3e6)).all() and last["rule_high"].gt(best_at(3e6)).all()
-    coarse = off_optimum(smooth(swept(rates=(1e-4, 6e-4, 4e-3, 2.5e-2), noise=0.0005)))
+    coarse = off_optimum(rate_findings(smooth(swept(rates=(1e-4, 6e-4, 4e-3, 2.5e-2), noise=0.0005))))
     assert any("by its own sweep" in text for text in coarse), "the best of four far apart is beside the vertex"
 
 
 def test_without_a_sweep_nothing_is_said():
     curves = smooth(swept(rates=(1e-3,)))
-    assert learning_rates(curves) == [] and off_optimum(curves) == []
-    assert rates_table(Analysed(curves, {})).data.empty
+    assert learning_rates(curves) == [] and off_optimum(rate_findings(curves)) == []
+    assert rates_table(analysed(curves)).data.empty
 
 
 def test_rates_of_imported_runs_and_of_curves_on_disk(tmp_path):
@@ -200,7 +208,7 @@ def test_rate_of_a_run_is_that_before_warm_up_and_decay():
 
 def test_the_figure_has_every_run_optimum_and_the_rule():
     curves = smooth(swept(noise=0.001, sizes=SIZES[:4], tokens=TOKENS[:1]))
-    results = Analysed(curves, {})
+    results = analysed(curves)
     left, right = rates_figure(results, SizeScale(results.sizes)).axes[:2]
     dots = [line for line in left.lines if line.get_marker() == "o"]
     assert sum(len(line.get_xdata()) for line in dots) == len(curves)
@@ -208,5 +216,5 @@ def test_the_figure_has_every_run_optimum_and_the_rule():
     (rates,) = learning_rates(curves)
     drawn = sorted(float(line.get_ydata()[0]) for line in diamonds)
     assert drawn == pytest.approx(sorted(one.optimum.value for one in rates.sweeps))
-    flat = rates_figure(Analysed(smooth(swept(rates=(1e-3,))), {}), SizeScale(results.sizes))
+    flat = rates_figure(analysed(smooth(swept(rates=(1e-3,)))), SizeScale(results.sizes))
     assert "No size was trained" in "".join(text.get_text() for text in flat.axes[0].texts).replace("\n", " ")

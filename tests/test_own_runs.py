@@ -11,12 +11,13 @@ import pandas as pd
 import pytest
 
 from conftest import ROOT
+from plmscale.analysis.external import analyse
 from plmscale.cli.main import main
 from plmscale.laws.cost_to_loss import flops_to_reach
 from plmscale.laws.fit import FitSettings
 from plmscale.presentation.figure_style import FORMATS, SizeScale, style
 from plmscale.report.external_figures import FIGURES, file_prefixes
-from plmscale.report.external_runs import Request, analyse
+from plmscale.results.external import Request
 from plmscale.runs.curves import smooth
 from plmscale.runs.importers import load
 from plmscale.study.catalog import OWN_TABLES

@@ -3,12 +3,10 @@
 import json
 from dataclasses import replace
 
-import pandas as pd
 import pytest
 
+from plmscale.analysis.study import find
 from plmscale.plan.pace import assumed_pace
-from plmscale.report.planned_actual import planned_and_actual
-from plmscale.results.outcomes import trained
 from plmscale.results.study_results import Results, read_results
 from plmscale.runs.curves import to_frame
 from plmscale.study.config import Config, Hardware, Subset
@@ -28,7 +26,7 @@ def results():
 
 def test_recorded_device_seconds_are_what_a_run_cost(results):
     results.records[0]["device_seconds"] = 7200.0
-    table = planned_and_actual(results)
+    table = find(results).costs
     assert table.loc[0, "actual_device_hours"] == 2.0
     old = results.records[1]
     assert table.loc[1, "actual_device_hours"] == pytest.approx(old["wall_seconds"] * 2 / 3600, rel=1e-12)
@@ -39,7 +37,7 @@ def test_a_run_that_stopped_early_is_compared_with_the_plan_for_what_it_saw(resu
     record = results.records[0]
     whole, seen = record["n_tokens"], record["n_tokens"] // 10
     record |= {"n_tokens": seen, "stopped": "plateau", "device_seconds": 600.0}
-    row = planned_and_actual(results).to_dict("records")[0]
+    row = find(results).costs.to_dict("records")[0]
     pace = assumed_pace(grid(results.study)[0], results.study.config.hardware)
     assert (row["planned_tokens"], row["seen_tokens"]) == (whole, seen)
     assert row["planned_for_seen"] == pytest.approx((36 + seen / pace.tokens_per_second) / 3600, rel=1e-9)
@@ -82,7 +80,7 @@ def record(cell, *, n_tokens: int, before: int = 0, seconds: float, devices: int
 
 def results_of(study: Study, records: list[dict], trunks: list[dict]) -> Results:
     counts = {"all": {"n_tokens": 4_000_000}, "half": {"n_tokens": 2_000_000}}
-    return Results(study, pd.DataFrame(), [], records, {}, counts, {}, trunk_records=trunks)
+    return Results(study, [], records, {}, counts, {}, trunk_records=trunks)
 
 
 def planned_hours(study: Study, n_tokens: int) -> float:
@@ -99,7 +97,7 @@ def test_trunks_are_rows_and_branches_are_what_they_train_themselves():
     ]
     trunk = record(trunk_cell(whole), n_tokens=3_200_000, seconds=36_000, devices=2, until_passes=0.8)
     results = results_of(study, runs, [trunk])
-    table = planned_and_actual(results).set_index("run")
+    table = find(results).costs.set_index("run")
     assert table.index.tolist() == [WHOLE, HALF, TRUNK, "sum", "sum", "sum"]
     assert table["schedule"].tolist() == ["wsd", "wsd", "wsd trunk", "wsd", "wsd trunk", "study"]
     assert table["planned_tokens"].tolist() == [800_000, 400_000, 3_200_000, 1_200_000, 3_200_000, 4_400_000]
@@ -111,18 +109,18 @@ def test_trunks_are_rows_and_branches_are_what_they_train_themselves():
     assert table.loc[TRUNK, "actual_hours"] == 5
     assert table.loc[HALF, "planned_for_seen"] == pytest.approx(planned_hours(study, 500_000), rel=1e-12)
     assert table.iloc[-1]["ratio"] == pytest.approx(12.5 / sum(planned), rel=1e-12)
-    assert trained(results)[0] == 4_500_000
+    assert find(results).trained[0] == 4_500_000
 
 
 def test_runs_without_a_trunk_are_planned_without_and_a_lost_record_counts_nothing():
     study = shared_study()
     whole, half = grid(study)
     runs = [record(cell, n_tokens=n, seconds=3600) for cell, n in ((whole, 4_000_000), (half, 2_000_000))]
-    table = planned_and_actual(results_of(study, runs, []))
+    table = find(results_of(study, runs, [])).costs
     assert table["run"].tolist() == [WHOLE, HALF, "sum", "sum"]
     assert table["planned_tokens"].tolist() == table["seen_tokens"].tolist() == [4e6, 2e6, 6e6, 6e6]
     runs = [run | {"trunk": "checkpoints"} for run in runs]
-    lost = planned_and_actual(results_of(study, runs, [])).set_index("run")
+    lost = find(results_of(study, runs, [])).costs.set_index("run")
     assert lost.loc[TRUNK, "status"] == "missing"
     planned = [planned_hours(study, n) for n in (800_000, 400_000)]
     assert lost.iloc[-1]["ratio"] == pytest.approx(2 / sum(planned), rel=1e-12), "of what has both"
@@ -135,11 +133,9 @@ def test_records_of_runs_and_of_trunks_are_told_apart(tmp_path):
     for name, content in files.items():
         (tmp_path / name).write_text(json.dumps(content))
     results = make_results(make_study(widths=("w32",), schedules=("constant",), sets=("half",)), fits=False)
-    results.runs.to_parquet(tmp_path / "runs.parquet")
     to_frame(results.curves).to_parquet(tmp_path / "curves.parquet")
     read = read_results(
         study.to_json(),
-        runs=tmp_path / "runs.parquet",
         curves=tmp_path / "curves.parquet",
         records=[tmp_path / "run.json", tmp_path / "trunk.json"],
         fits=[],

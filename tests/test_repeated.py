@@ -150,7 +150,7 @@ def test_a_known_law_is_inside_its_interval():
     by_epochs = {row["epochs"]: row for row in fit.details["effective"]}
     four = by_epochs[4]
     assert four["worth_low"] < worth(4, TRUE_R_D) < four["worth_high"]
-    results = Analysed(smooth(repeated_runs()), {"repeated": {"constant": fit}})
+    results = Analysed(smooth(repeated_runs()), {"repeated": {"constant": fit}}, [], pd.DataFrame())
     table = repeated_table(results)
     assert len(table.data) == len(EPOCHS) and any("do not want a penalty" in note for note in table.notes)
     left, right = repeated_figure(results, SizeScale(results.sizes)).axes[:2]
@@ -197,7 +197,7 @@ def test_without_repeats_nothing_is_said():
     }
     fit = fits["repeated"]["constant"]
     assert fit.status == "failed" and fit.reason == "no run has seen its training set more than once."
-    results = Analysed(curves, fits)
+    results = Analysed(curves, fits, [], pd.DataFrame())
     assert list(fits_of(results, "constant")) == ["chinchilla"]
     assert "epeated" not in law_parameters(results).data["fit"].str.cat()
     assert left_out({"repeated": {"constant": fit}}) == []

@@ -15,18 +15,21 @@ from plmscale.laws.budgets import INSIDE, OUTSIDE
 from plmscale.laws.fit import Fit
 from plmscale.laws.size_law import best_law
 from plmscale.presentation import figure_style
-from plmscale.published.models import place
+from plmscale.presentation.reasons import words as reason_words
+from plmscale.published.models import law_line, place
+from plmscale.reasons import Reason
 from plmscale.report.figures.study import write_figures
 from plmscale.report.page import parts as report_parts
 from plmscale.report.page.page import PageFiles, to_html, write_report
 from plmscale.report.page.words import answer, beside_the_paper, comparison, grows, remedy
 from plmscale.report.tables.study import write_tables
+from plmscale.results.findings import Published
 from plmscale.study.catalog import IF_ANY
 from plmscale.study.config import Config
-from results_data import make_results, make_study, no_learning
+from results_data import make_results, make_study, no_learning, with_findings
 
 CAPTIONS = sorted((Path(__file__).parents[1] / "workflow/report").rglob("*.rst"))
-EDGE = "0 of 4 pairs of sizes hand over to each other, the law needs 3; most often: the smaller size is better"
+EDGE = Reason.of("few_hand_overs", n_used=0, n_pairs=4, needed=3, most=Reason("smaller_always_better"))
 
 
 def row(flops: float, size: float, tokens: float) -> dict:
@@ -41,8 +44,8 @@ def fitted(a: tuple, b: tuple, *, status="identified", name="envelope") -> dict[
     numbers = status in ("identified", "weakly_identified")
     law = {"rows": [row(1e15, 1e6, 1e8), row(1e17, 1e7, 1e9)], "flops": [1e15, 1e17]} if numbers else None
     estimates = {"a": Estimate(*a), "b": Estimate(*b)} if numbers else {"a": Estimate(None), "b": Estimate(None)}
-    reason = "the interval of a is narrow." if numbers else f"{EDGE}."
-    return {name: {"constant": Fit(name, status, reason, estimates, details={"size_law": law})}}
+    why = Reason.in_words("the interval of a is narrow.") if numbers else EDGE
+    return {name: {"constant": Fit(name, status, why, estimates, details={"size_law": law})}}
 
 
 @pytest.mark.parametrize(
@@ -58,38 +61,38 @@ def fitted(a: tuple, b: tuple, *, status="identified", name="envelope") -> dict[
 )
 def test_growth_is_worded_by_the_whole_interval(exponent, words):
     assert grows(Estimate(*exponent)) == words
-    first = answer(fitted((0.27, 0.22, 0.31), exponent), pd.DataFrame())[0]
+    first = answered(fitted((0.27, 0.22, 0.31), exponent))[0]
     assert f"the optimal number of tokens {words}" in first
     assert "The compute-optimal size grows sublinearly, N_opt ∝ C^0.270 (0.220–0.310)" in first
 
 
 def test_the_paper_s_0_71_is_never_called_superlinear():
-    text = " ".join(answer(fitted((0.27, 0.25, 0.29), (0.71, 0.69, 0.73)), pd.DataFrame()))
+    text = " ".join(answered(fitted((0.27, 0.25, 0.29), (0.71, 0.69, 0.73))))
     assert "superlinear" not in text
     assert "tokens grow faster than size" in text
 
 
 def test_without_a_law_there_is_no_number_but_a_remedy():
     fits = fitted((0, 0, 0), (0, 0, 0), status="not_identified")
-    placed = place(make_study().published, best_law(fits))
+    placed = published_under(fits, place(make_study().published, best_law(fits)))
     size, ratio, published = answer(fits, placed)
     assert "do not identify" in size
-    assert EDGE in size
+    assert reason_words(EDGE) in size
     assert "What would identify it: sizes smaller than the smallest, or more tokens for the larger ones" in size
     assert not re.search(r"C\^|sublinear|superlinear", size + ratio + published)
     assert "none can be judged without a law" in published
-    assert "identifies no exponent" in beside_the_paper(fits)
+    assert "identifies no exponent" in beside_the_paper(fits, None)
     assert "not identified" in comparison(fits)[0]
 
 
 def test_remedies_follow_the_reasons():
-    largest = Fit("envelope", "not_identified", "optimum at the largest size evaluated at these FLOPs", {})
+    largest = Fit("envelope", "not_identified", Reason("largest_size_best"), {})
     assert "sizes larger than the largest" in remedy({"envelope": {"constant": largest}})
 
 
 def test_a_weak_law_says_so_and_its_ratio_has_an_interval():
     fits = fitted((0.5, 0.4, 0.6), (0.5, 0.4, 0.6), status="weakly_identified")
-    size, ratio, _ = answer(fits, pd.DataFrame())
+    size, ratio, _ = answered(fits)
     assert "only weakly identified" in size
     # 1e9 tokens (half to double) on 1e7 parameters (half to double): 100, from 25 to 400.
     assert "At 1.00×10¹⁷ FLOPs the optimum is 10M parameters on 1B tokens, 100 (25–400) tokens per parameter;" in ratio
@@ -102,7 +105,17 @@ def test_a_law_without_an_optimum_inside_gives_no_ratio():
         dict.fromkeys(one, None) | {"flops": one["flops"], "status": OUTSIDE} for one in fit.details["size_law"]["rows"]
     ]
     fits["envelope"]["constant"] = replace(fit, details={"size_law": {"rows": rows, "flops": [1e15, 1e17]}})
-    assert "no optimum, so no ratio is given" in answer(fits, pd.DataFrame())[1]
+    assert "no optimum, so no ratio is given" in answered(fits)[1]
+
+
+def published_under(fits, models: pd.DataFrame) -> Published:
+    law = best_law(fits)
+    return Published(law, models, law_line(law))
+
+
+def answered(fits) -> list[str]:
+    """The answer where no published model is listed."""
+    return answer(fits, published_under(fits, pd.DataFrame()))
 
 
 def test_verdicts_are_counted():
@@ -117,7 +130,8 @@ def test_verdicts_are_counted():
             ]
         }
     )
-    text = answer(fitted((0.5, 0.4, 0.6), (0.5, 0.4, 0.6)), placed)[2]
+    fits = fitted((0.5, 0.4, 0.6), (0.5, 0.4, 0.6))
+    text = answer(fits, published_under(fits, placed))[2]
     assert "Of 5 published models, 4 with a known number of tokens seen" in text
     assert "1 is over-trained, 2 are near-optimal, 0 are under-trained under this law, and 1 lie" in text
 
@@ -188,7 +202,7 @@ def test_a_size_trained_off_its_best_rate_is_warned_of_beside_the_answer(made):
     ]
     three = [*slow, *(replace(c, run=f"{c.run}/low", learning_rate=1e-5, loss=c.loss + 0.3) for c in results.curves)]
     files = PageFiles(path.parent / "tables", path.parent / "figures", CAPTIONS)
-    text = to_html(replace(results, curves=three), files, folder=path.parent)
+    text = to_html(with_findings(replace(results, curves=three)), files, folder=path.parent)
     assert "the highest rate tried, 0.001, is the best; its fitted runs may be off." in text
 
 
@@ -227,7 +241,7 @@ def test_names_are_escaped(made):
     results, path = made
     study = replace(results.study, published=(results.study.published[0].model_copy(update={"name": "</script><b>x"}),))
     files = PageFiles(path.parent / "tables", path.parent / "figures", CAPTIONS)
-    text = to_html(replace(results, study=study), files, folder=path.parent)
+    text = to_html(with_findings(replace(results, study=study)), files, folder=path.parent)
     assert "</script><b>x" not in text
     assert text.count("<script") == path.read_text().count("<script")
 

@@ -6,13 +6,15 @@ import numpy as np
 import pytest
 
 import results_data
-from plmscale.compare.set_worth import set_worth_table
+from plmscale.compare.set_worth import set_worth
+from plmscale.presentation.reasons import words
+from plmscale.report.tables.set_worth import set_worth_table
 from plmscale.report.tables.study import BUILDERS
 from plmscale.results.study_results import Results
 from plmscale.study.catalog import IF_ANY
 from plmscale.study.config import Subset
 from plmscale.study.grid import count_params
-from results_data import make_results, make_study, no_learning
+from results_data import make_results, make_study, no_learning, with_findings
 from scaling_data import chinchilla
 
 WORTH = 1.6
@@ -33,7 +35,7 @@ def study_of_equal_sets(monkeypatch, *, worth: float = WORTH, law=chinchilla) ->
         factor = worth if record["cell"]["subset"] == "close" else 1.0
         loss = float(law(size, np.array([record["n_tokens"] * factor]))[0]) + rng.normal(0, 0.002)
         record["holdout"] = record["holdout"] | {"loss": loss}
-    return results
+    return with_findings(results)
 
 
 def test_worth_of_a_set_that_teaches_more_is_inside_its_interval(monkeypatch):
@@ -53,9 +55,10 @@ def test_equal_sets_are_worth_one(monkeypatch):
 
 def test_without_a_law_there_is_no_worth_but_a_reason(monkeypatch):
     results = study_of_equal_sets(monkeypatch, law=no_learning)
-    (row,) = set_worth_table(results).data.to_dict("records")
+    (row,) = set_worth(results).to_dict("records")
     assert np.isnan(row["worth"]) or row["worth"] is None
-    assert "Chinchilla's law is not identified" in row["reason"]
+    assert row["why"].code == "no_token_worth"
+    assert set_worth_table(results).data["reason"].tolist() == [words(row["why"])]
 
 
 @pytest.mark.parametrize("name", IF_ANY)

@@ -17,7 +17,6 @@ from plmscale.presentation.formats import with_interval
 from plmscale.presentation.tables import Column, Table, to_latex, to_markdown, to_tsv
 from plmscale.provenance import dependencies
 from plmscale.report.law_lines import LINE
-from plmscale.report.planned_actual import planned_and_actual
 from plmscale.report.summary import summary_text, write_summary
 from plmscale.report.tables.laws import PAPER_PARAMETERS, PAPER_SIZES
 from plmscale.report.tables.study import BUILDERS, write_tables
@@ -25,7 +24,7 @@ from plmscale.results.outcomes import outcomes
 from plmscale.study import catalog
 from plmscale.study.catalog import IF_ANY, TABLES
 from plmscale.study.grid import Cell
-from results_data import PAPERS_5M, UNIGRAM_ENTROPY, make_results, make_study, no_learning
+from results_data import PAPERS_5M, UNIGRAM_ENTROPY, make_results, make_study, no_learning, with_findings
 
 DIVERGED = "w32/half/constant/seed0"
 INTERRUPTED = "w48/tenth/token_decay/seed0"
@@ -199,7 +198,7 @@ def test_runs_that_failed_are_shown_with_their_reason(written):
 
 def test_a_run_that_stopped_at_its_plateau_is_finished_and_says_so(results):
     last = results.records[-1] | {"stopped": "plateau", "reason": "the smoothed loss was 2.5 at 7 tokens"}
-    table = BUILDERS["runs"](replace(results, records=[*results.records[:-1], last]))
+    table = BUILDERS["runs"](with_findings(replace(results, records=[*results.records[:-1], last])))
     path = Cell.from_json(last["cell"]).path
     assert table.data.set_index("run").loc[path, "status"] == "done"
     notes = [note for note in table.notes if "stopped" in note]
@@ -215,7 +214,7 @@ def test_plan_is_that_of_the_counted_tokens(results, written):
 
 
 def test_planned_and_actual_hours_add_up(results):
-    table = planned_and_actual(results)
+    table = results.findings.costs
     cells, sums = table.loc[table["model"] != "all"], table.loc[table["model"] == "all"]
     assert list(sums["schedule"]) == ["token_decay", "constant", "study"]
     seconds = {
@@ -250,7 +249,7 @@ def test_text_that_would_break_a_format_is_escaped():
 def test_summary_warns_of_runs_made_with_different_versions(results):
     assert "Warning" not in summary_text(results)
     first = results.records[0] | {"versions": results.records[0]["versions"] | {"plmscale": "0.0.9"}}
-    text = summary_text(replace(results, records=[first, *results.records[1:]]))
+    text = summary_text(with_findings(replace(results, records=[first, *results.records[1:]])))
     assert "different versions of plmscale: 0.0.9, 0.1.0" in " ".join(text.split())
 
 
@@ -294,6 +293,8 @@ def test_summary_of_a_study_without_laws_gives_reasons_and_no_exponent(barren, h
         "report.figures.study",
         "report.summary",
         "report.external_runs",
+        "analysis.study",
+        "analysis.external",
         "runs.importers",
         "report.page.page",
         "compare.compare",

@@ -131,10 +131,11 @@ PASSES_MEANINGS = {
 FIT_MEANINGS = {
     "name": "Fit.",
     "status": "The verdict.",
-    "reason": "One sentence.",
+    "why": "What the verdict rests on: a `code` and the `values` that its words name; beside it `reason`, the same in "
+    "one sentence. Fits of older versions have `reason` alone.",
     "estimates": "Constants, each with `value`, `low`, `high` (95 %); null where the runs do not give them.",
     "points": "Points used.",
-    "excluded": "What was left out, each with its `reason`.",
+    "excluded": "What was left out, each with its `reason` in words, its `code` and, where it has any, `values`.",
     "details": "Depends on the fit: `warnings`, `misfit`, `held_out`, `run_noise`, `optimal_sizes`, ….",
 }
 """Fields of a fit (`plmscale.laws.fit.Fit`)."""
@@ -172,6 +173,12 @@ RESULT_FILES = {
     "trunks/{model}/{subset}/seed{seed}/checkpoints/": "where its branches leave it; may be deleted, `trunk.json` not",
     "analysis/runs.parquet": "all runs as one table, a row per evaluation",
     "analysis/curves.parquet": "the same, smoothed",
+    "analysis/outcomes.json": "what came of every cell and trunk",
+    "analysis/costs.json": "the plan with the tokens as counted, and planned against actual",
+    "analysis/learning_rates.json": "sweeps of the learning rate, their rule, and sizes trained beside their best rate",
+    "analysis/sensitivity.json": "exponents by every combination of choices",
+    "analysis/set_worth.json": "what the tokens of a set are worth in those of another",
+    "analysis/published_models.json": "the published models on the law with the best verdict",
     "fits/{fit}.json": "constants, intervals, verdicts, points",
     "tables/{table}.tsv, .md, .tex, .html": "tsv is the data",
     "tables/advice.tsv, .md": "cells that could be trained next, ranked: `snakemake advise`",

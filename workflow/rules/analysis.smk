@@ -1,4 +1,4 @@
-# Runs → curves → fits → tables, figures, summary. Cheap: every rule takes the fingerprint of its modules as a parameter.
+# Runs → curves → fits → findings → tables, figures, summary. Cheap: every rule takes the fingerprint of its modules as a parameter.
 #   in   results/runs/**/{metrics.parquet,run.json}, results/subsets/*.json
 #   out  results/analysis/, results/fits/, results/tables/, results/figures/, results/summary.txt
 
@@ -37,7 +37,7 @@ rule curves:
 
 rule fit:
     input:
-        runs=rules.collect_runs.output.table,
+        curves=rules.curves.output.curves,
     output:
         fit="results/fits/{fit}.json",
     log:
@@ -49,11 +49,29 @@ rule fit:
     params:
         analysis=cfg.analysis.model_dump(mode="json"),
         seed=cfg.data_seed,
-        science=science("laws.analysis", "laws.methods"),
+        science=science("laws.analysis", "laws.methods", "runs.curves"),
     message:
         "Fitting {wildcards.fit}"
     script:
         "../scripts/fit.py"
+
+
+rule findings:
+    """What is said beside the laws, once: outcomes, costs, learning rates, choices, sets, published models."""
+    input:
+        **fitted_study(),
+    output:
+        collect("results/analysis/{finding}.json", finding=FINDINGS),
+    log:
+        "results/logs/findings.log",
+    conda:
+        "../../envs/plmscale.yaml"
+    params:
+        study=STUDY.to_json(),
+        calibrations=CALIBRATIONS,
+        science=science("analysis.study"),
+    script:
+        "../scripts/findings.py"
 
 
 rule tables:
@@ -76,7 +94,6 @@ rule tables:
         "../../envs/plmscale.yaml"
     params:
         study=STUDY.to_json(),
-        calibrations=CALIBRATIONS,
         science=science("report.tables.study"),
     script:
         "../scripts/tables.py"
@@ -125,7 +142,6 @@ rule summary:
         "../../envs/plmscale.yaml"
     params:
         study=STUDY.to_json(),
-        calibrations=CALIBRATIONS,
         science=science("report.summary"),
     script:
         "../scripts/summary.py"

@@ -16,7 +16,7 @@ from plmscale.sets import mmseqs_memory
 from plmscale.sets.counted import counted_tokens
 from plmscale.status import markers, progress, remove
 from plmscale.study import jobs, trunks
-from plmscale.study.catalog import COMPARISON_TABLES, FIGURES, FITS, OWN_TABLES, TABLES, figure_names
+from plmscale.study.catalog import COMPARISON_TABLES, FIGURES, FINDINGS, FITS, OWN_TABLES, TABLES, figure_names
 from plmscale.study.grid import grid
 from plmscale.study.study import load_study, source_file
 from plmscale.training import trunk_files

@@ -224,10 +224,9 @@ def science(*modules):
     return provenance.fingerprint(*modules, scripts=Path(workflow.basedir, "workflow/scripts"))
 
 
-def finished_study():
-    """The inputs of everything that shows the study."""
+def fitted_study():
+    """What is known of the study once its laws are fitted."""
     return {
-        "runs": "results/analysis/runs.parquet",
         "curves": "results/analysis/curves.parquet",
         "records": collect("results/runs/{cell}/run.json", cell=CELLS)
         + collect("results/trunks/{trunk}/trunk.json", trunk=COUNTED_TRUNKS),
@@ -235,3 +234,8 @@ def finished_study():
         "subsets": collect("results/subsets/{subset}.json", subset=[*SUBSETS, "holdout"]),
         "stats": "results/store/stats.json",
     }
+
+
+def finished_study():
+    """The inputs of everything that shows the study, which computes nothing."""
+    return fitted_study() | {"findings": collect("results/analysis/{finding}.json", finding=FINDINGS)}

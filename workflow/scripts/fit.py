@@ -7,13 +7,15 @@ from _job import run
 
 from plmscale.files import write_json
 from plmscale.laws.analysis import fit_settings
-from plmscale.laws.methods import fit_all
+from plmscale.laws.methods import fit_curves
+from plmscale.runs.curves import from_frame
 from plmscale.study.config import Analysis
 
 
-def main(*, runs: str, fit: str, analysis: dict, seed: int, **_) -> None:
+def main(*, curves: str, fit: str, analysis: dict, seed: int, **_) -> None:
     settings = fit_settings(Analysis.model_validate(analysis))
-    write_json(fit, fit_all(pd.read_parquet(runs), name=Path(fit).stem, seed=seed, settings=settings))
+    smoothed = from_frame(pd.read_parquet(curves))
+    write_json(fit, fit_curves(smoothed, name=Path(fit).stem, seed=seed, settings=settings))
 
 
 run(main, snakemake)

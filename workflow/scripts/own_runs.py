@@ -4,8 +4,10 @@ from pathlib import Path
 
 from _job import run
 
+from plmscale.analysis.external import analyse
 from plmscale.laws.analysis import fit_settings
-from plmscale.report.external_runs import Request, analyse, write
+from plmscale.report.external_runs import write
+from plmscale.results.external import Request
 from plmscale.runs.importers import load
 from plmscale.runs.table_files import read_table
 from plmscale.runs.tidy import ImportOptions

@@ -13,7 +13,7 @@ def main(*, study, page, tables, figures, captions, retrieval, templates, scienc
     known = read_json(retrieval[0]) if retrieval else {}
     files = PageFiles(Path(tables[0]).parent, Path(figures[0]).parent, captions, known)
     results = read_results(
-        study, **{key: inputs[key] for key in ("runs", "curves", "records", "fits", "subsets", "stats")}
+        study, **{key: inputs[key] for key in ("curves", "records", "fits", "subsets", "stats", "findings")}
     )
     write_report(results, files, Path(page))
 

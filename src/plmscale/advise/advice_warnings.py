@@ -149,7 +149,7 @@ def seed_warnings(advice: Advice, curves: Sequence[Curve]) -> list[str]:
 def law_warnings(advice: Advice, curves: Sequence[Curve]) -> list[str]:
     """Whether the law that ranks is wrong, and whether the target is far outside the runs."""
     warnings, fit = [], advice.fit
-    if fit is not None and fit.reason.startswith("the law does not fit"):
+    if fit is not None and {"misfit", "misfit_besides"} & set(fit.why.codes):
         warnings.append(
             "Chinchilla's law does not fit these runs: its lack of fit is counted as noise, but the ranking holds for "
             "this law only. Ask again after every few cells."

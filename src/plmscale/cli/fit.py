@@ -30,9 +30,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Read, fit, print the answer, then write everything and print what it adds."""
+    from ..analysis.external import answer, completed
     from ..laws.cost_to_loss import PAPER_PLATEAU
     from ..laws.fit import FitSettings
-    from ..report.external_runs import Request, answer, completed, write
+    from ..report.external_runs import write
+    from ..report.external_summary import added_text, summary_text
+    from ..results.external import Request
     from .progress import on_stderr
 
     check_writable(args.out, option="--out")
@@ -40,10 +43,11 @@ def run(args: argparse.Namespace) -> None:
     target = PAPER_PLATEAU if args.target_loss is None else args.target_loss
     request = Request(fits=tuple(args.fits), seed=args.seed, target_loss=target, settings=settings)
     known = answer(run_sources.read(args), request, progress=on_stderr)
-    print(f"{known.text}\nBeing written to {args.out}: {', '.join(_parts(args))}.", flush=True)
+    text = summary_text(known.imported, known.results, known.reached)
+    print(f"{text}\nBeing written to {args.out}: {', '.join(_parts(args))}.", flush=True)
     analysis = completed(known, progress=on_stderr)
     write(analysis, args.out, figures=not args.no_figures, progress=on_stderr)
-    print(f"{analysis.added}\nWritten to {args.out}: {', '.join(_parts(args))}.")
+    print(f"{added_text(analysis.results)}\nWritten to {args.out}: {', '.join(_parts(args))}.")
 
 
 def _parts(args: argparse.Namespace) -> list[str]:

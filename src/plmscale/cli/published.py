@@ -28,15 +28,17 @@ def run(args: argparse.Namespace) -> None:
     from ..presentation.figure_style import write_on_pages
     from ..presentation.tables import write_table
     from ..published.figure import published_figure
-    from ..published.models import law_sentence, published_table, read_fits
+    from ..published.models import law_line, law_sentence, place, published_table, read_fits
+    from ..results.findings import Published
     from ..study.study import read_published
 
     check_writable(args.out, option="--out")
     law = best_law(read_fits(args.fits), name=args.fit, schedule=args.schedule)
     models = read_published(args.models)
-    table = published_table(models, law)
+    published = Published(law, place(models, law), law_line(law))
+    table = published_table(published.models, law)
     write_table(table, args.out, name="published_models", title="Published models under this law")
-    write_on_pages(partial(published_figure, models, law), args.out, name="published_models")
+    write_on_pages(partial(published_figure, published), args.out, name="published_models")
     print(law_sentence(law))
     for verdict, n in table.data["verdict"].value_counts().items():
         print(f"{n:4}  {verdict}")

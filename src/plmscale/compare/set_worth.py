@@ -19,8 +19,7 @@ from ..laws.confidence.replicates import replicates
 from ..laws.fit import NO_FIT, FitSettings
 from ..laws.points import points_of
 from ..laws.solvers.chinchilla import ChinchillaProblem, chinchilla_law
-from ..presentation.formats import STATUS_WORDS, with_interval
-from ..presentation.tables import Column, Table
+from ..reasons import Reason
 from ..results.study_results import Results
 from ..runs.curves import Curve, usable
 from .arms import Arm, Comparison
@@ -30,11 +29,11 @@ from .studies import ComparedStudy, StudySetup
 Array = NDArray[np.float64]
 
 NAMES = ("schedule", "first", "second", "n_pairs", "n_models", "difference", "worth", "worth_low", "worth_high")
-NAMES += ("reason",)
+NAMES += ("why",)
 N_DRAWS = 400
 
 
-def set_worth_table(results: Results) -> Table:
+def set_worth(results: Results) -> pd.DataFrame:
     """One row per schedule and pair of sets of equal count whose runs match: mean difference on the holdout, and worth.
 
     The resamples of runs and of sizes behind the intervals are drawn with the study's `data_seed`.
@@ -55,21 +54,7 @@ def set_worth_table(results: Results) -> Table:
                 draws = _token_terms(results, schedule, settings=settings, seed=seed)
             row = {"schedule": schedule, "first": first.label, "second": second.label, "n_pairs": len(own)}
             rows.append(row | _worth(own, draws, seed=seed))
-    columns = (
-        Column("Schedule", "schedule"),
-        Column("Set", "first"),
-        Column("Against", "second"),
-        Column("Pairs of runs", "n_pairs", "count"),
-        Column("Difference on the holdout (nats)", "difference", "loss"),
-        Column("Its tokens are worth (× those of the other, 95 % interval)", "worth", "number", NAMES[7:9]),
-        Column("Why no number", "reason", width=4.0),
-    )
-    note = (
-        "Pairs of runs of one size and seed on sets whose tokens differ by at most 10 %. Worth above 1: the first set "
-        "teaches as much as so many times its tokens of the second, by the token term of Chinchilla's law. The "
-        "interval holds that of the law and the scatter over sizes."
-    )
-    return Table(pd.DataFrame(rows, columns=pd.Index(NAMES), dtype=object), columns, notes=(note, *_sentences(rows)))
+    return pd.DataFrame(rows, columns=pd.Index(NAMES), dtype=object)
 
 
 def _pairs(member: ComparedStudy, schedule: str, *, samples: set[str]) -> list[tuple[Arm, Arm]]:
@@ -82,11 +67,11 @@ def _pairs(member: ComparedStudy, schedule: str, *, samples: set[str]) -> list[t
     return [(b, a) if a.subset in samples and b.subset not in samples else (a, b) for a, b in combinations(arms, 2)]
 
 
-def _token_terms(results: Results, schedule: str, *, settings: FitSettings, seed: int) -> tuple[Array, Array] | str:
+def _token_terms(results: Results, schedule: str, *, settings: FitSettings, seed: int) -> tuple[Array, Array] | Reason:
     """B and beta of the law, the first the estimate and then of resamples of the runs; else why there is none."""
     fit = results.fits.get("chinchilla", {}).get(schedule, NO_FIT)
     if fit.status not in ("identified", "weakly_identified"):
-        return f"Chinchilla's law is {STATUS_WORDS[fit.status]}: nothing says what a token is worth"
+        return Reason.of("no_token_worth", status=fit.status)
     points = points_of(_kept(results.curves, schedule), settings=settings)
     problem = ChinchillaProblem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     law = chinchilla_law(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
@@ -99,27 +84,27 @@ def _kept(curves: Sequence[Curve], schedule: str) -> list[Curve]:
     return usable([curve for curve in curves if curve.schedule == schedule])[0]
 
 
-def _worth(own: pd.DataFrame, terms: tuple[Array, Array] | str, *, seed: int) -> dict[str, Any]:
+def _worth(own: pd.DataFrame, terms: tuple[Array, Array] | Reason, *, seed: int) -> dict[str, Any]:
     """Mean difference of a pair of sets over sizes, and what it is as a factor of tokens."""
     sizes = own["n_params"].to_numpy(dtype=float)
     columns = [own[name].to_numpy(dtype=float) for name in ("difference", "tokens_first", "tokens_second")]
     means = np.array([[column[sizes == size].mean() for column in columns] for size in np.unique(sizes)])
     differences, first, second = means.T
-    row: dict[str, Any] = {"n_models": len(means), "difference": float(differences.mean()), "reason": ""}
-    if isinstance(terms, str):
-        return row | {"reason": terms}
+    row: dict[str, Any] = {"n_models": len(means), "difference": float(differences.mean()), "why": None}
+    if isinstance(terms, Reason):
+        return row | {"why": terms}
     picks = np.random.default_rng(seed).integers(0, len(means), (len(terms[0]), len(means)))
     picks[0] = np.arange(len(means))
     logs = np.array([_log_worth(differences[at], first[at], second[at], b, beta) for at, b, beta in _zip(picks, terms)])
     if not np.isfinite(logs[0]):
-        return row | {"reason": "the difference is beyond what any number of tokens could make"}
+        return row | {"why": Reason.of("beyond_tokens")}
     found = Estimate(float(np.exp(logs[0])))
     if len(means) >= MIN_MODELS:
         # A resample without an answer wanted more than any number of tokens: it counts as the largest.
         ends = np.exp(np.quantile(np.nan_to_num(logs[1:], nan=np.inf), [0.025, 0.975]))
         found = Estimate(found.value, float(ends[0]), float(ends[1]) if np.isfinite(ends[1]) else None)
     else:
-        row["reason"] = f"too few sizes for an interval: {len(means)}, {MIN_MODELS} are needed"
+        row["why"] = Reason.of("few_sizes_for_interval", n_sizes=len(means), needed=MIN_MODELS)
     return row | {"worth": found.value, "worth_low": found.low, "worth_high": found.high}
 
 
@@ -142,12 +127,3 @@ def _log_worth(difference: Array, first: Array, second: Array, b: float, beta: f
         if left <= 0:
             return float("nan")
     return float(np.mean(-np.log(left / b) / beta - np.log(first)))
-
-
-def _sentences(rows: Sequence[dict[str, Any]]) -> list[str]:
-    return [
-        f"{row['schedule']}: tokens of {row['first']} are worth "
-        f"{with_interval(Estimate(row['worth'], row['worth_low'], row['worth_high']))} times those of {row['second']}."
-        for row in rows
-        if row.get("worth") is not None
-    ]

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates import Estimate
+from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .budgets import TokenCost, no_sizes, optimal_sizes
 from .confidence.chinchilla_profiles import N_FREE, PROFILED, contrasts, profile_intervals
@@ -55,7 +56,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     nothing = {key: Estimate(None) for key in KEYS}
     if not kept:
         details = {"warnings": [], "optimal_sizes": no_sizes(settings)}
-        return Fit("chinchilla", "failed", "there is no usable run.", nothing, (), excluded, details)
+        return Fit("chinchilla", "failed", Reason.of("no_usable_run"), nothing, (), excluded, details)
     points = points_of(kept, settings=settings)
     details: dict[str, Any] = {"warnings": curve_warnings(kept), "optimal_sizes": no_sizes(settings)}
     reason = too_few(points, n_free=N_FREE)
@@ -80,7 +81,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     details |= (
         shared_details(shared, warnings=details["warnings"])
         | {
-            "misfit": [one._asdict() for one in misfits],
+            "misfit": [one.to_json() for one in misfits],
             "objective": law.objective,
             "optimum": values,
             "tests": tests,
@@ -89,7 +90,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     )
     if verdict.has_numbers:
         details["optimal_sizes"] = _sizes(law, laws, curves=kept, settings=settings)
-    result = Fit("chinchilla", verdict.status, verdict.reason, estimates, points.rows, excluded, details)
+    result = Fit("chinchilla", verdict.status, verdict.why, estimates, points.rows, excluded, details)
     return result if verdict.has_numbers else withheld(result)
 
 
@@ -178,23 +179,18 @@ def _term_tests(
 
 
 def _verdict(law: ChinchillaLaw, estimates: dict[str, Estimate], tests: dict[str, float]) -> Verdict:
-    for name, words in (("without_size_term", "size"), ("without_token_term", "tokens")):
+    for name, code in (("without_size_term", "size_in_noise"), ("without_token_term", "tokens_in_noise")):
         if tests[name] < tests["limit"]:
-            return Verdict(
-                "not_identified",
-                f"loss does not fall with {words} by more than its noise (drop {tests[name]:.1f}, the term needs "
-                f"{tests['limit']:.1f}).",
-            )
+            return Verdict("not_identified", Reason.of(code, drop=tests[name], limit=tests["limit"]))
     low, high = EXPONENT_RANGE
     for name, exponent in (("alpha", law.alpha), ("beta", law.beta)):
         if not low * 1.01 < exponent < high * 0.99:
-            return Verdict("not_identified", f"{name} runs to the end of its range, {exponent:.3g}.")
+            return Verdict("not_identified", Reason.of("exponent_at_end", name=name, value=exponent))
     if law.E == 0:
-        return Verdict("weakly_identified", "the best floor E is zero: the data show no floor.")
+        return Verdict("weakly_identified", Reason.of("no_floor"))
     verdict = exponent_verdict("a", estimates, failed=0.0)
     if verdict.status == "identified" and tests["condition"] > MAX_CONDITION:
-        reason = f"parameters trade against each other (condition number {tests['condition']:.0f})."
-        return Verdict("weakly_identified", reason)
+        return Verdict("weakly_identified", Reason.of("terms_trade", condition=tests["condition"]))
     return verdict
 
 

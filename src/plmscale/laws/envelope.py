@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates import Estimate
+from ..presentation.reasons import told
+from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .budgets import no_sizes, optimal_sizes
 from .confidence.run_noise import RunNoise, run_noise
@@ -31,7 +33,7 @@ from .confidence.uncertainty import (
     unless_assumed,
 )
 from .envelope_grid import (
-    REASONS,
+    CODES,
     Array,
     Grid,
     Optima,
@@ -43,7 +45,7 @@ from .envelope_grid import (
 )
 from .fit import Fit, FitSettings, withheld
 from .power_law import constrained_exponent
-from .size_transitions import REASONS as REASONS_OF_HAND_OVERS
+from .size_transitions import CODES as CODES_OF_HAND_OVERS
 from .size_transitions import SizeTransitions, find, line
 from .solvers.distributions import f_quantile
 
@@ -96,7 +98,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     }
     if not verdict.has_numbers:
         details["optimal_sizes"] = no_sizes(settings)
-    result = Fit("envelope", verdict.status, verdict.reason, estimates, points, [*excluded, *left_out], details)
+    result = Fit("envelope", verdict.status, verdict.why, estimates, points, [*excluded, *left_out], details)
     return result if verdict.has_numbers else withheld(result, keep=ALL_POINTS_KEYS)
 
 
@@ -203,26 +205,24 @@ def _hand_over_rows(grid: Grid, found: SizeTransitions) -> list[dict[str, Any]]:
         flops = float(np.exp(log_flops))
         row = {"smaller": sizes[i], "larger": sizes[i + 1], "n_params": float(np.sqrt(sizes[i] * sizes[i + 1]))}
         row |= {"flops": flops, "n_tokens": flops / float(np.exp((costs[i] + costs[i + 1]) / 2))}
-        rows.append(row | {"reason": REASONS_OF_HAND_OVERS[reason] if reason else ""})
+        rows.append(row | told(Reason(CODES_OF_HAND_OVERS[reason]) if reason else None))
     return rows
 
 
 def _verdict(found: SizeTransitions, estimates: dict[str, Estimate], *, failed: float) -> Verdict:
     n_used = int(np.sum(found.reason == 0))
     if n_used < MIN_SIZES:
-        texts = [REASONS_OF_HAND_OVERS[reason] for reason in found.reason if reason]
-        most = f"; most often: {max(texts, key=texts.count)}" if texts else ""
-        return Verdict(
-            "not_identified",
-            f"{n_used} of {len(found.reason)} pairs of neighbouring sizes hand over to each other on the envelope, the "
-            f"law needs {MIN_SIZES}{most}.",
-        )
+        left_out = [Reason(CODES_OF_HAND_OVERS[reason]) for reason in found.reason if reason]
+        counts = {"n_used": n_used, "n_pairs": len(found.reason), "needed": MIN_SIZES}
+        most = max(left_out, key=left_out.count) if left_out else None
+        return Verdict("not_identified", Reason("few_hand_overs", counts | {"most": most}))
     return exponent_verdict("a", estimates, failed=failed)
 
 
 def _points(grid: Grid, optima: Optima, curves: Sequence[Curve]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Points used and points left out, as rows."""
     used, left_out = [], []
+    said = [told(Reason(code)) if code else {} for code in CODES]
     for i, (flops, run, reason) in enumerate(zip(grid.flops, optima.best, optima.reason, strict=True)):
         if reason == 1:
             continue
@@ -235,7 +235,7 @@ def _points(grid: Grid, optima: Optima, curves: Sequence[Curve]) -> tuple[list[d
             "n_runs": int(optima.n_runs[i]),
             "n_sizes": int(optima.n_sizes[i]),
         }
-        (left_out if reason else used).append(row | ({"reason": REASONS[reason]} if reason else {}))
+        (left_out if reason else used).append(row | said[reason])
     return used, left_out
 
 
@@ -248,7 +248,7 @@ def _sizes(
     return optimal_sizes(at, curves=curves, settings=settings)
 
 
-def _empty(excluded: list[dict[str, str]], *, settings: FitSettings) -> Fit:
+def _empty(excluded: list[dict[str, Any]], *, settings: FitSettings) -> Fit:
     details = {"warnings": [], "optimal_sizes": no_sizes(settings)}
     estimates = {key: Estimate(None) for key in (*KEYS, *ALL_POINTS_KEYS)}
-    return Fit("envelope", "failed", "there is no usable run.", estimates, (), excluded, details)
+    return Fit("envelope", "failed", Reason.of("no_usable_run"), estimates, (), excluded, details)

@@ -11,15 +11,16 @@ from .confidence.uncertainty import NOISE_SIGMAS
 
 Array = NDArray[np.float64]
 
-REASONS = (
-    "used",
-    "no run was evaluated at these FLOPs",
-    "only one size was evaluated at these FLOPs",
-    "optimum at the smallest size evaluated at these FLOPs",
-    "optimum at the largest size evaluated at these FLOPs",
-    "no smaller size is worse by more than the noise",
-    "no larger size is worse by more than the noise",
+CODES = (
+    "",
+    "no_run_here",
+    "one_size_here",
+    "smallest_size_best",
+    "largest_size_best",
+    "smaller_in_noise",
+    "larger_in_noise",
 )
+"""Why a point does not count; empty: it does."""
 
 
 class Grid(NamedTuple):
@@ -33,7 +34,7 @@ class Grid(NamedTuple):
 
 
 class Optima(NamedTuple):
-    """Per point: the best run, and the index into `REASONS` that says whether the point counts."""
+    """Per point: the best run, and the index into `CODES` that says whether the point counts."""
 
     best: NDArray[np.intp]
     reason: NDArray[np.intp]
@@ -77,7 +78,7 @@ def find_optima(grid: Grid, runs: NDArray[np.intp]) -> Optima:
         ~np.any(clear & (index < best_size), axis=0),
         ~np.any(clear & (index > best_size), axis=0),
     )
-    reason = np.select(conditions, range(1, len(REASONS)), default=0)
+    reason = np.select(conditions, range(1, len(CODES)), default=0)
     return Optima(runs[np.argmin(losses, axis=0)], reason, np.isfinite(losses).sum(axis=0), n_sizes)
 
 

@@ -5,6 +5,7 @@ only with status "identified" or "weakly_identified".
 """
 
 import math
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
@@ -13,6 +14,8 @@ import numpy as np
 
 from ..errors import InputError
 from ..estimates import STATUSES, Estimate, Status
+from ..presentation.reasons import words
+from ..reasons import Reason
 from ..runs.curves import Curve
 
 
@@ -25,34 +28,44 @@ class Fit:
     name : str
         A key of `plmscale.laws.methods.FITS`.
     status : str
-        "identified"; "weakly_identified" (numbers stand, with the caveat in `reason`); "not_identified" (the data do
+        "identified"; "weakly_identified" (numbers stand, with the caveat in `why`); "not_identified" (the data do
         not determine the law: no number); "failed" (there was nothing to fit).
-    reason : str
-        One sentence.
+    why : Reason
+        What the verdict rests on.
     estimates : mapping of str to Estimate
         The keys depend on the method alone, never on the data.
     points, excluded : sequences of JSON-able dicts
-        The points used; and what was left out, each with a "reason".
+        The points used; and what was left out, each with a "reason" and its "code".
     details : mapping
         JSON-able; always holds "warnings", a list of sentences.
     """
 
     name: str
     status: Status
-    reason: str
+    why: Reason
     estimates: Mapping[str, Estimate]
     points: Sequence[Mapping[str, Any]] = ()
     excluded: Sequence[Mapping[str, Any]] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def reason(self) -> str:
+        """`why` as one sentence."""
+        return words(self.why)
+
     def to_json(self) -> dict[str, Any]:
-        """Plain lists, dicts, numbers and None. NaN and infinities become None: JSON has neither."""
+        """Plain lists, dicts, numbers and None. NaN and infinities become None: JSON has neither.
+
+        `reason` stands beside `why` for readers that know no codes.
+        """
+        said = {"name": self.name, "status": self.status, "reason": self.reason, "why": self.why.to_json()}
         estimates = {key: vars(one) for key, one in self.estimates.items()}
-        return jsonable({**vars(self), "estimates": estimates})
+        held = {"points": self.points, "excluded": self.excluded, "details": self.details}
+        return jsonable(said | {"estimates": estimates} | held)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "Fit":
-        """The fit that `to_json` wrote.
+        """The fit that `to_json` wrote; of a version without codes the reason is known in words alone.
 
         Raises
         ------
@@ -60,7 +73,10 @@ class Fit:
             If a field is missing or unknown, or the status is none of `STATUSES`.
         """
         try:
-            fit = cls(**{**value, "estimates": {key: Estimate(**e) for key, e in value["estimates"].items()}})
+            held = {key: one for key, one in value.items() if key not in ("reason", "why")}
+            why = Reason.from_json(value["why"]) if "why" in value else Reason.in_words(value["reason"])
+            estimates = {key: Estimate(**e) for key, e in value["estimates"].items()}
+            fit = cls(**{**held, "why": why, "estimates": estimates})
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not the JSON of a fit: {error!r}; its keys are {list(value)}.") from error
         if fit.status not in STATUSES:
@@ -68,7 +84,7 @@ class Fit:
         return fit
 
 
-NO_FIT = Fit("none", "failed", "no run of this schedule has a curve.", {})
+NO_FIT = Fit("none", "failed", Reason.of("no_curve"), {})
 """Stands where a schedule has no fit at all."""
 
 
@@ -153,3 +169,8 @@ def withheld(fit: Fit, *, keep: Sequence[str] = ()) -> Fit:
     """`fit` with every estimate None but those named in `keep`: what a fit that is not identified may show."""
     estimates = {key: value if key in keep else Estimate(None) for key, value in fit.estimates.items()}
     return replace(fit, estimates=estimates)
+
+
+def resampling(name: str, schedule: str, *, seed: int) -> np.random.Generator:
+    """What draws the resamples of one fit of one schedule."""
+    return np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(schedule.encode())])

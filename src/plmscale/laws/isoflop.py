@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..estimates import Estimate
+from ..presentation.reasons import told, words
+from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .budgets import no_sizes, optimal_sizes
 from .confidence.run_noise import RunNoise, run_noise
@@ -44,12 +46,17 @@ REPLICATE_BLOCK = 50
 
 
 class IsoflopMinimum(NamedTuple):
-    """Vertex of the parabola of loss in log size; `reason` is empty if the vertex counts."""
+    """Vertex of the parabola of loss in log size; `why` it does not count, None if it does."""
 
     n_params: float
     loss: float
     curvature: float
-    reason: str
+    why: Reason | None
+
+    @property
+    def reason(self) -> str:
+        """`why` in words; empty if the vertex counts."""
+        return "" if self.why is None else words(self.why)
 
 
 def parabola_vertex(n_params: ArrayLike, loss: ArrayLike, *, noise: float = 0.0) -> IsoflopMinimum:
@@ -75,24 +82,20 @@ def parabola_vertex(n_params: ArrayLike, loss: ArrayLike, *, noise: float = 0.0)
     sizes, y = np.asarray(n_params, dtype=float), np.asarray(loss, dtype=float)
     x = np.log(sizes)
     if (n_sizes := len(np.unique(x))) < MIN_SIZES_PER_BUDGET:
-        return IsoflopMinimum(
-            np.nan, np.nan, np.nan, f"{n_sizes} sizes at this budget, a valley needs {MIN_SIZES_PER_BUDGET}"
-        )
+        few = Reason.of("few_sizes_at_budget", n_sizes=n_sizes, needed=MIN_SIZES_PER_BUDGET)
+        return IsoflopMinimum(np.nan, np.nan, np.nan, few)
     found = log_parabola(sizes, y)
     if found.curvature <= 0:
-        return IsoflopMinimum(np.nan, np.nan, found.curvature, "loss has no minimum in size")
+        return IsoflopMinimum(np.nan, np.nan, found.curvature, Reason.of("no_minimum_in_size"))
     floor = found.floor
     rims = [found.curvature * (end - found.vertex) ** 2 for end in (x.min(), x.max())]
-    reason, vertex = "", float(np.exp(np.clip(found.vertex, -700, 700)))
     if found.vertex <= x.min():
-        reason = "vertex at or below the smallest size"
-    elif found.vertex >= x.max():
-        reason = "vertex at or above the largest size"
-    elif min(rims) <= NOISE_SIGMAS * noise:
-        reason = "a rim of the valley is not above its floor by more than the noise"
-    if reason.startswith("vertex"):
-        vertex = floor = float("nan")
-    return IsoflopMinimum(vertex, floor, found.curvature, reason)
+        return IsoflopMinimum(np.nan, np.nan, found.curvature, Reason.of("vertex_below"))
+    if found.vertex >= x.max():
+        return IsoflopMinimum(np.nan, np.nan, found.curvature, Reason.of("vertex_above"))
+    vertex = float(np.exp(np.clip(found.vertex, -700, 700)))
+    in_noise = min(rims) <= NOISE_SIGMAS * noise
+    return IsoflopMinimum(vertex, floor, found.curvature, Reason.of("rim_in_noise") if in_noise else None)
 
 
 def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSettings) -> Fit:
@@ -104,10 +107,10 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     """
     kept, excluded = usable(curves)
     if not kept:
-        return _not_possible("failed", "there is no usable run.", excluded, settings=settings)
+        return _not_possible("failed", Reason.of("no_usable_run"), excluded, settings=settings)
     budgets, most = at_budgets(kept, settings=settings)
     if budgets is None:
-        reason = f"no range of FLOPs in which {MIN_SIZES_PER_BUDGET} sizes were evaluated (at most {most})."
+        reason = Reason.of("few_common_sizes", needed=MIN_SIZES_PER_BUDGET, most=most)
         return _not_possible("not_identified", reason, excluded, settings=settings)
     profiles = profiles_of(budgets, np.arange(len(kept)))
     noise = run_noise(kept)
@@ -131,7 +134,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     }
     points = [profile for profile in profiles if not profile["reason"]]
     left_out = [profile for profile in profiles if profile["reason"]]
-    result = Fit("isoflop", verdict.status, verdict.reason, estimates, points, [*excluded, *left_out], details)
+    result = Fit("isoflop", verdict.status, verdict.why, estimates, points, [*excluded, *left_out], details)
     return result if verdict.has_numbers else withheld(result)
 
 
@@ -158,13 +161,13 @@ def profiles_of(grid: Grid, runs: NDArray[np.intp]) -> list[dict[str, Any]]:
         near = _window(grid.sizes[seen], grid.losses[seen, i])
         valley = parabola_vertex(grid.sizes[seen][near], grid.losses[seen, i][near], noise=grid.noise)
         tokens = None
-        if not valley.reason:
+        if valley.why is None:
             order = seen[np.argsort(grid.sizes[seen])]
             sizes, first = np.unique(grid.sizes[order], return_index=True)
             log_tokens = np.log(grid.tokens[order[first], i])
             tokens = float(np.exp(np.interp(np.log(valley.n_params), np.log(sizes), log_tokens)))
         rows.append({"flops": float(flops), "n_params": valley.n_params, "n_tokens": tokens, "loss": valley.loss})
-        rows[-1] |= {"curvature": valley.curvature, "n_runs": int(seen.size), "reason": valley.reason}
+        rows[-1] |= {"curvature": valley.curvature, "n_runs": int(seen.size)} | told(valley.why)
     return rows
 
 
@@ -247,14 +250,11 @@ def _vertices(weights: Array, loss: Array, powers: Array) -> Array:
 
 
 def _verdict(profiles: Sequence[dict[str, Any]], estimates: dict[str, Estimate], *, failed: float) -> Verdict:
-    reasons = [profile["reason"] for profile in profiles if profile["reason"]]
-    n_good = len(profiles) - len(reasons)
+    left_out = [Reason(profile["code"], profile.get("values", {})) for profile in profiles if profile["reason"]]
+    n_good = len(profiles) - len(left_out)
     if n_good < MIN_BUDGETS:
-        return Verdict(
-            "not_identified",
-            f"{n_good} of {len(profiles)} budgets have an interior optimum, the law needs {MIN_BUDGETS}; most often: "
-            f"{max(reasons, key=reasons.count)}.",
-        )
+        counts = {"n_good": n_good, "n_budgets": len(profiles), "needed": MIN_BUDGETS}
+        return Verdict("not_identified", Reason("few_valleys", counts | {"most": max(left_out, key=left_out.count)}))
     return exponent_verdict("a", estimates, failed=failed)
 
 
@@ -271,6 +271,6 @@ def _runs(grid: Grid, budget: int, curves: Sequence[Curve]) -> list[dict[str, An
     ]
 
 
-def _not_possible(status: Any, reason: str, excluded: list[dict[str, str]], *, settings: FitSettings) -> Fit:
+def _not_possible(status: Any, why: Reason, excluded: list[dict[str, Any]], *, settings: FitSettings) -> Fit:
     details = {"warnings": [], "profiles": [], "optimal_sizes": no_sizes(settings)}
-    return Fit("isoflop", status, reason, {key: Estimate(None) for key in KEYS}, (), excluded, details)
+    return Fit("isoflop", status, why, {key: Estimate(None) for key in KEYS}, (), excluded, details)

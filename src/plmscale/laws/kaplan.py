@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates import Estimate
+from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .confidence.design_effects import design_effects, law_noise
 from .confidence.kaplan_profiles import MAX_DECADES, profile_intervals, term_tests
@@ -61,7 +62,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     kept, excluded = usable(curves)
     nothing = {key: Estimate(None) for key in KEYS}
     if not kept:
-        return Fit("kaplan", "failed", "there is no usable run.", nothing, (), excluded, {"warnings": []})
+        return Fit("kaplan", "failed", Reason.of("no_usable_run"), nothing, (), excluded, {"warnings": []})
     points = points_of(kept, settings=settings)
     details: dict[str, Any] = {"warnings": curve_warnings(kept)}
     reason = too_few(points, n_free=N_FREE)
@@ -90,11 +91,11 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
         estimates = {key: _estimate(theta[i], *ends[i]) for i, key in enumerate(KEYS)}
         details["bootstrap_log10"] = _bootstrap(problem, phi, points, shared, rng=rng, settings=settings)
         misfits = misfit_tests(points, residuals[0], jacobian[0], noise=run_noise(kept), shared=shared)
-        details["misfit"] = [one._asdict() for one in misfits]
+        details["misfit"] = [one.to_json() for one in misfits]
         verdict = unless_assumed(lowered(_verdict(dict(zip(KEYS, ends, strict=True))), misfits), shared)
         details |= shared_details(shared, warnings=details["warnings"])
     details["log10_intervals"] = {key: (ends[i] / LN10).tolist() for i, key in enumerate(KEYS)}
-    result = Fit("kaplan", verdict.status, verdict.reason, estimates, points.rows, excluded, details)
+    result = Fit("kaplan", verdict.status, verdict.why, estimates, points.rows, excluded, details)
     return result if verdict.has_numbers else withheld(result)
 
 
@@ -144,32 +145,22 @@ def _estimate(log_value: float, low: float, high: float) -> Estimate:
 
 def _terms_verdict(tests: dict[str, float], theta: Array) -> Verdict | None:
     """A verdict if a term of the law does not earn its place or an exponent has no optimum, else None."""
-    for name, words in (("without_size_term", "size"), ("without_token_term", "tokens")):
+    for name, code in (("without_size_term", "size_constant_open"), ("without_token_term", "token_constant_open")):
         if tests[name] < tests["limit"]:
-            return Verdict(
-                "not_identified",
-                f"loss does not fall with {words} by more than its noise (drop {tests[name]:.1f}, the term needs "
-                f"{tests['limit']:.1f}): its constant has no end.",
-            )
+            return Verdict("not_identified", Reason.of(code, drop=tests[name], limit=tests["limit"]))
     if np.any(np.abs(theta[:2, None] - np.log(EXPONENT_RANGE)) < 1e-3):
-        return Verdict("not_identified", "an exponent runs to the end of the range searched, its constant with it.")
+        return Verdict("not_identified", Reason.of("exponents_at_end"))
     return None
 
 
 def _verdict(ends: Mapping[str, Array]) -> Verdict:
-    wide = []
-    for key in ("N_c", "D_c"):
-        low, high = ends[key] / LN10
-        if not np.isfinite(high - low):
-            wide.append(f"{key} has no end within {MAX_DECADES:.0f} decades")
-        elif high - low > MAX_DECADES:
-            wide.append(f"{key} spans {high - low:.0f} decades")
+    decades = {key: float(np.ptp(ends[key])) / LN10 for key in ("N_c", "D_c")}
+    wide = {key: span if np.isfinite(span) else None for key, span in decades.items() if not span <= MAX_DECADES}
     if wide:
-        return Verdict("not_identified", f"95 % profile-likelihood interval: {'; '.join(wide)}.")
+        return Verdict("not_identified", Reason.of("constants_open", decades=wide, limit=MAX_DECADES))
     for key in ("alpha_N", "alpha_D"):
         low, high = np.exp(ends[key])
         if not high <= MAX_FACTOR * low:
-            span = f"{low:.2g} to {high:.2g}" if np.isfinite(high - low) else "without an end"
-            return Verdict("weakly_identified", f"the interval of {key}, {span}, is wide.")
-    spans = [float(np.ptp(ends[key])) / LN10 for key in ("N_c", "D_c")]
-    return Verdict("identified", f"N_c and D_c are known within {max(spans):.1f} decades.")
+            span = (float(low), float(high)) if np.isfinite(high - low) else (None, None)
+            return Verdict("weakly_identified", Reason.of("factor_wide", name=key, low=span[0], high=span[1]))
+    return Verdict("identified", Reason.of("constants_known", decades=max(decades.values())))

@@ -6,17 +6,18 @@ lr = k N^-c (Bi et al. 2024, DeepSeek LLM, section 3.1; Porian et al. 2024, sect
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates import Estimate
+from ..reasons import Reason
 from ..runs.curves import USABLE_STATUS, Curve, usable
 from ..runs.selection import best_rate, by_rate, rate_groups
 from .confidence.run_noise import run_noise
 from .parabola import Parabola, log_parabola
-from .rate_rule import RateRule, rate_rule
+from .rates.found import EDGE, FEW, FLAT, INSIDE, Rates, Sweep
+from .rates.rule import rate_rule
 
 Array = NDArray[np.float64]
 
@@ -24,65 +25,6 @@ MIN_RATES = 3
 # Rates on either side of the best one that the parabola goes through, as many as sizes in an IsoFLOP valley.
 WINDOW = 2
 MIN_FREE = 3
-
-INSIDE, EDGE, FEW, FLAT = "inside the rates tried", "at the edge", "too few rates", "no optimum"
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """The runs of one size, set, length and schedule at several learning rates.
-
-    Attributes
-    ----------
-    schedule, subset : str
-    n_params : int
-    n_tokens : float
-        Tokens seen, of the shortest run.
-    rates, losses : arrays, shape (k,)
-        A point a run, seeds apart, the lowest rate first; loss at the end, smoothed, nats.
-    failed : tuple of float
-        Rates at which every run ended in another status than done.
-    status, reason : str
-        `INSIDE`, or why there is no optimum.
-    best : float
-        The rate of the lowest mean loss.
-    optimum : Estimate
-        Vertex of the parabola with its 95 % interval; an end beyond the rates tried is None.
-    parabola : Parabola or None
-    log_error : float
-        Standard error of the logarithm of the optimum.
-    """
-
-    schedule: str
-    subset: str
-    n_params: int
-    n_tokens: float
-    rates: Array
-    losses: Array
-    failed: tuple[float, ...]
-    status: str
-    reason: str
-    best: float
-    optimum: Estimate
-    parabola: Parabola | None = None
-    log_error: float = float("nan")
-
-    def penalty(self, rate: float) -> float | None:
-        """What a rate costs against the optimum, nats; None without an optimum."""
-        if self.parabola is None or self.optimum.value is None:
-            return None
-        return float(self.parabola.curvature * (np.log(rate) - self.parabola.vertex) ** 2)
-
-
-@dataclass(frozen=True)
-class Rates:
-    """Every sweep of one schedule, and the rule through their optima."""
-
-    schedule: str
-    sweeps: Sequence[Sweep]
-    rule: RateRule | None
-    noise: float
-    reason: str
 
 
 def learning_rates(curves: Sequence[Curve]) -> list[Rates]:
@@ -115,14 +57,14 @@ def _of_schedule(schedule: str, curves: Sequence[Curve], groups: Sequence[Sequen
     ]
     sweeps.sort(key=lambda one: (one.n_params, one.n_tokens, one.subset))
     inside = [one for one in sweeps if one.status == INSIDE]
-    rule, reason = rate_rule(
+    rule, why = rate_rule(
         [one.n_params for one in inside],
         [one.n_tokens for one in inside],
         [one.optimum.value or np.nan for one in inside],
         errors=[one.log_error for one in inside],
         n_free=n_free,
     )
-    return Rates(schedule, sweeps, rule, sd, reason)
+    return Rates(schedule, sweeps, rule, sd, why)
 
 
 def _near(group: Sequence[Curve]) -> tuple[list[Curve], Parabola | None]:
@@ -174,7 +116,7 @@ def _sweep(
     order = list(rates)
     best = best_rate(rates)
     runs = [curve for rate in order for curve in rates[rate]]
-    status, reason = _status(order, best, parabola, failed=failed)
+    status, why = _status(order, best, parabola, failed=failed)
     optimum, error = Estimate(None), float("nan")
     if status == INSIDE and parabola is not None:
         low, high = parabola.vertex_interval(sd=max(sd, 1e-12), n_free=n_free)
@@ -192,7 +134,7 @@ def _sweep(
         np.array([float(curve.loss[-1]) for curve in runs]),
         failed,
         status,
-        reason,
+        why,
         best,
         optimum,
         parabola,
@@ -202,17 +144,16 @@ def _sweep(
 
 def _status(
     rates: Sequence[float], best: float, parabola: Parabola | None, *, failed: tuple[float, ...]
-) -> tuple[str, str]:
+) -> tuple[str, Reason | None]:
     if parabola is None:
-        return FEW, f"{len(rates)} rates, an optimum needs {MIN_RATES}"
+        return FEW, Reason.of("few_rates", n_rates=len(rates), needed=MIN_RATES)
     if best == rates[0]:
-        return EDGE, f"the lowest rate tried, {best:.3g}, is the best"
+        return EDGE, Reason.of("lowest_rate_best", rate=best)
     if best == rates[-1]:
         beyond = [rate for rate in failed if rate > best]
-        also = f"; the next, {beyond[0]:.3g}, did not finish" if beyond else ""
-        return EDGE, f"the highest rate tried, {best:.3g}, is the best{also}"
+        return EDGE, Reason.of("highest_rate_best", rate=best, failed=beyond[0] if beyond else None)
     if not parabola.curvature > 0:
-        return FLAT, "loss has no minimum in the learning rate"
+        return FLAT, Reason.of("no_minimum_in_rate")
     if not np.log(rates[0]) < parabola.vertex < np.log(rates[-1]):
-        return EDGE, "the vertex lies beyond the rates tried"
-    return INSIDE, ""
+        return EDGE, Reason.of("vertex_beyond_rates")
+    return INSIDE, None

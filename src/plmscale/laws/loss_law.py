@@ -16,9 +16,8 @@ from .budgets import EXTRAPOLATED, INSIDE, TokenCost
 from .confidence.design_effects import law_noise
 from .confidence.replicates import replicates
 from .confidence.uncertainty import interval, normal_sd
-from .fit import Fit, FitSettings
+from .fit import Fit, FitSettings, resampling
 from .kaplan import replicates as kaplan_replicates
-from .methods import resampling
 from .points import Points, points_of_rows
 from .size_law import REACH, VERDICTS
 from .solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, predict

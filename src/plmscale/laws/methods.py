@@ -4,12 +4,10 @@ Laws are fitted per schedule. A curve that ends because its learning rate ended 
 go on, so schedules are compared, never pooled.
 """
 
-import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ..errors import InputError
@@ -17,7 +15,7 @@ from ..runs.curves import Curve, smooth
 from . import chinchilla as parametric
 from . import envelope, isoflop, kaplan, plateau, repeated
 from .confidence.held_out import held_out
-from .fit import FitFunction, FitSettings
+from .fit import FitFunction, FitSettings, resampling
 from .schedule_effect import explained_by_schedule
 from .size_law import asked_more, set_apart
 
@@ -74,8 +72,3 @@ def fit_curves(
         fit = replace(fit, details={**fit.details, "held_out": held_out(name, own, settings=settings)})
         schedules[schedule] = explained_by_schedule(fit, own).to_json()
     return {"fit": name, "schedules": schedules}
-
-
-def resampling(name: str, schedule: str, *, seed: int) -> np.random.Generator:
-    """What draws the resamples of one fit of one schedule."""
-    return np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(schedule.encode())])

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates import Estimate
+from ..presentation.reasons import told
+from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .budgets import no_sizes, optimal_sizes
 from .confidence.run_noise import RunNoise, run_noise
@@ -60,7 +62,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     nothing = {key: Estimate(None) for key in names}
     if not kept:
         details = {"warnings": [], "levels": [], "optimal_sizes": no_sizes(settings)}
-        return Fit("plateau", "failed", "there is no usable run.", nothing, (), excluded, details)
+        return Fit("plateau", "failed", Reason.of("no_usable_run"), nothing, (), excluded, details)
     plateau = find_plateau(kept, settings=settings)
     details = _describe(plateau, kept) | {"levels": [], "optimal_sizes": no_sizes(settings)}
     reason = _no_plateau(plateau, kept)
@@ -85,7 +87,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     details["levels"] = per_level
     if verdict.has_numbers:
         details["optimal_sizes"] = _sizes(values[top : top + 2], table[:, top : top + 2], per_level[-1], kept, settings)
-    result = Fit("plateau", verdict.status, verdict.reason, estimates, points, [*excluded, *left_out], details)
+    result = Fit("plateau", verdict.status, verdict.why, estimates, points, [*excluded, *left_out], details)
     return result if verdict.has_numbers else withheld(result, keep=("plateau_loss", "initial_loss"))
 
 
@@ -159,8 +161,8 @@ def _reached(
             flops = curve.flops_to_reach(level.loss)
             if flops is None:
                 already = curve.loss[0] <= level.loss
-                why = "its first evaluation is below the level" if already else "the run does not reach the level"
-                left_out.append(row | {"target_loss": level.loss, "reason": why})
+                why = Reason("level_before_start" if already else "level_not_reached")
+                left_out.append(row | {"target_loss": level.loss} | told(why))
                 continue
             tokens = float(curve.tokens_at(flops))
             found.append(row | {"target_loss": level.loss, "flops": flops, "n_tokens": tokens})
@@ -192,51 +194,39 @@ def _describe(plateau: Plateau, curves: Sequence[Curve]) -> dict[str, Any]:
     }
 
 
-def _no_plateau(plateau: Plateau, curves: Sequence[Curve]) -> str:
-    """Why there is no plateau to speak of; empty if there is one."""
+def _no_plateau(plateau: Plateau, curves: Sequence[Curve]) -> Reason | None:
+    """Why there is no plateau to speak of; None if there is one."""
     lowest = min(float(curve.loss[-1]) for curve in curves)
     if not plateau.initial - lowest > NOISE_SIGMAS * plateau.noise:
-        return f"no run falls from the initial loss of {plateau.initial:.3f} by more than the noise."
+        return Reason.of("no_drop", initial=plateau.initial)
     if plateau.loss is None:
         share = min(last_doubling_share(curve, initial=plateau.initial) for curve in curves)
         if not np.isfinite(share):
-            return "no run has evaluations over a last doubling of its FLOPs below its initial loss."
-        return (
-            f"the curves do not flatten: in the flattest run the last doubling of FLOPs brought {share:.1%} of the "
-            f"drop, a plateau has less than {FLAT_SHARE:.0%}."
-        )
+            return Reason.of("no_last_doubling")
+        return Reason.of("no_flat_run", share=share, limit=FLAT_SHARE)
     if plateau.loss >= plateau.initial:
-        return f"the plateau, {plateau.loss:.3f}, is not below the initial loss, {plateau.initial:.3f}."
-    return ""
+        return Reason.of("plateau_above_start", plateau=plateau.loss, initial=plateau.initial)
+    return None
 
 
 def _verdict(
     plateau: Plateau, curves: Sequence[Curve], level: dict[str, Any], exponent: Estimate, *, failed: float
 ) -> Verdict:
     if level["n_sizes"] < MIN_SIZES or exponent.value is None or failed > FAILED_SHARE_VOID:
-        return Verdict(
-            "not_identified",
-            f"{level['n_sizes']} of {len({curve.n_params for curve in curves})} sizes reach {level['target_loss']:.3f} "
-            f"nats, the law needs {MIN_SIZES}; in {failed:.0%} of the resamples it has fewer.",
-        )
+        counts = {"n_reach": level["n_sizes"], "n_sizes": len({curve.n_params for curve in curves})}
+        counts |= {"loss": level["target_loss"], "needed": MIN_SIZES, "failed": failed}
+        return Verdict("not_identified", Reason("few_reach", counts))
     ends = [float(curve.loss[-1]) for curve in plateau.flat]
     n_flat = len({curve.n_params for curve in plateau.flat})
     if plateau.flat and (n_flat < MIN_SIZES or len(ends) < MIN_FLAT_RUNS):
-        return Verdict(
-            "weakly_identified",
-            f"{len(ends)} runs of {n_flat} sizes are flat: too few to say that the others share their plateau.",
-        )
+        return Verdict("weakly_identified", Reason.of("few_flat", n_runs=len(ends), n_sizes=n_flat))
     if ends and max(ends) - min(ends) > 2 * NOISE_SIGMAS * plateau.noise:
-        return Verdict(
-            "weakly_identified",
-            f"flat runs end between {min(ends):.3f} and {max(ends):.3f} nats: sizes have plateaus of their own, the "
-            "common one is a convention.",
-        )
+        return Verdict("weakly_identified", Reason.of("plateaus_differ", lowest=min(ends), highest=max(ends)))
     if exponent.low is None or exponent.high is None or exponent.high - exponent.low > WIDE_COST_EXPONENT:
-        return Verdict("weakly_identified", "the interval of the exponent of FLOPs in size is wide.")
+        return Verdict("weakly_identified", Reason.of("cost_exponent_wide"))
     if failed > FAILED_SHARE_WEAK:
-        return Verdict("weakly_identified", f"{failed:.0%} of the resamples of the runs do not allow the fit.")
-    return Verdict("identified", f"{level['n_sizes']} sizes reach {level['target_loss']:.3f} nats.")
+        return Verdict("weakly_identified", Reason.of("few_resamples", failed=failed))
+    return Verdict("identified", Reason.of("sizes_reach", n_sizes=level["n_sizes"], loss=level["target_loss"]))
 
 
 def _sizes(

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..reasons import Reason
 from ..runs.curves import Curve
 from .confidence.shared_noise import trunks_of
 from .confidence.uncertainty import MIN_SIZES
@@ -85,15 +86,15 @@ def points_of_rows(rows: Sequence[Mapping[str, Any]]) -> Points:
     return Points(n_params, n_tokens, loss, run, [dict(row) for row in rows], trunks_of(list(trunks.values())))
 
 
-def too_few(points: Points, *, n_free: int) -> str:
-    """Why the points cannot determine a law with `n_free` parameters; empty if they may."""
+def too_few(points: Points, *, n_free: int) -> Reason | None:
+    """Why the points cannot determine a law with `n_free` parameters; None if they may."""
     n_runs = len(np.unique(points.run))
     n_sizes = len(np.unique(points.n_params))
     n_lengths = len(np.unique(np.round(np.log(points.n_tokens), 2)))
     if n_sizes < MIN_SIZES:
-        return f"{n_sizes} sizes; the law needs {MIN_SIZES} to tell its size term from its floor."
+        return Reason.of("few_sizes", n_sizes=n_sizes, needed=MIN_SIZES)
     if n_lengths < MIN_SIZES:
-        return f"{n_lengths} lengths of training; the law needs {MIN_SIZES} to tell its token term from its floor."
+        return Reason.of("few_lengths", n_lengths=n_lengths, needed=MIN_SIZES)
     if n_runs <= n_free:
-        return f"{n_runs} runs for {n_free} parameters."
-    return ""
+        return Reason.of("few_runs", n_runs=n_runs, n_free=n_free)
+    return None

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates import Estimate
+from ..presentation.reasons import words
+from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from ..runs.selection import epochs, repeats
 from .confidence.chinchilla_profiles import N_FREE as BASE_FREE
@@ -55,7 +57,6 @@ from .solvers.repeated import (
 
 Array = NDArray[np.float64]
 
-NO_REPEATS = "no run has seen its training set more than once"
 # Ends of the interval of r_d that are further apart than this leave the worth of a fourth pass between 60 and 96 %.
 WIDE_FACTOR = 10.0
 EPOCHS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 44, 64)
@@ -99,7 +100,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     nothing = {key: Estimate(None) for key in KEYS}
     details: dict[str, Any] = {"warnings": [], "applies": any(repeats(curve) for curve in kept)}
     if not details["applies"]:
-        reason = f"{NO_REPEATS}." if kept else "there is no usable run."
+        reason = Reason("no_repeats" if kept else "no_usable_run")
         return Fit("repeated", "failed", reason, nothing, (), excluded, details)
     points = points_of(kept, settings=settings)
     details |= {"warnings": curve_warnings(kept), "most_epochs": max(epochs(curve) for curve in kept)}
@@ -120,10 +121,10 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
         "staged": _staged(found),
         "overfitting": over,
         "bootstrap": {key: list(interval(column)) for key, column in zip(KEYS[:PENALTY], draws.T, strict=True)},
-        "misfit": [one._asdict() for one in misfits],
+        "misfit": [one.to_json() for one in misfits],
         "effective": effective(estimates["r_d"], most=details["most_epochs"]) if verdict.has_numbers else [],
     }
-    result = Fit("repeated", verdict.status, verdict.reason, estimates, points.rows, excluded, details)
+    result = Fit("repeated", verdict.status, verdict.why, estimates, points.rows, excluded, details)
     return result if verdict.has_numbers else withheld(result)
 
 
@@ -224,22 +225,17 @@ def _estimates(found: RepeatedFit, draws: Array) -> dict[str, Estimate]:
 
 def _verdict(r_d: Estimate, over: Mapping[str, Any]) -> Verdict:
     if r_d.low is None and r_d.high is None:
-        return Verdict("not_identified", "the runs do not tell whether a repeated token is worth anything at all.")
+        return Verdict("not_identified", Reason.of("repeats_unknown"))
     if over["wanted"]:
-        reason = (
-            "repeats cost more than this law has room for: with an additive penalty P sqrt(R) N/U it fits better "
-            f"(drop {over['drop']:.1f}, one term needs {over['limit']:.1f}). r_d is that of the law without it."
-        )
-        return Verdict("weakly_identified", reason)
+        return Verdict("weakly_identified", Reason.of("repeats_penalised", drop=over["drop"], limit=over["limit"]))
     if r_d.high is None:
-        reason = f"r_d is at least {r_d.low:.2g}, without an upper end: the runs do not show where repeats stop paying."
-        return Verdict("weakly_identified", reason)
+        return Verdict("weakly_identified", Reason.of("repeats_open_above", low=r_d.low))
     if r_d.low is None:
-        return Verdict("weakly_identified", f"r_d is at most {r_d.high:.2g}: repeats may be worth nothing.")
-    span = f"the interval of r_d is {r_d.low:.2g} to {r_d.high:.2g}"
+        return Verdict("weakly_identified", Reason.of("repeats_open_below", high=r_d.high))
+    span = {"low": r_d.low, "high": r_d.high}
     if r_d.high > WIDE_FACTOR * r_d.low:
-        return Verdict("weakly_identified", f"{span}, wide.")
-    return Verdict("identified", f"{span}.")
+        return Verdict("weakly_identified", Reason("repeats_wide", span))
+    return Verdict("identified", Reason("repeats_known", span))
 
 
 def _staged(found: RepeatedFit) -> dict[str, Any]:
@@ -250,7 +246,7 @@ def _staged(found: RepeatedFit) -> dict[str, Any]:
     reason = too_few(points, n_free=BASE_FREE)
     if reason:
         return dict.fromkeys(("r_d", "r_n", "objective", "r_d_low", "r_d_high")) | {
-            "reason": f"single passes: {reason}"
+            "reason": f"single passes: {words(reason)}"
         }
     delta, n_left = found.settings.huber_delta, found.points.n_runs - 2
     law = staged_law(found.data, chinchilla_law(n[once], d[once], loss[once], delta=delta), delta=delta)

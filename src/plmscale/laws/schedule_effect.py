@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .fit import Fit, withheld
 from .plateau_levels import is_flat
@@ -28,19 +29,16 @@ def stopped_by_schedule(curves: Sequence[Curve]) -> list[Curve]:
     return [c for c in curves if c.lr_fraction_end < LOW_LEARNING_RATE and is_flat(c, initial=initial)]
 
 
-def schedule_reason(curves: Sequence[Curve]) -> str:
-    """Sentence that says that the schedule stopped the runs; empty where it did not."""
+def schedule_reason(curves: Sequence[Curve]) -> Reason | None:
+    """The reason that the schedule stopped the runs; None where it did not."""
     kept, _ = usable(curves)
     stopped = stopped_by_schedule(kept)
     if not kept or len(stopped) < STOPPED_SHARE * len(kept):
-        return ""
+        return None
     ends = [float(curve.loss[-1]) for curve in stopped]
     rates = [curve.lr_fraction_end for curve in stopped]
-    return (
-        f"the learning-rate schedule explains the plateau: {len(stopped)} of {len(kept)} runs end flat, between "
-        f"{min(ends):.3f} and {max(ends):.3f} nats, with {min(rates):.1%} to {max(rates):.1%} of their learning rate "
-        "left; their ends tell when the rate was gone, not what size and tokens can reach."
-    )
+    values = {"n_stopped": len(stopped), "n_runs": len(kept), "lowest": min(ends), "highest": max(ends)}
+    return Reason("stopped_by_schedule", values | {"least_rate": min(rates), "most_rate": max(rates)})
 
 
 def explained_by_schedule(fit: Fit, curves: Sequence[Curve]) -> Fit:
@@ -48,10 +46,10 @@ def explained_by_schedule(fit: Fit, curves: Sequence[Curve]) -> Fit:
 
     What the fit alone would have said stays in `details["without_schedule"]`.
     """
-    reason = schedule_reason(curves)
-    if not reason or fit.status == "failed":
+    why = schedule_reason(curves)
+    if why is None or fit.status == "failed":
         return fit
-    before = {"status": fit.status, "reason": fit.reason}
+    before = {"status": fit.status, "reason": fit.reason, "why": fit.why.to_json()}
     sizes = [
         {"flops": row["flops"], "status": "not identified"} | dict.fromkeys(key for key in row if key not in _KEPT)
         for row in fit.details.get("optimal_sizes", ())
@@ -59,7 +57,7 @@ def explained_by_schedule(fit: Fit, curves: Sequence[Curve]) -> Fit:
     details = {**fit.details, "without_schedule": before}
     if "optimal_sizes" in details:
         details["optimal_sizes"] = sizes
-    return withheld(replace(fit, status="not_identified", reason=reason, details=details), keep=KEEP)
+    return withheld(replace(fit, status="not_identified", why=why, details=details), keep=KEEP)
 
 
 _KEPT = ("flops", "status")

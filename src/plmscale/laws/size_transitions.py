@@ -14,13 +14,8 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 
-REASONS = (
-    "used",
-    "both sizes were evaluated nowhere at the same FLOPs",
-    "the smaller size is better wherever both were evaluated",
-    "the larger size is better wherever both were evaluated",
-    "the sizes do not differ by more than the noise on both sides",
-)
+CODES = ("", "nowhere_together", "smaller_always_better", "larger_always_better", "pair_in_noise")
+"""Why a hand-over does not count; empty: it does."""
 
 
 class SizeTransitions(NamedTuple):
@@ -84,7 +79,7 @@ def find(log_losses: Array, log_flops: Array, *, noise: float) -> SizeTransition
     highest = np.max(np.where(seen & (index <= at), excess, -np.inf), axis=-1)
     lowest = np.min(np.where(seen & (index > at), excess, np.inf), axis=-1)
     conditions = (~seen.any(axis=-1), (at == last)[..., 0], before_value <= 0, (highest <= noise) | (lowest >= -noise))
-    reason = np.select(conditions, range(1, len(REASONS)), default=0)
+    reason = np.select(conditions, range(1, len(CODES)), default=0)
     return SizeTransitions(np.where((reason == 0) | (reason == 4), found, np.nan), reason)
 
 

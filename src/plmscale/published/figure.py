@@ -1,14 +1,14 @@
 """Figure of the published models: tokens per parameter against size, 20:1, and the optimum of a fitted law."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..laws.size_law import SizeLaw, best_law
+from ..laws.size_law import SizeLaw
 from ..presentation.figure_labels import place_labels
 from ..presentation.figure_page import page
 from ..presentation.figure_style import (
@@ -23,15 +23,13 @@ from ..presentation.figure_style import (
     marker_entry,
     panels,
 )
+from ..results.findings import LawLine, Published
 from ..results.study_results import Results
-from ..study.published_settings import PublishedModel
 from .models import (
     CHINCHILLA_RATIO,
     COUNTS,
     OUTSIDE,
     law_sentence,
-    place,
-    ratio_at,
 )
 
 LOOKS = {"seen": ("o", OKABE_ITO[0]), "unique": ("s", OKABE_ITO[1]), "325": ("^", OKABE_ITO[2])}
@@ -40,48 +38,20 @@ LOOKS = {"seen": ("o", OKABE_ITO[0]), "unique": ("s", OKABE_ITO[1]), "325": ("^"
 HEIGHT = {"page": 6.2, "column": 7.6}
 """Inches by page: it takes that many to name the models apart."""
 
-N_LINE = 200
 MARGIN = 0.08
 
 
-class LawLine(NamedTuple):
-    """The law in the plane of the figure: optimal sizes and their tokens per parameter at rising compute.
-
-    `low` and `high` are the same two columns for the ends of the interval of the size, shape (n, 2); empty without.
-    """
-
-    middle: NDArray[np.float64]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-
-
-def law_line(law: SizeLaw | None) -> LawLine:
-    """Where the optimum runs: each compute in the law's range gives a size and, at 6ND, its tokens per parameter."""
-    nothing = np.empty((0, 2))
-    if law is None or not law.rows:
-        return LawLine(nothing, nothing, nothing)
-    budgets = np.geomspace(law.rows[0]["flops"], law.rows[-1]["flops"], N_LINE)
-    found = [(flops, one) for flops in budgets if (one := law.at(float(flops))) is not None]
-
-    def column(key: str) -> NDArray[np.float64]:
-        pairs = [(getattr(one, key), ratio_at(flops, getattr(one, key))) for flops, one in found]
-        known = [pair for pair in pairs if pair[0] is not None]
-        return np.array(known, dtype=float).reshape(-1, 2)
-
-    return LawLine(column("n_params"), column("low"), column("high"))
-
-
-def published_figure(models: Sequence[PublishedModel], law: SizeLaw | None) -> Figure:
+def published_figure(published: Published) -> Figure:
     """Tokens per parameter of published models by three counts against their size; hollow where not verified."""
+    law, line = published.law, published.line
     figure, ((ax,),) = panels(1, 1, height=1)
     figure.set_size_inches(page().several, HEIGHT[page().name])
-    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in place(models, law).to_dict("records")]
+    rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in published.models.to_dict("records")]
     known = [row for row in rows if any(row[f"ratio_{count}"] for count in LOOKS)]
     if not known:
         empty(ax, "No published model has a count of tokens.")
         return figure
     drawn = _points(ax, known)
-    line = law_line(law)
     ax.axhline(CHINCHILLA_RATIO, color="0.3", lw=0.9, ls=(0, (4, 3)), zorder=2)
     _axes(ax, np.array([*drawn, *line.middle], dtype=float))
     _law(ax, line)
@@ -97,7 +67,7 @@ def published_figure(models: Sequence[PublishedModel], law: SizeLaw | None) -> F
 def of_study(results: Results, sizes: SizeScale) -> Figure:
     """The figure of a study: its own list of published models and its own law with the best verdict."""
     del sizes  # size is the horizontal axis here
-    return published_figure(results.study.published, best_law(results.fits))
+    return published_figure(results.findings.published)
 
 
 def _points(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, float]]:

@@ -9,20 +9,26 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..files import read_json
 from ..laws.budgets import EXTRAPOLATED
 from ..laws.fit import Fit
-from ..laws.size_law import SIZE_LAWS, SizeAt, SizeLaw, best_law
+from ..laws.size_law import SIZE_LAWS, SizeAt, SizeLaw
 from ..presentation.formats import FIT_TITLES, STATUS_WORDS
 from ..presentation.tables import Column, Table
+from ..results.findings import LawLine
 from ..results.study_results import Results
 from ..study.published_settings import PublishedModel
 
 RESIDUES = 325
 """Mean length of UniRef50 that the paper and Mahajan multiply sequences by."""
+
+N_LINE = 200
+"""Budgets at which the law is drawn."""
 
 CHINCHILLA_RATIO = 20.0
 """Tokens per parameter that Hoffmann et al. 2022 are remembered for."""
@@ -119,6 +125,22 @@ def ratio_at(flops: float, n_params: float | None) -> float | None:
     return None if n_params is None else flops / (6 * n_params**2)
 
 
+def law_line(law: SizeLaw | None) -> LawLine:
+    """Where the optimum runs: each compute in the law's range gives a size and, at 6ND, its tokens per parameter."""
+    nothing = np.empty((0, 2))
+    if law is None or not law.rows:
+        return LawLine(nothing, nothing, nothing)
+    budgets = np.geomspace(law.rows[0]["flops"], law.rows[-1]["flops"], N_LINE)
+    found = [(flops, one) for flops in budgets if (one := law.at(float(flops))) is not None]
+
+    def column(key: str) -> NDArray[np.float64]:
+        pairs = [(getattr(one, key), ratio_at(flops, getattr(one, key))) for flops, one in found]
+        known = [pair for pair in pairs if pair[0] is not None]
+        return np.array(known, dtype=float).reshape(-1, 2)
+
+    return LawLine(column("n_params"), column("low"), column("high"))
+
+
 def law_sentence(law: SizeLaw | None) -> str:
     """Which law the models are judged by."""
     if law is None:
@@ -129,9 +151,15 @@ def law_sentence(law: SizeLaw | None) -> str:
     )
 
 
-def published_table(models: Sequence[PublishedModel], law: SizeLaw | None) -> Table:
-    """Tokens per parameter by three counts, the law's optimum at the same compute, and the verdict."""
-    data = place(models, law)
+def published_table(data: pd.DataFrame, law: SizeLaw | None) -> Table:
+    """Tokens per parameter by three counts, the law's optimum at the same compute, and the verdict.
+
+    Parameters
+    ----------
+    data : DataFrame
+        `place` under this law.
+    law : SizeLaw or None
+    """
     shown = data.assign(
         verdict=[
             f"{one} (extrapolated)" if position == EXTRAPOLATED else one
@@ -158,7 +186,7 @@ def published_table(models: Sequence[PublishedModel], law: SizeLaw | None) -> Ta
 
 def of_study(results: Results) -> Table:
     """The table of a study: its own list of published models, judged by its own law with the best verdict."""
-    return published_table(results.study.published, best_law(results.fits))
+    return published_table(results.findings.published.models, results.findings.published.law)
 
 
 def read_fits(folder: Path) -> dict[str, dict[str, Fit]]:

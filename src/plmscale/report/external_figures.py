@@ -6,10 +6,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 
-from ..laws.learning_rates import learning_rates
 from ..presentation.figure_style import SizeScale, write_on_pages
 from ..results.analysed import Analysed
 from .figures.isoflop import isoflop_profiles
@@ -18,7 +16,7 @@ from .figures.learning_rates import rates_figure
 from .figures.repeated import repeated_figure
 from .figures.study import loss_vs_flops, plateau
 from .figures.surface import contours, residuals
-from .sensitivity import forest_of
+from .sensitivity import forest
 from .stages import Progress, silent
 
 FIGURES = {
@@ -41,15 +39,13 @@ NEEDED_FITS = {
 }
 
 
-def write_figures(results: Analysed, folder: Path, *, choices: pd.DataFrame, progress: Progress = silent) -> list[Path]:
+def write_figures(results: Analysed, folder: Path, *, progress: Progress = silent) -> list[Path]:
     """Every figure of every group as .svg, .pdf and .png; with several groups the group's name stands in front.
 
     Parameters
     ----------
     results : Analysed
     folder : Path
-    choices : DataFrame
-        `plmscale.laws.confidence.sensitivity.of_curves` of its curves.
     progress : Progress
 
     Returns
@@ -57,13 +53,13 @@ def write_figures(results: Analysed, folder: Path, *, choices: pd.DataFrame, pro
     list of Path
         What was written, without suffix.
     """
-    drawers = drawers_of(results, choices=choices)
+    drawers = drawers_of(results)
     for name, draw in progress(list(drawers.items()), what="drawing figures"):
         write_on_pages(draw, folder, name=name)
     return [folder / name for name in drawers]
 
 
-def drawers_of(results: Analysed, *, choices: pd.DataFrame) -> dict[str, Callable[[], Figure]]:
+def drawers_of(results: Analysed) -> dict[str, Callable[[], Figure]]:
     """What draws each figure, by the beginning of its file's name."""
     found, groups = {}, results.schedules
     for group, prefix in zip(groups, file_prefixes(groups), strict=True):
@@ -72,14 +68,14 @@ def drawers_of(results: Analysed, *, choices: pd.DataFrame) -> dict[str, Callabl
         drawers: dict[str, Any] = {"loss_vs_flops": partial(loss_vs_flops, schedule=group)}
         drawers |= {name: draw for name, draw in FIGURES.items() if any(fit in own.fits for fit in NEEDED_FITS[name])}
         drawers |= _if_any(own)
-        drawers["sensitivity"] = partial(_forest, choices=choices)
+        drawers["sensitivity"] = forest
         found |= {f"{prefix}{name}": partial(draw, own, sizes) for name, draw in drawers.items()}
     return found
 
 
 def _if_any(own: Analysed) -> dict[str, Any]:
     """Figures of what not every table of runs holds."""
-    drawers: dict[str, Any] = {"learning_rates": rates_figure} if learning_rates(own.curves) else {}
+    drawers: dict[str, Any] = {"learning_rates": rates_figure} if own.rates else {}
     if any(fit.details.get("applies") for fit in own.fits.get("repeated", {}).values()):
         drawers["repeated_data"] = repeated_figure
     return drawers
@@ -97,8 +93,3 @@ def file_prefixes(groups: Sequence[str]) -> list[str]:
         return [""]
     plain = [re.sub(r"[^A-Za-z0-9.]+", "-", group).strip("-.")[:60] or "group" for group in groups]
     return [f"{name}{f'-{i}' if plain.count(name) > 1 else ''}_" for i, name in enumerate(plain)]
-
-
-def _forest(own: Analysed, sizes: SizeScale, *, choices: pd.DataFrame) -> Figure:
-    del sizes  # sizes are not shown
-    return forest_of(own, choices)

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ..laws.cost_to_loss import Reached
-from ..laws.learning_rates import learning_rates
 from ..presentation.formats import count, number, short
 from ..presentation.tables import Column, Table
 from ..results.analysed import Analysed
@@ -20,19 +19,16 @@ MOST_NOTES = 40
 """Notes of an import that a reader is shown; all of them are in import.json."""
 
 
-def summary_text(
-    imported: ImportedRuns, results: Analysed, reached: Mapping[str, Reached], *, choices: pd.DataFrame | None
-) -> str:
+def summary_text(imported: ImportedRuns, results: Analysed, reached: Mapping[str, Reached]) -> str:
     """What was read and mended, and what each group says.
 
     Parameters
     ----------
     imported : ImportedRuns
     results : Analysed
+        Without `sensitivity`, nothing is said of what the exponents owe to choices.
     reached : mapping of str to Reached
         By group.
-    choices : DataFrame, optional
-        What `sensitivity.of_curves` returns; without it, nothing is said of what the exponents owe to choices.
 
     Returns
     -------
@@ -50,17 +46,23 @@ def summary_text(
     for group in results.schedules:
         own = results.only(group)
         lines += ["", f"Runs: {group}", *paragraph(_extent(own)), *law_lines(fits_of(results, group))]
-        if choices is not None:
-            lines += choices_text(results, choices, group)
+        lines += choices_text(results, group)
         lines += paragraph(reached[group].sentence)
-        lines += [line for rates in learning_rates(own.curves) for line in paragraph(rule_sentence(rates))]
-        lines += [line for text in off_optimum(own.curves) for line in paragraph(f"Warning: learning rate of {text}")]
+        lines += [line for one in own.rates for line in paragraph(rule_sentence(one.rates))]
+        lines += [line for text in off_optimum(own.rates) for line in paragraph(f"Warning: learning rate of {text}")]
     return "\n".join(lines) + "\n"
 
 
-def choices_text(results: Analysed, choices: pd.DataFrame, group: str) -> list[str]:
+def choices_text(results: Analysed, group: str) -> list[str]:
     """Lines of one group on what its exponents owe to choices; none where no law stands."""
-    return [line for text in choices_lines(results, choices, group) for line in paragraph(text)]
+    return [line for text in choices_lines(results, group) for line in paragraph(text)]
+
+
+def added_text(results: Analysed) -> str:
+    """What a summary says once the choices have been varied and did not before, one group after the other."""
+    found = {group: choices_text(results, group) for group in results.schedules}
+    lines = [line for group, own in found.items() if own for line in ("", f"Runs: {group}", *own)]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def runs_table(results: Analysed) -> Table:

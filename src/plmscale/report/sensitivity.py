@@ -1,14 +1,13 @@
 """Table and figure of what the exponents owe to choices (`plmscale.laws.confidence.sensitivity`)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ..estimates import Estimate
-from ..laws.analysis import fit_settings
-from ..laws.confidence.sensitivity import CONVENTIONS, OUTLIER_RULES, of_curves, spread
+from ..laws.confidence.choices import CONVENTIONS, OUTLIER_RULES
 from ..laws.fit import NO_FIT, Fit
 from ..presentation.figure_page import page
 from ..presentation.formats import FIT_TITLES, with_interval
@@ -20,12 +19,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..presentation.figure_style import SizeScale
-    from ..results.study_results import Results
 
 HEADLINES = ("envelope", "isoflop", "chinchilla")
 """Fits whose exponent a may be the headline, the first identified one is."""
 
-USUAL = {"flops": next(iter(CONVENTIONS)), "outliers": next(iter(OUTLIER_RULES))}
+USUAL = {"flops": CONVENTIONS[0], "outliers": OUTLIER_RULES[0]}
 """Choices that are not mentioned in a sentence."""
 
 MARKERS = ("o", "s", "^")
@@ -43,26 +41,8 @@ def headline(fits: dict[str, Fit]) -> tuple[str, Estimate] | None:
     return None
 
 
-def sensitivity_table(results: "Results") -> Table:
-    """`table_of` the runs of a study."""
-    return table_of(results, _computed(results))
-
-
-def forest_drawer(results: "Results") -> "Callable[[Results, SizeScale], Figure]":
-    """What draws `forest_of` the runs of a study; its laws are fitted once, for however many pages."""
-    data = _computed(results)
-    return lambda results, _: forest_of(results, data)
-
-
-def table_of(results: LawResults, data: pd.DataFrame) -> Table:
-    """One row per schedule, estimator, space, FLOP count and outlier rule; the spread below it.
-
-    Parameters
-    ----------
-    results : LawResults
-    data : DataFrame
-        `plmscale.laws.confidence.sensitivity.of_curves` of its curves.
-    """
+def sensitivity_table(results: LawResults) -> Table:
+    """One row per schedule, estimator, space, FLOP count and outlier rule; the spread below it."""
     columns = (
         Column("Schedule", "schedule"),
         Column("Estimator", "estimator"),
@@ -74,25 +54,18 @@ def table_of(results: LawResults, data: pd.DataFrame) -> Table:
         Column("Points", "n_points", "count"),
         Column("Why none", "reason"),
     )
+    data = results.sensitivity
     shown = data.astype(object).where(data.notna(), None)
-    return Table(
-        shown, columns, notes=tuple(f"{name}: {spread_sentence(results, data, name)}" for name in results.schedules)
-    )
+    return Table(shown, columns, notes=tuple(f"{name}: {spread_sentence(results, name)}" for name in results.schedules))
 
 
-def forest_of(results: LawResults, data: pd.DataFrame) -> "Figure":
-    """Exponent a by every estimator and space, one panel per schedule; the headline and its interval as a band.
-
-    Parameters
-    ----------
-    results : LawResults
-    data : DataFrame
-        `plmscale.laws.confidence.sensitivity.of_curves` of its curves.
-    """
+def forest(results: LawResults, sizes: "SizeScale") -> "Figure":
+    """Exponent a by every estimator and space, one panel per schedule; the headline and its interval as a band."""
     # The table and its sentence are written without drawing anything: matplotlib takes a second to import.
     from ..presentation.figure_style import OKABE_ITO, SCHEDULE_TITLES, footnote, legend_above, marker_entry, panels
 
-    schedules = results.schedules
+    del sizes  # sizes are not shown
+    schedules, data = results.schedules, results.sensitivity
     n_rows = max(len(data[["estimator", "space"]].drop_duplicates()), 4)
     row_height = ROW_HEIGHT * (1.6 if page().stacked else 1.0)  # its name takes two lines there
     figure, (row,) = panels(1, len(schedules), height=1.6 + row_height * n_rows, sharey=True)
@@ -102,34 +75,34 @@ def forest_of(results: LawResults, data: pd.DataFrame) -> "Figure":
     colours = [marker_entry("o", label=f"C: {name}", color=OKABE_ITO[i]) for i, name in enumerate(CONVENTIONS)]
     rules = [marker_entry(MARKERS[i], label=name, mfc="none", mec="0.3") for i, name in enumerate(OUTLIER_RULES)]
     legend_above(figure, [*colours, *rules])
-    footnote(figure, [f"{name}: {spread_sentence(results, data, name)}" for name in schedules])
+    footnote(figure, [f"{name}: {spread_sentence(results, name)}" for name in schedules])
     return figure
 
 
-def choices_lines(results: LawResults, data: pd.DataFrame, schedule: str) -> list[str]:
-    """`spread_sentence` for a summary; nothing where no law stands, whose exponents would be nobody's."""
-    if headline(_fits(results, schedule)) is None:
+def choices_lines(results: LawResults, schedule: str) -> list[str]:
+    """`spread_sentence` for a summary; nothing before the choices have been varied, nor where no
+    law stands, whose exponents would be nobody's.
+    """
+    if results.sensitivity.empty or headline(_fits(results, schedule)) is None:
         return []
-    return [f"Choices: {spread_sentence(results, data, schedule)}"]
-
-
-def _computed(results: "Results") -> pd.DataFrame:
-    return of_curves(results.curves, settings=fit_settings(results.study.config.analysis))
+    return [f"Choices: {spread_sentence(results, schedule)}"]
 
 
 def _fits(results: LawResults, schedule: str) -> dict[str, Fit]:
     return {name: results.fits.get(name, {}).get(schedule, NO_FIT) for name in HEADLINES}
 
 
-def spread_sentence(results: LawResults, data: pd.DataFrame, schedule: str) -> str:
+def spread_sentence(results: LawResults, schedule: str) -> str:
     """Headline of one schedule with its interval, and how far it moves with the choices; which ones are at the ends."""
     first = headline(_fits(results, schedule))
     words = f"{FIT_TITLES[first[0]]}, a = {with_interval(first[1])}" if first else "no law is identified"
+    data = results.sensitivity
     known = data.loc[(data["schedule"] == schedule) & data["a"].notna(), :].reset_index(drop=True)
     if known.empty:
         return f"{words}; no design of the analysis gives an exponent."
-    low, middle, high = spread(known)[schedule]
-    lowest, highest = (known.loc[int(known["a"].to_numpy(dtype=float).argsort()[i]), :] for i in (0, -1))
+    values = known["a"].to_numpy(dtype=float)
+    low, middle, high = float(values.min()), float(np.median(values)), float(values.max())
+    lowest, highest = (known.loc[int(values.argsort()[i]), :] for i in (0, -1))
     return (
         f"{words}; over {len(known)} designs of the analysis a goes from {low:.2f} ({_design(lowest)}) to {high:.2f} "
         f"({_design(highest)}), median {middle:.2f}."
@@ -156,10 +129,10 @@ def _panel(ax: "Axes", data: pd.DataFrame, first: tuple[str, Estimate] | None) -
             ax.axvspan(first[1].low, first[1].high, color="0.9", lw=0, zorder=0)
         ax.axvline(first[1].value, color="0.3", lw=0.9, zorder=1)
     for (name, space, flops, outliers), a in zip(_designs(known), known["a"], strict=True):
-        shift = 0.22 * (list(CONVENTIONS).index(flops) - (len(CONVENTIONS) - 1) / 2)
-        shift += 0.12 * (list(OUTLIER_RULES).index(outliers) - 1)
-        colour = OKABE_ITO[list(CONVENTIONS).index(flops)]
-        marker = MARKERS[list(OUTLIER_RULES).index(outliers)]
+        shift = 0.22 * (CONVENTIONS.index(flops) - (len(CONVENTIONS) - 1) / 2)
+        shift += 0.12 * (OUTLIER_RULES.index(outliers) - 1)
+        colour = OKABE_ITO[CONVENTIONS.index(flops)]
+        marker = MARKERS[OUTLIER_RULES.index(outliers)]
         ax.plot([a], [rows.index((name, space)) + shift], marker, color=colour, mfc="none", ms=3.5, mew=0.9, zorder=3)
     between = ",\n" if page().stacked else ", "
     ax.set_yticks(range(len(rows)), [f"{name}{between}{space}" for name, space in rows])

@@ -9,15 +9,11 @@ from typing import Any
 import pandas as pd
 
 from ..files import atomic
-from ..laws.analysis import fit_settings
-from ..laws.confidence.sensitivity import of_curves
 from ..presentation.formats import number, short
-from ..results.outcomes import outcomes, trained
 from ..results.study_results import Results
 from ..runs.collect import version_warnings
 from .law_lines import law_lines, paragraph
 from .learning_rates import off_optimum
-from .planned_actual import planned_and_actual
 from .sensitivity import choices_lines
 from .tables.laws import fits_of
 
@@ -51,15 +47,14 @@ def summary_text(results: Results) -> str:
     str
         Lines of at most `plmscale.report.law_lines.LINE` characters.
     """
-    table, cost = outcomes(results), planned_and_actual(results)
+    table, cost = results.findings.cells, results.findings.costs
     total = cost.to_dict("records")[-1]
     lines = ["What was trained", *_trained(results, table, total), *_failures(table)]
-    choices = of_curves(results.curves, settings=fit_settings(results.study.config.analysis))
     for schedule in results.schedules:
         lines += ["", f"Learning rate: {schedule}", *law_lines(fits_of(results, schedule))]
-        lines += [line for text in choices_lines(results, choices, schedule) for line in paragraph(text)]
-    lines += ["", "Holdout", *_holdout(results, table), "", "Cost", *_cost(results, cost)]
-    for warning in off_optimum(results.curves):
+        lines += [line for text in choices_lines(results, schedule) for line in paragraph(text)]
+    lines += ["", "Holdout", *_holdout(results, table), "", "Cost", *paragraph(cost_sentence(results))]
+    for warning in off_optimum(results.rates):
         lines += ["", "Warning", *paragraph(f"Learning rate of {warning}")]
     for warning in version_warnings(results.records):
         lines += ["", "Warning", *paragraph(f"The {warning}.")]
@@ -69,7 +64,7 @@ def summary_text(results: Results) -> str:
 def _trained(results: Results, table: pd.DataFrame, total: dict[str, Any]) -> list[str]:
     rows = table.to_dict("records")
     sizes, done = sorted({row["n_params"] for row in rows}), sum(row["status"] == "done" for row in rows)
-    tokens, flops = trained(results)
+    tokens, flops = results.findings.trained
     hours = total["actual_device_hours"]
     spent = "" if _absent(hours) else f", {number(float(hours))} device-hours"
     span = f"{len(sizes)} sizes, {short(sizes[0])} to {short(sizes[-1])} parameters" if len(sizes) > 1 else "one size"
@@ -109,14 +104,7 @@ def _holdout(results: Results, table: pd.DataFrame) -> list[str]:
 
 def cost_sentence(results: Results) -> str:
     """Planned and actual device-hours in one sentence."""
-    return _cost_words(results, planned_and_actual(results))
-
-
-def _cost(results: Results, cost: pd.DataFrame) -> list[str]:
-    return paragraph(_cost_words(results, cost))
-
-
-def _cost_words(results: Results, cost: pd.DataFrame) -> str:
+    cost = results.findings.costs
     total, hardware = cost.to_dict("records")[-1], results.study.config.hardware
     planned = f"Planned {number(float(total['planned_device_hours']))} device-hours on {hardware.name}"
     if _absent(total["actual_device_hours"]):

@@ -1,7 +1,7 @@
 """Runs with their laws: what figures and tables of laws need, whether a study trained the runs or a table had them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -10,6 +10,7 @@ import pandas as pd
 from ..errors import InputError
 from ..files import read_json
 from ..laws.fit import Fit
+from ..laws.rates.found import RateFindings
 from ..runs.curves import Curve, from_frame
 
 Fits = Mapping[str, Mapping[str, Fit]]
@@ -45,6 +46,16 @@ class LawResults(Protocol):
         ...
 
     @property
+    def rates(self) -> Sequence[RateFindings]:
+        """Learning rates of the schedules that have a sweep."""
+        ...
+
+    @property
+    def sensitivity(self) -> pd.DataFrame:
+        """Exponents by every combination of choices (`plmscale.laws.confidence.sensitivity.of_curves`)."""
+        ...
+
+    @property
     def unigram_entropy(self) -> float | None:
         """Loss of guessing by frequency, nats; None where the data are not at hand."""
         ...
@@ -59,10 +70,17 @@ class Analysed:
     curves : sequence of Curve
     fits : mapping
         Fit by method and group.
+    rates : sequence of RateFindings
+        Learning rates of the groups that have a sweep.
+    sensitivity : DataFrame
+        `plmscale.laws.confidence.sensitivity.of_curves`: exponents by every combination of choices. Empty before the
+        choices have been varied.
     """
 
     curves: Sequence[Curve]
     fits: Fits
+    rates: Sequence[RateFindings] = ()
+    sensitivity: pd.DataFrame = field(default_factory=pd.DataFrame)
     unigram_entropy: float | None = None
 
     @property
@@ -81,9 +99,11 @@ class Analysed:
         return list(dict.fromkeys(curve.subset for curve in self.curves))
 
     def only(self, group: str) -> "Analysed":
-        """One group of runs with its fits."""
+        """One group of runs with its fits and findings."""
         own = [curve for curve in self.curves if curve.schedule == group]
-        return Analysed(own, {name: {group: fits[group]} for name, fits in self.fits.items() if group in fits})
+        fits = {name: {group: fits[group]} for name, fits in self.fits.items() if group in fits}
+        rates = [one for one in self.rates if one.rates.schedule == group]
+        return replace(self, curves=own, fits=fits, rates=rates)
 
 
 def read_analysed(curves: Path, fits: Sequence[Path]) -> Analysed:

@@ -105,10 +105,3 @@ def trunk_outcomes(results: Results) -> pd.DataFrame:
         identity |= {"schedule": TRUNK, "seed": trunk.cell.seed}
         rows.append(identity | _outcome(trunk.cell, record, None, convention=convention))
     return pd.DataFrame(rows, dtype=object)
-
-
-def trained(results: Results) -> tuple[float, float]:
-    """Tokens and FLOPs, by the study's convention, that all jobs together have trained: those of trunks once."""
-    rows = [*outcomes(results).to_dict("records"), *trunk_outcomes(results).to_dict("records")]
-    tokens, flops = (sum(float(row[key] or 0) for row in rows) for key in ("tokens_trained", "flops_trained"))
-    return tokens, flops

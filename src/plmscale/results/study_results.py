@@ -9,9 +9,12 @@ import pandas as pd
 
 from ..files import read_json
 from ..laws.fit import Fit
+from ..laws.rates.found import RateFindings
 from ..runs.curves import Curve, from_frame
 from ..study.grid import count_params
 from ..study.study import Study
+from .findings import Findings
+from .findings_files import read_findings
 
 
 @dataclass(frozen=True)
@@ -21,8 +24,6 @@ class Results:
     Attributes
     ----------
     study : Study
-    runs : pandas.DataFrame
-        All runs, one row per (run, evaluation); see `plmscale.runs.collect.collect`.
     curves : list of Curve
         The smoothed runs.
     records : list of dict
@@ -37,10 +38,11 @@ class Results:
         Usable measurements of speed by size.
     trunk_records : list of dict
         The records of trunks (`trunk.json`).
+    found : Findings, optional
+        What was computed of all this; None while it is.
     """
 
     study: Study
-    runs: pd.DataFrame
     curves: list[Curve]
     records: list[dict[str, Any]]
     fits: dict[str, dict[str, Fit]]
@@ -48,6 +50,30 @@ class Results:
     stats: dict[str, Any]
     calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
     trunk_records: list[dict[str, Any]] = field(default_factory=list)
+    found: Findings | None = None
+
+    @property
+    def findings(self) -> Findings:
+        """`found`, which whatever draws needs.
+
+        Raises
+        ------
+        ValueError
+            If results were read without them.
+        """
+        if self.found is None:
+            raise ValueError("these results were read without findings: give read_results results/analysis/*.json.")
+        return self.found
+
+    @property
+    def rates(self) -> Sequence[RateFindings]:
+        """Learning rates of the schedules that have a sweep."""
+        return self.findings.rates
+
+    @property
+    def sensitivity(self) -> pd.DataFrame:
+        """Exponents by every combination of choices."""
+        return self.findings.sensitivity
 
     @property
     def schedules(self) -> list[str]:
@@ -73,13 +99,13 @@ class Results:
 def read_results(
     study: dict[str, Any],
     *,
-    runs: Path,
     curves: Path,
     records: Sequence[Path],
     fits: Sequence[Path],
     subsets: Sequence[Path],
     stats: Path,
     calibrations: dict[str, dict[str, Any]] | None = None,
+    findings: Sequence[Path] = (),
 ) -> Results:
     """Read a finished study from its files.
 
@@ -87,11 +113,13 @@ def read_results(
     ----------
     study : dict
         `Study.to_json`.
-    runs, curves, stats : Path
+    curves, stats : Path
     records : sequence of Path
         Of runs (`run.json`) and of trunks (`trunk.json`).
     fits, subsets : sequence of Path
     calibrations : dict, optional
+    findings : sequence of Path, optional
+        results/analysis/*.json, for whatever draws.
 
     Returns
     -------
@@ -101,7 +129,6 @@ def read_results(
     read_fits = [read_json(path) for path in fits]
     return Results(
         study=Study.from_json(study),
-        runs=pd.read_parquet(runs),
         curves=from_frame(pd.read_parquet(curves)),
         records=[record for record in read if "until_passes" not in record],
         fits={f["fit"]: {s: Fit.from_json(fit) for s, fit in f["schedules"].items()} for f in read_fits},
@@ -109,4 +136,5 @@ def read_results(
         stats=read_json(stats),
         calibrations=calibrations or {},
         trunk_records=[record for record in read if "until_passes" in record],
+        found=read_findings(findings) if findings else None,
     )

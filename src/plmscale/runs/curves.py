@@ -16,6 +16,8 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
 
 from ..errors import InputError
+from ..presentation.reasons import told
+from ..reasons import Reason
 from .interpolation import interpolate, log_spaced, spline_root
 from .selection import rate_reasons, repeated_reasons
 from .smoothing import smooth_values
@@ -29,8 +31,7 @@ USABLE_STATUS = "done"
 # More rows than this are averaged in bins of equal width in log FLOPs: the cost of smoothing does not grow with the
 # number of rows, and 400 points resolve any bend that the noise leaves visible.
 MAX_BINS = 400
-# Three points are a parabola, which is not smoothed; with fewer than two more there is no telling noise from shape, and
-# shorter curves are joined by straight lines in log-log.
+# Three points are a parabola, not smoothed; fewer than five do not tell noise from shape: straight lines in log-log.
 MIN_SPLINE_POINTS = 5
 
 
@@ -134,8 +135,7 @@ def smooth(runs: pd.DataFrame, *, level: float | None = None) -> list[Curve]:
         One row per (run, evaluation), with the columns `COLUMNS` and `SERIES`; `learning_rate` and
         `trunk` may be absent.
         Evaluations at zero FLOPs give the initial loss; evaluations whose loss is not a positive number are left out.
-    level : float,
-    optional
+    level : float, optional
         Smoothing level of `plmscale.runs.smoothing.smooth_values`; by default restricted maximum likelihood chooses it
         per run.
 
@@ -158,7 +158,7 @@ def smooth(runs: pd.DataFrame, *, level: float | None = None) -> list[Curve]:
 def to_frame(curves: Sequence[Curve]) -> pd.DataFrame:
     """Curves as one tidy frame, one row per (run, point), that `from_frame` turns back into equal curves.
 
-    Runs of length zero keep one row whose series are missing, so that no run disappears from a table.
+    Runs of length zero keep one row without series, so that no run disappears from a table.
     """
     parts = []
     for curve in curves:
@@ -270,27 +270,28 @@ def _fit_spline(log_flops: Array, log_loss: Array, *, level: float | None) -> tu
     return smoothed, float(np.sqrt(squares / max(log_loss.size - found.n_free, 1.0)))
 
 
-def usable(curves: Sequence[Curve], *, repeated: bool = False) -> tuple[list[Curve], list[dict[str, str]]]:
+def usable(curves: Sequence[Curve], *, repeated: bool = False) -> tuple[list[Curve], list[dict[str, Any]]]:
     """Curves that may enter a fit, by size and then name, and the others with the reason.
 
     With `repeated` those too that saw their tokens more than once, which no law of size and tokens has room for.
     Of runs that differ in their learning rate alone, those of the best rate.
     """
-    kept, excluded = [], []
+    kept: list[Curve] = []
+    left_out: list[tuple[Curve, Reason]] = []
     again = {} if repeated else repeated_reasons(curves)
     for curve in curves:
         if curve.status != USABLE_STATUS:
-            excluded.append({"run": curve.run, "reason": f"the run's status is {curve.status!r}"})
+            left_out.append((curve, Reason.of("not_done", status=curve.status)))
         elif curve.flops.size == 0:
-            excluded.append({"run": curve.run, "reason": "no evaluation with a positive, finite loss"})
+            left_out.append((curve, Reason.of("no_evaluation")))
         elif curve.run in again:
-            excluded.append({"run": curve.run, "reason": again[curve.run]})
+            left_out.append((curve, again[curve.run]))
         else:
             kept.append(curve)
     beside = rate_reasons(kept)
-    excluded += [{"run": curve.run, "reason": beside[curve.run]} for curve in kept if curve.run in beside]
-    kept = [curve for curve in kept if curve.run not in beside]
-    return sorted(kept, key=lambda curve: (curve.n_params, curve.run)), excluded
+    left_out += [(curve, beside[curve.run]) for curve in kept if curve.run in beside]
+    kept = sorted((curve for curve in kept if curve.run not in beside), key=lambda curve: (curve.n_params, curve.run))
+    return kept, [{"run": curve.run} | told(why) for curve, why in left_out]
 
 
 def median_noise(curves: Sequence[Curve]) -> float:

@@ -10,6 +10,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from ..reasons import Reason
+
 Array = NDArray[np.float64]
 
 ONE_PASS = 1.01
@@ -84,13 +86,9 @@ def repeats(curve: Ended) -> bool:
     return epochs(curve) > ONE_PASS
 
 
-def repeated_reasons(curves: Sequence[Ended]) -> Mapping[str, str]:
+def repeated_reasons(curves: Sequence[Ended]) -> Mapping[str, Reason]:
     """Runs that saw tokens again, and why they are in no law of size and tokens."""
-    return {
-        curve.run: f"its tokens were seen {epochs(curve):.3g} times; the law takes every token for a new one"
-        for curve in curves
-        if repeats(curve)
-    }
+    return {curve.run: Reason.of("seen_again", epochs=epochs(curve)) for curve in curves if repeats(curve)}
 
 
 def rate_groups(curves: Sequence[C]) -> list[list[C]]:
@@ -125,7 +123,7 @@ def best_rate(rates: Mapping[float, Sequence[Ended]]) -> float:
     return min(rates, key=lambda rate: float(np.mean([float(curve.loss[-1]) for curve in rates[rate]])))
 
 
-def rate_reasons(curves: Sequence[Ended]) -> Mapping[str, str]:
+def rate_reasons(curves: Sequence[Ended]) -> Mapping[str, Reason]:
     """Runs of a sweep beside its best rate, and why they are in no law of size and tokens."""
     reasons = {}
     for group in rate_groups(curves):
@@ -133,6 +131,6 @@ def rate_reasons(curves: Sequence[Ended]) -> Mapping[str, str]:
         best = best_rate(rates)
         for rate, runs in rates.items():
             if rate != best:
-                words = f"another learning rate of this size did better ({best:.4g} instead of {rate:.4g})"
-                reasons |= {curve.run: words for curve in runs}
+                reason = Reason.of("beside_best_rate", best=best, rate=rate)
+                reasons |= {curve.run: reason for curve in runs}
     return reasons

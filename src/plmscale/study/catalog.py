@@ -22,6 +22,9 @@ ComparedBy = Literal["study", "schedule", "set"]
 COMPARED_BY: tuple[ComparedBy, ...] = get_args(ComparedBy)
 """What may stand side by side."""
 
+FINDINGS = ("outcomes", "costs", "learning_rates", "sensitivity", "set_worth", "published_models")
+"""What is computed beside the fits, for tables, figures, summary and page: results/analysis/{finding}.json."""
+
 OWN_TABLES = (
     "law_parameters",
     "optimal_sizes",

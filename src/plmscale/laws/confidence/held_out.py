@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ...presentation.reasons import words
 from ...runs.curves import Curve, usable
 from ...runs.selection import repeats
 from ..envelope import hand_overs
@@ -92,8 +93,9 @@ def _parametric(curves: Sequence[Curve], settings: FitSettings, *, n_free: int, 
     for key, mask in hidden.items():
         rest = _subset(points, ~mask)
         reason = too_few(rest, n_free=n_free)
+        said = words(reason) if reason else ""
         errors = None if reason else np.log(solve(rest, _subset(points, mask))) - np.log(points.loss[mask])
-        found[key] = _error("final loss", int(np.sum(~mask)), int(np.sum(mask)), errors, reason=reason)
+        found[key] = _error("final loss", int(np.sum(~mask)), int(np.sum(mask)), errors, reason=said)
     return found
 
 

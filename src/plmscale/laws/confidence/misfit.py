@@ -5,11 +5,14 @@ what betrays it are its residuals. All tests are Fisher's F about the fitted law
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ...presentation.reasons import words
+from ...reasons import Reason
 from ..points import Points
 from ..solvers.distributions import f_tail
 from .run_noise import RunNoise
@@ -29,16 +32,22 @@ MIN_LEFT = 3
 MAX_DEGREE = 3
 # How much trunks have in common is uncertain; the tests take this quantile, so that noise is not called structure.
 CAUTION = 0.9
+LEFT_OUT = {"budget": "the last doubling of compute", "size": "the largest size"}
+"""Runs that a law is fitted without, and then asked for."""
 
 
 class Misfit(NamedTuple):
-    """One test: F, how probable a larger one is under the right law, degrees of freedom, and the finding in words."""
+    """One test: F, how probable a larger one is under the right law, degrees of freedom, and the finding."""
 
     test: str
     statistic: float
     p: float
     degrees: tuple[int, int]
-    words: str
+    finding: Reason
+
+    def to_json(self) -> dict[str, Any]:
+        """For the details of a fit, the finding in words too."""
+        return self._asdict() | {"words": words(self.finding), "finding": self.finding.to_json()}
 
 
 class Residuals(NamedTuple):
@@ -94,8 +103,8 @@ def misfit_tests(
     # A Jacobian's columns differ by orders of magnitude; only the space that they span is meant.
     law = np.linalg.qr((runs.jacobian / np.linalg.norm(runs.jacobian, axis=1, keepdims=True)).T)[0]
     left_out = {
-        "the last doubling of compute": runs.flops > LARGEST_SHARE * runs.flops.max(),
-        "the largest size": runs.log_size == runs.log_size.max(),
+        "budget": runs.flops > LARGEST_SHARE * runs.flops.max(),
+        "size": runs.log_size == runs.log_size.max(),
     }
     found = [_structure(clipped, law, runs, root=root), None if shared else _seeds(clipped, law, noise)]
     found += [_beyond(clipped, law, mask, what=what, root=root) for what, mask in left_out.items()]
@@ -109,8 +118,8 @@ def lowered(verdict: Verdict, found: Sequence[Misfit]) -> Verdict:
     worst = min(found, key=lambda one: one.p)
     if worst.p * len(found) > FALSE_ALARMS:
         return verdict
-    otherwise = "If it did," if verdict.status == "identified" else "Besides,"
-    return Verdict("weakly_identified", f"the law does not fit: {worst.words}. {otherwise} {verdict.reason}")
+    code = "misfit" if verdict.status == "identified" else "misfit_besides"
+    return Verdict("weakly_identified", Reason.of(code, finding=worst.finding, then=verdict.why))
 
 
 def _structure(residual: Array, law: Array, points: Residuals, *, root: Array | None) -> Misfit | None:
@@ -125,8 +134,8 @@ def _structure(residual: Array, law: Array, points: Residuals, *, root: Array | 
         if n_terms and n_left >= max(MIN_LEFT, n_terms):
             explained = float(np.sum((basis.T @ rest) ** 2))
             total = float(np.sum(rest**2))
-            words = f"a polynomial in log N and log D explains {explained / max(total, 1e-300):.0%} of its residuals"
-            return _fisher("structure", explained / n_terms, (total - explained) / n_left, (n_terms, n_left), words)
+            finding = Reason.of("structure", share=explained / max(total, 1e-300))
+            return _fisher("structure", explained / n_terms, (total - explained) / n_left, (n_terms, n_left), finding)
     return None
 
 
@@ -157,8 +166,8 @@ def _beyond_whitened(residual: Array, law: Array, dummies: Array, *, what: str) 
 
 def _missed(added: float, squares: float, degrees: tuple[int, int], *, what: str) -> Misfit:
     n_hidden, n_left = degrees
-    words = f"without {what} it misses these {n_hidden} runs by {{ratio:.1f}} times what its own scatter allows"
-    return _fisher(f"without {what}", added / n_hidden, squares / n_left, degrees, words)
+    finding = Reason.of(f"misses_{what}", n_runs=n_hidden)
+    return _fisher(f"without {LEFT_OUT[what]}", added / n_hidden, squares / n_left, degrees, finding)
 
 
 def _seeds(residual: Array, law: Array, noise: RunNoise | None) -> Misfit | None:
@@ -166,16 +175,16 @@ def _seeds(residual: Array, law: Array, noise: RunNoise | None) -> Misfit | None
     if noise is None or noise.source != "seeds" or n_left < MIN_LEFT or not noise.sd > 0:
         return None
     rest = residual - law @ (law.T @ residual)
-    words = "runs scatter about it by {ratio:.1f} times what another seed changes"
-    return _fisher("seeds", float(np.sum(rest**2)) / n_left, noise.sd**2, (n_left, noise.n_free), words)
+    degrees, finding = (n_left, noise.n_free), Reason.of("misses_seeds")
+    return _fisher("seeds", float(np.sum(rest**2)) / n_left, noise.sd**2, degrees, finding)
 
 
-def _fisher(test: str, above: float, below: float, degrees: tuple[int, int], words: str) -> Misfit:
+def _fisher(test: str, above: float, below: float, degrees: tuple[int, int], finding: Reason) -> Misfit:
     # Residuals at the rounding of floats are no residuals.
     statistic = above / max(below, 1e-18)
     p = f_tail(statistic, *degrees)
-    sentence = words.format(ratio=np.sqrt(statistic))
-    return Misfit(test, statistic, p, degrees, f"{sentence} (F = {statistic:.1f}, p = {p:.1g})")
+    numbers = {"ratio": float(np.sqrt(statistic)), "statistic": statistic, "p": p}
+    return Misfit(test, statistic, p, degrees, replace(finding, values={**finding.values, **numbers}))
 
 
 def _scaled(values: Array) -> Array:

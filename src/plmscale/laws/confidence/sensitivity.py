@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
+from ...presentation.reasons import words
 from ...runs.curves import Curve, smooth, usable
 from ..envelope import hand_overs
 from ..envelope_grid import Grid, by_size, find_optima, log_costs, read_off
@@ -24,6 +25,7 @@ from ..power_law import power_law
 from ..size_transitions import line
 from ..solvers.chinchilla import EXPONENT_RANGE, chinchilla_law
 from .chinchilla_profiles import N_FREE
+from .choices import ALL_RUNS, RECORDED, SIX_N_D, WITHOUT_HIGHEST, WITHOUT_OUTLIERS
 from .run_noise import run_noise
 from .uncertainty import MIN_SIZES
 
@@ -122,13 +124,13 @@ def _outliers_dropped(curves: Sequence[Curve], settings: FitSettings) -> list[Cu
 
 
 CONVENTIONS: dict[str, Callable[[Curve], Array]] = {
-    "as recorded": lambda curve: curve.flops,
-    "6ND": lambda curve: 6.0 * curve.n_params * curve.n_tokens,
+    RECORDED: lambda curve: curve.flops,
+    SIX_N_D: lambda curve: 6.0 * curve.n_params * curve.n_tokens,
 }
 OUTLIER_RULES: dict[str, Callable[[Sequence[Curve], FitSettings], list[Curve]]] = {
-    "all runs": lambda curves, _: list(curves),
-    "highest losses dropped": _highest_dropped,
-    f"beyond {OUTLIER_SIGMAS:g} sigma dropped": _outliers_dropped,
+    ALL_RUNS: lambda curves, _: list(curves),
+    WITHOUT_HIGHEST: _highest_dropped,
+    WITHOUT_OUTLIERS: _outliers_dropped,
 }
 
 
@@ -211,7 +213,7 @@ def _parametric(curves: Sequence[Curve], *, settings: FitSettings) -> list[Answe
     spaces = ("Huber, log loss", "least squares, log loss", "least squares, loss")
     reason = too_few(points, n_free=N_FREE)
     if reason:
-        return [Answer(title, space, np.nan, np.nan, n, reason) for space in spaces]
+        return [Answer(title, space, np.nan, np.nan, n, words(reason)) for space in spaces]
     answers, law = [], None
     for space, delta in zip(spaces, (settings.huber_delta, LEAST_SQUARES, LEAST_SQUARES), strict=True):
         law = chinchilla_law(points.n_params, points.n_tokens, points.loss, delta=delta)

@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...estimates import Estimate, Status
+from ...presentation.reasons import words
+from ...reasons import Reason
 from ...runs.curves import Curve
 from ..solvers.distributions import f_quantile, normal_cdf, normal_density, normal_tail, student_quantile
 from .run_noise import RunNoise
@@ -42,10 +44,15 @@ LR_SPREAD = 0.1
 
 @dataclass(frozen=True)
 class Verdict:
-    """A status with the sentence that explains it."""
+    """A status with the reason that explains it."""
 
     status: Status
-    reason: str
+    why: Reason
+
+    @property
+    def reason(self) -> str:
+        """`why` as one sentence."""
+        return words(self.why)
 
     @property
     def has_numbers(self) -> bool:
@@ -139,16 +146,17 @@ def exponent_verdict(name: str, estimates: Mapping[str, Estimate], *, failed: fl
     """Verdict on a compute-optimal law from the interval of its exponent and the share of failed resamples."""
     exponent = estimates[name]
     if exponent.value is None or failed > FAILED_SHARE_VOID:
-        return Verdict("not_identified", f"{failed:.0%} of the resamples of the runs do not allow the fit at all.")
+        return Verdict("not_identified", Reason.of("no_resample", failed=failed))
+    span = {"name": name, "low": exponent.low, "high": exponent.high}
     if exponent.low is None or exponent.high is None or exponent.high - exponent.low > VOID_EXPONENT:
-        return Verdict("not_identified", f"the interval of {name}, {_span(exponent)}, excludes next to nothing.")
+        return Verdict("not_identified", Reason("interval_void", span))
     if failed > FAILED_SHARE_WEAK:
-        return Verdict("weakly_identified", f"{failed:.0%} of the resamples of the runs do not allow the fit.")
+        return Verdict("weakly_identified", Reason.of("few_resamples", failed=failed))
     if exponent.high - exponent.low > WIDE_EXPONENT:
-        return Verdict("weakly_identified", f"the interval of {name}, {_span(exponent)}, is wide.")
+        return Verdict("weakly_identified", Reason("interval_wide", span))
     if exponent.low <= 0:
-        return Verdict("weakly_identified", f"the interval of {name}, {_span(exponent)}, contains zero.")
-    return Verdict("identified", f"the interval of {name} is {_span(exponent)}.")
+        return Verdict("weakly_identified", Reason("interval_has_zero", span))
+    return Verdict("identified", Reason("interval", span))
 
 
 def huber_scale(residuals: Array, *, delta: float, n_runs: int, n_free: int) -> float:
@@ -247,8 +255,7 @@ def unless_assumed(verdict: Verdict, shared: SharedNoise | None) -> Verdict:
     """The verdict, at most weakly identified where the intervals rest on an assumed share of common noise."""
     if verdict.status != "identified" or shared is None or shared.known:
         return verdict
-    reason = f"intervals assume that the runs of a trunk share {ASSUMED_SHARE:.0%} of the variance of their noise; then"
-    return Verdict("weakly_identified", f"{reason} {verdict.reason}")
+    return Verdict("weakly_identified", Reason.of("share_assumed", share=ASSUMED_SHARE, then=verdict.why))
 
 
 def curve_warnings(curves: Sequence[Curve]) -> list[str]:
@@ -264,8 +271,3 @@ def curve_warnings(curves: Sequence[Curve]) -> list[str]:
             "start: shorter runs are not shorter versions of the same schedule."
         )
     return warnings
-
-
-def _span(value: Estimate) -> str:
-    low, high = (("unbounded" if bound is None else f"{bound:.2f}") for bound in (value.low, value.high))
-    return f"{low} to {high}"

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ...laws.learning_rates import INSIDE, Rates, Sweep, learning_rates
+from ...laws.rates.found import INSIDE, Rates, Sweep
 from ...presentation.figure_style import (
     LEFT_OUT,
     OKABE_ITO,
@@ -28,7 +28,7 @@ N_LINE = 60
 
 def rates_figure(results: LawResults, sizes: SizeScale) -> Figure:
     """Final loss against learning rate with parabolas (left), and the optima against size with their rule (right)."""
-    found = learning_rates(results.curves)
+    found = [one.rates for one in results.rates]
     rows = max(len(found), 1)
     figure, axes = panels(rows, 2, height=0.8 + 3.1 * rows)
     if not found:
@@ -50,7 +50,7 @@ def rates_figure(results: LawResults, sizes: SizeScale) -> Figure:
     if any(rates.rule is not None for rates in found):
         entries.append(line_entry(label="rule over sizes", color=OKABE_ITO[1]))
     legend_above(figure, entries)
-    footnote(figure, [*(f"{one.schedule}: {rule_sentence(one)}" for one in found), *off_optimum(results.curves)])
+    footnote(figure, [*(f"{one.schedule}: {rule_sentence(one)}" for one in found), *off_optimum(results.rates)])
     return figure
 
 

@@ -32,11 +32,10 @@ from ...presentation.figure_style import (
 from ...presentation.formats import STATUS_WORDS, number, verdict, with_interval
 from ...published.figure import of_study as published_models
 from ...results.analysed import LawResults
-from ...results.outcomes import outcomes
 from ...results.study_results import Results
 from ...runs.curves import Curve
 from ...study.catalog import figure_names
-from ..sensitivity import forest_drawer
+from ..sensitivity import forest
 from .isoflop import isoflop_profiles
 from .laws import compute_optimal, parametric_fit
 from .learning_rates import rates_figure
@@ -71,9 +70,9 @@ def write_figures(results: Results, folder: Path) -> None:
     folder : Path
         Made if absent. Each file is written atomically; the same results give the same bytes.
     """
-    sizes, drawers = SizeScale(results.sizes), DRAWERS | {"sensitivity": forest_drawer(results)}
+    sizes = SizeScale(results.sizes)
     for name in figure_names(set(results.schedules)):
-        draw = drawers.get(name) or partial(loss_vs_flops, schedule=name.removeprefix("loss_vs_flops_"))
+        draw = DRAWERS.get(name) or partial(loss_vs_flops, schedule=name.removeprefix("loss_vs_flops_"))
         write_on_pages(partial(draw, results, sizes), folder, name=name)
 
 
@@ -243,7 +242,7 @@ def _line(line: Mapping[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 def holdout_perplexity(results: Results, sizes: SizeScale) -> Figure:
     """Perplexity of every finished run on the holdout, against its training FLOPs."""
-    table, marks = outcomes(results), set_marks(results)
+    table, marks = results.findings.cells, set_marks(results)
     figure, axes = schedule_panels(len(results.schedules), height=3.8, sharey=True)
     unigram = float(np.exp(results.stats["unigram_entropy"]))
     any_run = False
@@ -285,6 +284,7 @@ DRAWERS: dict[str, Callable[[Results, SizeScale], Figure]] = {
     "residuals": residuals,
     "parametric_fit": parametric_fit,
     "holdout_perplexity": holdout_perplexity,
+    "sensitivity": forest,
     "learning_rates": rates_figure,
     "repeated_data": repeated_figure,
     "published_models": published_models,

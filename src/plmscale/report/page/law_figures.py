@@ -7,14 +7,12 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from ...laws.fit import Fit
-from ...laws.size_law import SizeLaw
 from ...presentation.figure_style import OKABE_ITO
 from ...presentation.formats import FIT_TITLES, STATUS_WORDS, number, short
-from ...published.figure import law_line
-from ...published.models import CHINCHILLA_RATIO, COUNTS, place
+from ...published.models import CHINCHILLA_RATIO, COUNTS
 from ...results.analysed import LawResults
+from ...results.findings import LawLine, Published
 from ...study.catalog import SIZE_LAWS
-from ...study.published_settings import PublishedModel
 from .figures import (
     DASHES,
     Box,
@@ -144,11 +142,11 @@ def _faint(colour: str) -> str:
     return f"rgba({red},{green},{blue},0.15)"
 
 
-def published_figure(models: Sequence[PublishedModel], law: SizeLaw | None) -> Interactive:
+def published_figure(published: Published) -> Interactive:
     """Tokens per parameter of the published models by three counts, 20:1, and the optimum of the law."""
-    figure = go.Figure()
-    _band_traces(figure, law)
-    rows = [{str(key): value for key, value in row.items()} for row in place(models, law).to_dict("records")]
+    figure, law = go.Figure(), published.law
+    _band_traces(figure, published.line)
+    rows = [{str(key): value for key, value in row.items()} for row in published.models.to_dict("records")]
     for objective in dict.fromkeys(_family(row["objective"]) for row in rows):
         for count in LOOKS:
             own = [r for r in rows if _family(r["objective"]) == objective and r[f"ratio_{count}"]]
@@ -163,7 +161,7 @@ def published_figure(models: Sequence[PublishedModel], law: SizeLaw | None) -> I
     families = [Box(name, name) for name in dict.fromkeys(_family(row["objective"]) for row in rows)]
     counts = [Box(count, words, LOOKS[count][1], LOOKS[count][0]) for count, words in COUNTS.items()]
     laws = [Box("law", "optimum of the law", "#000000")] if law is not None else []
-    summary = f"Tokens per parameter of {len(models)} published models against their size; hollow where not verified."
+    summary = f"Tokens per parameter of {len(rows)} published models against their size; hollow where not verified."
     boxes = {"count": [*counts, *laws], "objective": families}
     return Interactive("published_models", "Published models", summary, rendered(figure), boxes)
 
@@ -173,8 +171,7 @@ def _family(objective: str) -> str:
     return next((name for name in ("MLM", "CLM") if objective.startswith(name)), "other")
 
 
-def _band_traces(figure: go.Figure, law: SizeLaw | None) -> None:
-    line = law_line(law)
+def _band_traces(figure: go.Figure, line: LawLine) -> None:
     if not line.middle.size:
         return
     if line.low.size and line.high.size:

@@ -14,12 +14,10 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from ...files import atomic
-from ...laws.size_law import best_law
 from ...presentation.figure_style import SizeScale
 from ...presentation.formats import is_missing, number, short, verdict
 from ...provenance import versions
-from ...published.models import RULE, law_sentence, place
-from ...results.outcomes import outcomes, trained
+from ...published.models import RULE, law_sentence
 from ...results.study_results import Results
 from ...runs.collect import version_warnings
 from ...study.catalog import IF_ANY, TABLES, figure_names
@@ -134,10 +132,9 @@ def _relative(folder: Path, page: Path) -> str:
 
 def _interactives(results: Results) -> list[Interactive]:
     sizes = SizeScale(results.sizes)
-    law = best_law(results.fits)
     return [
         optimum_figure(results),
-        published_figure(results.study.published, law),
+        published_figure(results.findings.published),
         loss_figure(results, sizes),
         isoflop_figure(results),
     ]
@@ -172,18 +169,17 @@ def _assets() -> dict[str, Markup]:
 
 def _said(results: Results, files: PageFiles) -> dict[str, Any]:
     """Everything in words."""
-    law = best_law(results.fits)
-    placed = place(results.study.published, law)
-    rows = [{str(key): value for key, value in row.items()} for row in outcomes(results).to_dict("records")]
+    found = results.findings
+    rows = [{str(key): value for key, value in row.items()} for row in found.cells.to_dict("records")]
     failures = [row for row in rows if row["status"] != "done"]
     choices = sorted(parts.choices(results.study.config), key=lambda row: not row["differs"])
     here = versions()
     return {
-        "answer": words.answer(results.fits, placed),
+        "answer": words.answer(results.fits, found.published),
         "comparison": words.comparison(results.fits),
-        "beside_paper": words.beside_the_paper(results.fits),
+        "beside_paper": words.beside_the_paper(results.fits, found.published.law),
         "plateau": [f"{s}, {verdict(fit)}" for s, fit in results.fits.get("plateau", {}).items()],
-        "law_sentence": law_sentence(law),
+        "law_sentence": law_sentence(found.published.law),
         "rule": RULE,
         "left_out": words.left_out(results.fits),
         "failures": failures,
@@ -191,7 +187,7 @@ def _said(results: Results, files: PageFiles) -> dict[str, Any]:
         "n_cells": len(rows),
         "trained": _trained(results, rows),
         "warnings": [
-            *(f"Learning rate of {text}" for text in off_optimum(results.curves)),
+            *(f"Learning rate of {text}" for text in off_optimum(found.rates)),
             *(f"The {warning}." for warning in version_warnings(results.records)),
         ],
         "cost": [cost_sentence(results)],
@@ -210,7 +206,7 @@ def _trained(results: Results, rows: Sequence[Mapping[str, Any]]) -> str:
     done = sum(row["status"] == "done" for row in rows)
     sizes = sorted({row["n_params"] for row in rows})
     span = f"{short(sizes[0])} to {short(sizes[-1])}" if len(sizes) > 1 else short(sizes[0])
-    _, flops = trained(results)
+    _, flops = results.findings.trained
     return (
         f"{done} of {len(rows)} runs finished: {len(sizes)} sizes ({span} parameters) on {', '.join(results.sets)}, "
         f"{number(flops)} training FLOPs by {results.study.config.analysis.flops}."

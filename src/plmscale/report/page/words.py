@@ -12,7 +12,7 @@ import pandas as pd
 from ...estimates import Estimate
 from ...laws.budgets import EXTRAPOLATED
 from ...laws.fit import Fit
-from ...laws.size_law import VERDICTS, SizeAt, SizeLaw, best_law
+from ...laws.size_law import VERDICTS, SizeAt, SizeLaw
 from ...presentation.formats import (
     FIT_TITLES,
     STATUS_WORDS,
@@ -31,24 +31,12 @@ from ...published.models import (
     UNDER,
 )
 from ...results.analysed import Fits
+from ...results.findings import Published
 from ...study.catalog import SIZE_LAWS
+from .remedies import remedies
 
 PAPER = {"a": 0.27, "b": 0.71}
 """Exponents of Serrano et al. 2024, section 3.1, printed without intervals."""
-
-REMEDIES = (
-    (("smallest size", "smaller size"), "sizes smaller than the smallest, or more tokens for the larger ones"),
-    (("largest size", "larger size"), "sizes larger than the largest, or fewer tokens for the smaller ones"),
-    (("noise", "flat"), "more tokens, or more seeds, until sizes differ by more than the noise between runs"),
-    (
-        ("a valley needs", "at most", "nowhere at the same", "one size", "no range of FLOPs"),
-        "more sizes at equal compute",
-    ),
-    (("fall with size",), "sizes further apart"),
-    (("fall with tokens",), "training sets further apart in tokens"),
-    (("interval", "trade against", "decades", "end of its range", "points"), "more runs over wider ranges"),
-)
-"""What would identify a law, by what its reason says."""
 
 
 def grows(exponent: Estimate) -> str:
@@ -71,18 +59,18 @@ def grows(exponent: Estimate) -> str:
     return "grows superlinearly" if low > 1 else "grows in a way compatible with linear growth"
 
 
-def answer(fits: Fits, placed: pd.DataFrame) -> list[str]:
+def answer(fits: Fits, published: Published) -> list[str]:
     """The answer in three sentences: growth, ratio, published models.
 
     Parameters
     ----------
     fits : mapping
         Fit by method and schedule.
-    placed : DataFrame
-        The published models by the same law (`plmscale.published.models.place`).
+    published : Published
+        The law with the best verdict, and the published models under it.
     """
-    law = best_law(fits)
-    return [size_sentence(fits, law), ratio_sentence(law), published_sentence(placed, law)]
+    law = published.law
+    return [size_sentence(fits, law), ratio_sentence(law), published_sentence(published.models, law)]
 
 
 def size_sentence(fits: Fits, law: SizeLaw | None) -> str:
@@ -105,11 +93,10 @@ def named(law: SizeLaw) -> str:
 
 def remedy(fits: Fits) -> str:
     """What would identify a law, from the reasons of the fits that are not identified."""
-    reasons = [fit.reason for name in SIZE_LAWS for fit in fits.get(name, {}).values() if fit.status not in VERDICTS]
-    if not reasons:
+    stopped = [fit for name in SIZE_LAWS for fit in fits.get(name, {}).values() if fit.status not in VERDICTS]
+    if not stopped:
         return "No law was fitted."
-    votes = Counter(words for reason in reasons for keys, words in REMEDIES if any(key in reason for key in keys))
-    needed = [words for words, _ in votes.most_common(2)] or ["more runs over wider ranges"]
+    needed, reasons = remedies([fit.why for fit in stopped]), [fit.reason for fit in stopped]
     most, n = Counter(reasons).most_common(1)[0]
     where = f"{n} of {len(reasons)} fits say: " if n > 1 else "For instance: "
     return f"{where}{most} What would identify it: {'; or '.join(needed)}."
@@ -185,9 +172,8 @@ def _said(fit: Fit) -> str:
     return f"N_opt {grows(a)}, C^{with_interval(a)}; D_opt {grows(b)}, C^{with_interval(b)}{caveat}."
 
 
-def beside_the_paper(fits: Fits) -> str:
+def beside_the_paper(fits: Fits, law: SizeLaw | None) -> str:
     """The paper's exponents beside this study's, and whether they lie in its intervals."""
-    law = best_law(fits)
     paper = f"The paper prints N_opt ∝ C^{PAPER['a']:g} and D_opt ∝ C^{PAPER['b']:g}, without intervals; "
     paper += "it calls the second superlinear, though 0.71 is below 1, so it is sublinear."
     if law is None:

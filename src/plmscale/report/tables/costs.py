@@ -1,12 +1,8 @@
 """The tables of what a study was planned to cost, and of what it took."""
 
 from ...plan.devices import device_of
-from ...plan.plan import whole_plan
 from ...presentation.tables import IDENTITY, Column, Table
-from ...results.outcomes import counted_tokens
 from ...results.study_results import Results
-from ...study.trunks import trunks_of_records
-from ..planned_actual import planned_and_actual
 
 COSTS = {"energy_kwh": "Energy (kWh)", "cost": "Cost"}
 """Columns of the plan that need the device's draw and price."""
@@ -14,9 +10,7 @@ COSTS = {"energy_kwh": "Energy (kWh)", "cost": "Cost"}
 
 def plan_table(results: Results) -> Table:
     """The compute plan with the tokens as counted, and the trunks that the runs left."""
-    shared = trunks_of_records(results.study, results.records)
-    data = whole_plan(results.study, counted_tokens(results), results.calibrations, shared=shared).astype(object)
-    config = results.study.config
+    data, config = results.findings.plan, results.study.config
     device = device_of(config.hardware, config.training.precision)
     columns = [
         *IDENTITY,
@@ -60,12 +54,12 @@ def planned_vs_actual(results: Results) -> Table:
         "Both are from start to end of the job; actual is over all attempts, each on its own devices, of an "
         "interrupted one up to its last checkpoint. Sums: model “all”."
     )
-    return Table(planned_and_actual(results), columns, notes=(note, *_of_trunks(results)))
+    return Table(results.findings.costs, columns, notes=(note, *_of_trunks(results)))
 
 
 def _of_trunks(results: Results) -> tuple[str, ...]:
     """What rows of trunks are; empty without any."""
-    if not trunks_of_records(results.study, results.records):
+    if results.findings.trunks.empty:
         return ()
     words = "A row of “wsd trunk” is what branches have in common, trained once; hours of a branch are of what comes"
     return (f"{words} after it.",)

@@ -5,12 +5,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from ...compare.set_worth import set_worth_table
 from ...files import atomic
 from ...presentation.table_html import to_html
 from ...presentation.tables import IDENTITY, Column, Table, write_table
 from ...published.models import of_study as published_models
-from ...results.outcomes import outcomes
 from ...results.study_results import Results
 from ...study.catalog import TABLES
 from ...study.config import ModelSize
@@ -20,6 +18,7 @@ from ..sensitivity import sensitivity_table
 from .costs import plan_table, planned_vs_actual
 from .laws import law_parameters, optimal_sizes
 from .repeated import repeated_table
+from .set_worth import set_worth_table
 
 FLOP_FORMULAS = {
     "embeddings": ("Embeddings", "2·s·V·d"),
@@ -188,7 +187,7 @@ def _formula_table(
 
 def runs(results: Results) -> Table:
     """One row per cell: what it was trained on, and how it ended."""
-    data = outcomes(results)
+    data = results.findings.cells
     columns = (
         *IDENTITY,
         Column("Status", "status"),

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..estimates import Estimate
-from .confidence.uncertainty import INTERVAL, MIN_SIZES
-from .solvers.distributions import f_quantile, student_quantile
+from ...estimates import Estimate
+from ...reasons import Reason
+from ..confidence.uncertainty import INTERVAL, MIN_SIZES
+from ..solvers.distributions import f_quantile, student_quantile
 
 Array = NDArray[np.float64]
 
@@ -67,7 +68,7 @@ def rate_rule(
     *,
     errors: Sequence[float],
     n_free: int,
-) -> tuple[RateRule | None, str]:
+) -> tuple[RateRule | None, Reason | None]:
     """The rule through the optima, and why there is none.
 
     Parameters
@@ -82,13 +83,13 @@ def rate_rule(
 
     Returns
     -------
-    RateRule or None, str
+    RateRule or None, Reason or None
         Tokens enter where there are three lengths, and an F test at 95 % wants them.
     """
     x, y, z = (np.log(np.asarray(values, dtype=float)) for values in (n_params, n_tokens, rates))
     sigma = np.asarray(errors, dtype=float)
     if (n_sizes := len(np.unique(x))) < MIN_SIZES:
-        return None, f"{n_sizes} sizes have an optimum between the rates tried, the rule needs {MIN_SIZES}"
+        return None, Reason.of("few_optima", n_sizes=n_sizes, needed=MIN_SIZES)
     weights: Array = 1.0 / np.maximum(sigma, 0.1 * float(np.median(sigma)))
     design = np.column_stack([np.ones_like(x), x - x.mean()])
     solved, squares = _solve(design, z, weights)
@@ -115,7 +116,7 @@ def rate_rule(
     log_k = float(solved[0] - solved[1:] @ centre)
     spans = [(float(np.exp(v.min())), float(np.exp(v.max()))) for v in (x, y)]
     d = ends[1] if len(ends) > 1 else Estimate(0.0)
-    return RateRule(float(np.exp(log_k)), ends[0], d, spans[0], spans[1], z.size, covariance, centre, known), ""
+    return RateRule(float(np.exp(log_k)), ends[0], d, spans[0], spans[1], z.size, covariance, centre, known), None
 
 
 def _solve(design: Array, values: Array, weights: Array) -> tuple[Array, float]:

@@ -5,16 +5,24 @@ from typing import Any
 
 import pandas as pd
 
-from ..plan.plan import Shared, chosen, whole_plan
 from ..presentation.formats import is_missing
-from ..results.outcomes import counted_tokens, outcomes, trunk_outcomes
+from ..results.outcomes import counted_tokens
 from ..results.study_results import Results
 from ..study.jobs import TRUNK, planned_tokens
 from ..study.trunks import trunks_of_records
+from .plan import Shared, chosen
 
 
-def planned_and_actual(results: Results) -> pd.DataFrame:
+def planned_and_actual(results: Results, planned: pd.DataFrame, *, done: tuple[pd.DataFrame, ...]) -> pd.DataFrame:
     """Planned and actual cost: one row per cell, one per trunk, then sums per schedule and for the study.
+
+    Parameters
+    ----------
+    results : Results
+    planned : DataFrame
+        `plmscale.plan.plan.whole_plan` with the tokens as counted and the trunks that the runs left.
+    done : tuple of DataFrame
+        What came of the cells, and of the trunks (`plmscale.results.outcomes`).
 
     Returns
     -------
@@ -30,21 +38,19 @@ def planned_and_actual(results: Results) -> pd.DataFrame:
     """
     counted = counted_tokens(results)
     shared = trunks_of_records(results.study, results.records)
-    planned = whole_plan(results.study, counted, results.calibrations, shared=shared)
     # Both have one row per cell, in the order of the grid, then one per trunk.
-    parts = [part for part in (outcomes(results), trunk_outcomes(results)) if len(part)]
-    done = pd.concat(parts, ignore_index=True)
-    seen = dict(zip(done["run"], done["tokens_trained"], strict=True))
-    table = done[["run", "model", "subset", "schedule", "seed", "status"]].assign(
+    jobs = pd.concat([part for part in done if len(part)], ignore_index=True)
+    seen = dict(zip(jobs["run"], jobs["tokens_trained"], strict=True))
+    table = jobs[["run", "model", "subset", "schedule", "seed", "status"]].assign(
         planned_tokens=planned["tokens_trained"],
-        seen_tokens=done["tokens_trained"],
+        seen_tokens=jobs["tokens_trained"],
         planned_devices=planned["devices"],
-        actual_devices=done["world"],
+        actual_devices=jobs["world"],
         planned_hours=planned["hours"],
-        actual_hours=done["wall_seconds"].astype(float) / 3600,
+        actual_hours=jobs["wall_seconds"].astype(float) / 3600,
         planned_device_hours=planned["device_hours"],
         planned_for_seen=_planned_for(results, counted, seen, shared=shared),
-        actual_device_hours=done["device_seconds"].astype(float) / 3600,
+        actual_device_hours=jobs["device_seconds"].astype(float) / 3600,
     )
     table["ratio"] = table["actual_device_hours"] / table["planned_device_hours"]
     table["ratio_seen"] = table["actual_device_hours"] / table["planned_for_seen"]

@@ -1,0 +1,40 @@
+"""The findings of a study: one call a kind, each in the room that it belongs to."""
+
+from pathlib import Path
+
+from ..compare.set_worth import set_worth
+from ..laws.analysis import fit_settings
+from ..laws.confidence.sensitivity import of_curves
+from ..laws.rates.fitted import rate_findings
+from ..laws.size_law import best_law
+from ..plan.plan import whole_plan
+from ..plan.planned_actual import planned_and_actual
+from ..published.models import law_line, place
+from ..results.findings import Findings, Published
+from ..results.findings_files import write_findings
+from ..results.outcomes import counted_tokens, outcomes, trunk_outcomes
+from ..results.study_results import Results
+from ..study.trunks import trunks_of_records
+
+
+def find(results: Results) -> Findings:
+    """Everything that tables, figures, summary and page show and that no fit holds."""
+    study, law = results.study, best_law(results.fits)
+    cells, trunks = outcomes(results), trunk_outcomes(results)
+    shared = trunks_of_records(study, results.records)
+    plan = whole_plan(study, counted_tokens(results), results.calibrations, shared=shared).astype(object)
+    return Findings(
+        cells=cells,
+        trunks=trunks,
+        plan=plan,
+        costs=planned_and_actual(results, plan, done=(cells, trunks)),
+        rates=rate_findings(results.curves),
+        sensitivity=of_curves(results.curves, settings=fit_settings(study.config.analysis)),
+        set_worth=set_worth(results),
+        published=Published(law, place(study.published, law), law_line(law)),
+    )
+
+
+def write_study_findings(results: Results, folder: Path) -> None:
+    """`find`, written to `folder`."""
+    write_findings(find(results), folder)
