@@ -49,7 +49,8 @@ def cli_page() -> str:
         "# The command `plmscale`",
         GENERATED,
         TERMS,
-        "`plmscale SUBCOMMAND --help` prints the same text. `python -m plmscale` is the same command. After an error in "
+        "`plmscale SUBCOMMAND --help` prints the same text. `python -m plmscale` is the same command. After an error "
+        "in "
         "the input, the command prints one line, `error: …`, and exits with status 1; after an error in the command "
         "line, it exits with status 2.\n",
         f"```text\n{overview()}\n```\n",
@@ -91,7 +92,7 @@ def _value(action: argparse.Action) -> str:
 
 
 def _default(action: argparse.Action) -> str:
-    if action.required and action.nargs != "?":
+    if action.required and action.nargs not in ("?", "*"):
         return "required"
     value = action.default
     if value is None or value is False or value == []:
@@ -116,7 +117,7 @@ def files_page() -> str:
         "with START and END and without padding. Identities are fractions. An output file is complete, or it does not "
         "exist.\n",
         "## results/\n",
-        _table(("path", "holds"), _named(RESULT_FILES)),
+        _table(("path", "contains"), _named(RESULT_FILES)),
         "## run.json\n",
         _keys("key", RECORD_MEANINGS),
         "## metrics.parquet\n",

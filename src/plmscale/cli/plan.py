@@ -4,8 +4,8 @@ import argparse
 
 from .workflow_options import study_arguments, study_files, words_apart
 
-DESCRIPTION = """What a study would cost: FLOPs, devices, memory, hours, energy and money of every cell, before any of
-it runs. Needs no data, no network and no Snakemake. Measured speeds are used where `plmscale calibrate` left them."""
+DESCRIPTION = """Compute the FLOPs, devices, memory, hours, energy and money of every cell, before anything runs. This
+needs no data and no network. Speeds are assumed until `plmscale calibrate` has measured them."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,13 +9,15 @@ from pathlib import Path
 
 from ..errors import InputError
 
-DESCRIPTION = "How far a study is: the state of every cell, device-hours spent and planned, and why cells failed."
+DESCRIPTION = "Show the state of every cell, device-hours spent and planned, and why cells failed."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("results", nargs="?", type=Path, default=Path("results"), help="folder of the results")
-    parser.add_argument("--configfile", type=Path, default=Path("config/config.yaml"), help="the study's configuration")
+    parser.add_argument("results", nargs="?", type=Path, default=Path("results"), help="results folder of the study")
+    parser.add_argument(
+        "--configfile", type=Path, default=Path("config/config.yaml"), help="configuration of the study"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

@@ -79,7 +79,7 @@ def read_calibrations(study: Study, folder: Path) -> tuple[dict[str, dict[str, A
             continue
         record = read_json(path)
         if reason := _void(record, settings_of(study, cell)):
-            warnings.append(f"{path} is not used: {reason}. Delete it, and `snakemake calibrate` measures again.")
+            warnings.append(f"{path} is not used: {reason}. Delete it, and run `plmscale calibrate` to measure again.")
         else:
             usable[name] = record
     return usable, warnings
