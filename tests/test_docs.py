@@ -204,7 +204,8 @@ def test_links_and_anchors_resolve(name):
 def commands(name: str) -> list[list[str]]:
     """Commands in the blocks of a page that are meant for a shell, as words."""
     blocks = [body for language, body in FENCE.findall(text_of(name)) if language == "bash"]
-    return [shlex.split(line, comments=True) for body in blocks for line in body.splitlines() if line.strip()]
+    lines = [shlex.split(line, comments=True) for body in blocks for line in body.splitlines()]
+    return [words for words in lines if words]
 
 
 @cache

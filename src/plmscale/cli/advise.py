@@ -78,7 +78,7 @@ def speed_of(args: argparse.Namespace) -> "Speed":
         raise InputError(f"--startup-seconds is {args.startup_seconds}; it must be 0 or more.")
     if args.device not in DEVICE_TYPES and args.peak_flops is None:
         known = ", ".join(DEVICE_TYPES)
-        raise InputError(f"--device: {args.device!r} is no known type ({known}). Name one, or give --peak-flops.")
+        raise InputError(f"--device: {args.device!r} is not a known type ({known}). Name one, or give --peak-flops.")
     from ..advise.candidates import Speed
 
     hardware = Hardware(name=args.device, peak_flops=args.peak_flops, mfu=args.utilisation, memory_gib=1)

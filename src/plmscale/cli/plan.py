@@ -23,6 +23,6 @@ def run(args: argparse.Namespace) -> None:
     root = workflow_root()
     settings, others = words_apart(args)
     if others:
-        raise InputError(f"--config: {others[0]!r} is no setting. Give key=value.")
+        raise InputError(f"--config: {others[0]!r} is not a setting. Give key=value.")
     raw = read_configuration(study_files(args, root), settings, root=root)
     print(plan_study(raw, folder=args.directory, root=root))

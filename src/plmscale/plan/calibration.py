@@ -92,7 +92,7 @@ def _void(record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
             return f"{key} was {was.get(key)!r} and is {now!r}"
     name, reported = settings["hardware.name"], record["device_name"]
     if settings["hardware.device"] == "gpu" and not same_device(name, reported):
-        return f"it was measured on {reported!r}, which is no {name}"
+        return f"it was measured on {reported!r}, which is not {name}"
     return ""
 
 
