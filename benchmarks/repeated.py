@@ -164,7 +164,9 @@ def main() -> None:
     args = parser.parse_args()
     machine = facts("numpy", "scipy")
     text = "# Repeated data and learning rates: intervals against the truth\n\n"
-    text += f"{args.studies} simulated studies a row, seed {args.seed}; nominal 95 %.\n\n## Law of repeated data\n\n"
+    text += f'{args.studies} simulated studies per row, seed {args.seed}; nominal coverage 95 %. "Held" is the share '
+    text += 'of studies whose interval contains the truth; "open" is the share of\nintervals without an upper end.\n\n'
+    text += "## Law of repeated data\n\n"
     text += markdown(coverage(args.studies, args.seed))
     text += "\n## Best learning rate of a size, and the exponent of the rule\n\n" + markdown(
         rates(args.studies, args.seed)

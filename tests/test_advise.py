@@ -307,7 +307,7 @@ def test_the_program_writes_what_it_says_and_says_the_same_again(tmp_path, capsy
         (["--budget-gpu-hours", "1", "--for", "n_opt"], "give positive FLOPs"),
         (["--budget-gpu-hours", "1", "--for", "loss", "--at-flops", "-2"], "at_flops is -2.0"),
         (["--budget-gpu-hours", "1", "--at-flops", "1e18"], "has no budget"),
-        (["--budget-gpu-hours", "1", "--device", "abacus"], "'abacus' is no known type"),
+        (["--budget-gpu-hours", "1", "--device", "abacus"], "'abacus' is not a known type"),
         (["--budget-gpu-hours", "1", "--utilisation", "2"], "--utilisation is 2"),
         (["--budget-gpu-hours", "1", "--peak-flops", "0"], "--peak-flops is 0.0"),
         (["--budget-gpu-hours", "1", "--startup-seconds", "-3"], "--startup-seconds is -3.0"),

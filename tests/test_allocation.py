@@ -121,7 +121,7 @@ def test_a_named_device_brings_its_data_sheet_and_any_figure_can_be_overridden()
 
 
 def test_devices_that_cannot_be_planned_on_are_refused():
-    with pytest.raises(InputError, match=r"hardware.name: 'H1OO' is no type that is known \(V100-16GB.*peak_flops"):
+    with pytest.raises(InputError, match=r"hardware.name: 'H1OO' is not a known type \(V100-16GB.*peak_flops"):
         device_of(Hardware(name="H1OO"), "fp32")
     with pytest.raises(InputError, match="precision is 'bf16', which V100-32GB does not compute in"):
         device_of(Hardware(name="V100-32GB"), "bf16")

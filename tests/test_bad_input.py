@@ -104,7 +104,7 @@ def test_sample_larger_than_the_source(folder):
     )
     done = subprocess.run(command(folder, "--quiet", "all"), capture_output=True, text=True, env=environment())
     assert done.returncode != 0
-    assert "subset big: 100000 sequences asked for" in done.stdout + done.stderr
+    assert "subset big: 100000 sequences requested" in done.stdout + done.stderr
     assert not (folder / "results/subsets/big.npy").exists()
 
 

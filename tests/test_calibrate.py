@@ -52,7 +52,10 @@ def test_measured_time_by_hand(paper_study, tmp_path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"device_name": "NVIDIA H100 80GB HBM3"}, "it was measured on 'NVIDIA H100 80GB HBM3', which is no A100-80GB"),
+        (
+            {"device_name": "NVIDIA H100 80GB HBM3"},
+            "it was measured on 'NVIDIA H100 80GB HBM3', which is not A100-80GB",
+        ),
         ({"training.precision": "bf16"}, "training.precision was 'bf16' and is 'fp32'"),
         ({"hardware.name": "H100"}, "hardware.name was 'H100' and is 'A100-80GB'"),
         ({"n_layers": 7}, "n_layers was 7 and is 12"),

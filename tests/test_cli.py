@@ -199,7 +199,7 @@ def test_settings_are_laid_over_files_key_by_key(tmp_path):
     found = read_configuration([tmp_path / "a.yaml", tmp_path / "b.yaml"], ["data_seed=7"], root=ROOT)
     assert (found["hardware"]["name"], found["hardware"]["devices_per_node"]) == ("H100", 4)
     assert found["data_seed"] == 7
-    with pytest.raises(InputError, match="'plan' is no setting"):
+    with pytest.raises(InputError, match="'plan' is not a setting"):
         read_configuration([], ["plan"], root=ROOT)
 
 

@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import fields
 from functools import cache, partial
+from typing import get_args
 
 import numpy as np
 import pandas as pd
@@ -35,9 +36,10 @@ from plmscale.published.reproduce import targets
 from plmscale.runs.tidy import tidy
 from plmscale.sequences.store import FILES, Store, build_store
 from plmscale.sets.subsets import describe
-from plmscale.study.config import Config, Settings
+from plmscale.study.config import Analysis, Config, Settings
 from plmscale.study.grid import RESIDUES_PER_SEQUENCE, count_params, grid, train_flops
 from plmscale.study.jobs import planned_tokens
+from plmscale.study.schedules import DECAYS as SCHEDULES
 from plmscale.study.study import load_study
 from plmscale.training.monitor import METRICS
 
@@ -57,9 +59,14 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.M | re.S)
 
 @cache
 def text_of(name: str) -> str:
-    """A page with what it includes."""
+    """A page with what it includes, whole files or lines of them."""
     text = (ROOT / name).read_text(encoding="utf-8")
-    return re.sub(r'^--8<-- "([^":]+)"$', lambda found: text_of(found[1]), text, flags=re.M)
+    return re.sub(r'^--8<-- "([^":]+)(?::(\d+):(\d*))?"$', included, text, flags=re.M)
+
+
+def included(found: re.Match[str]) -> str:
+    lines = text_of(found[1]).splitlines()
+    return "\n".join(lines[int(found[2] or 1) - 1 : int(found[3]) if found[3] else None])
 
 
 @cache
@@ -67,6 +74,82 @@ def anchors(name: str) -> set[str]:
     """Anchors of a page's headings, as GitHub and MkDocs make them."""
     titles = re.findall(r"^#+ (.+)$", FENCE.sub("", text_of(name)), re.M)
     return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+GLOSSARY = "docs/glossary.md"
+COMMON_WORDS = {
+    *("Attempt", "Batch", "Branch", "Budget", "Claim", "Engine", "Extra", "Grid", "Interval", "Noise", "Pass"),
+    *("Plan", "Profile", "Rank", "Run", "Schedule", "Seed", "Set", "Size", "Store", "Study", "Sweep", "Target"),
+    *("Checkpoint", "Coverage", "Sensitivity", "E", "a and b", "Alpha and beta"),
+}
+"""Terms of the glossary that are also words of plain English, or symbols: a text may use them before it links."""
+
+
+def terms_of_the_glossary() -> dict[str, list[str]]:
+    """Terms by group: headings of the third level below those of the second."""
+    groups: dict[str, list[str]] = {}
+    for level, title in re.findall(r"^(##|###) (.+)$", text_of(GLOSSARY), re.M):
+        if level == "##":
+            group = groups.setdefault(title, [])
+        else:
+            group.append(title)
+    return groups
+
+
+def special_terms() -> list[str]:
+    return [term for terms in terms_of_the_glossary().values() for term in terms if term not in COMMON_WORDS]
+
+
+def forms_of(term: str) -> str:
+    """A pattern of a term, in any case, in the singular or the plural: allocation, IsoFLOP profiles, N_opt."""
+    words = re.escape(term).replace(r"\ ", r"\s+")
+    return rf"(?<![\w/.`]){words}(?:s|es)?(?![\w/`])"
+
+
+def test_the_glossary_is_in_order_and_defines_each_term_once():
+    groups = terms_of_the_glossary()
+    every = [term for terms in groups.values() for term in terms]
+    assert len(every) > 50 and len(every) == len({term.lower() for term in every})
+    for group, terms in groups.items():
+        assert terms == sorted(terms, key=str.lower), group
+    entries = re.split(r"^#{2,3} .+$", text_of(GLOSSARY), flags=re.M)
+    titles = re.findall(r"^#{2,3} (.+)$", text_of(GLOSSARY), re.M)
+    empty = [title for title, entry in zip(titles, entries[1:], strict=True) if not entry.strip()]
+    assert empty == list(groups), "a term without a definition"
+    assert set(every) >= COMMON_WORDS, "words that the glossary no longer has"
+
+
+@pytest.mark.parametrize(
+    "term",
+    [
+        *("cell", "run", "size", "set", "holdout", "schedule", "trunk", "branch", "pass", "budget", "seed", "store"),
+        *("study", "plan", "allocation", "calibration", "claim", "verdict", "envelope", "isoflop-profile", "plateau"),
+        *("parametric-law", "chinchillas-law", "kaplans-law", "repeated-data", "tokens-per-parameter", "edge-optimum"),
+        *("flop-convention", "micro-batch", "batch", "a-and-b", "alpha-and-beta", "e", "n_opt", "interval", "extra"),
+        *("profile-likelihood", "bootstrap", "misfit", "held-out-error", "confounding", "device-hours", "utilisation"),
+    ],
+)
+def test_the_glossary_has_an_anchor_for(term):
+    assert term in anchors(GLOSSARY)
+
+
+def test_the_glossary_names_every_value_that_code_gives_a_term():
+    text = text_of(GLOSSARY)
+    named = [*STATUSES, *SCHEDULES, *get_args(Analysis.model_fields["flops"].annotation)]
+    assert not [value for value in named if f"- `{value}`: " not in text]
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name.startswith("docs/")] + ["README.md"])
+def test_a_page_links_to_the_glossary_before_it_uses_one_of_its_terms(name):
+    """Headings, code and what a link or an image shows aside."""
+    if name == GLOSSARY:
+        return
+    text = re.sub(r"^#.*$|<!--.*?-->|!\[[^\]]*\]", "", FENCE.sub("", text_of(name)), flags=re.M)
+    link = re.search(r"\]\([^)]*glossary\.md", text)
+    assert link, f"{name} has no link to the glossary"
+    before = text[: text.rfind("[", 0, link.start() + 1)]
+    used = [term for term in special_terms() if re.search(forms_of(term), before, re.I)]
+    assert not used, f"{name} uses {used} before it links to the glossary"
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +204,8 @@ def test_links_and_anchors_resolve(name):
 def commands(name: str) -> list[list[str]]:
     """Commands in the blocks of a page that are meant for a shell, as words."""
     blocks = [body for language, body in FENCE.findall(text_of(name)) if language == "bash"]
-    return [shlex.split(line, comments=True) for body in blocks for line in body.splitlines() if line.strip()]
+    lines = [shlex.split(line, comments=True) for body in blocks for line in body.splitlines()]
+    return [words for words in lines if words]
 
 
 @cache
@@ -144,6 +228,7 @@ def test_commands_name_programs_options_settings_and_targets_that_exist(name):
             own = words[: words.index("--")] if "--" in words else words
             flags = {word.split("=")[0] for word in own if word.startswith("--")}
             assert flags <= options_of(words[1]), words
+            check_study_words(own[1:], targets_of_rules)
         if words[0] == "make":
             assert {word for word in words[1:] if "=" not in word} <= make_targets(), words
         if words[0] == "snakemake":
@@ -153,6 +238,17 @@ def test_commands_name_programs_options_settings_and_targets_that_exist(name):
             assert bare <= targets_of_rules, words
             files = get_argument_parser().parse_args(words[1:]).configfile or []
             assert all(path.suffix == ".yaml" for path in files), f"{words}: --configfile takes the target for a file"
+
+
+def check_study_words(words: list[str], targets_of_rules: set[str]) -> None:
+    """Settings, targets and files of `plmscale run` and its like exist."""
+    args = parser_of(words[0]).parse_args(words[1:])
+    settings = [word.partition("=")[0] for word in getattr(args, "config", [])]
+    assert set(settings) <= {*Config.model_fields, "cell"}, words
+    assert set(getattr(args, "targets", [])) <= targets_of_rules | {"all"}, words
+    files = getattr(args, "configfile", [])
+    for path in files if isinstance(files, list) else [files]:
+        assert path.name.startswith("my") or (ROOT / path).is_file(), words
 
 
 def keys_of(block: type[Settings], prefix: str = "") -> set[str]:

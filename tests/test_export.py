@@ -262,7 +262,7 @@ def bad_checkpoints(tmp_path):
         tmp_path / "cut.pt": "damaged or no checkpoint",
         saved("esm1b", {"args": Namespace(arch="roberta_large"), "model": state}): "roberta_large.*Only ESM-2",
         saved("harm", {"model": Harmful()}): "not a checkpoint of tensors",
-        saved("text", "x"): "no checkpoint of fair-esm",
+        saved("text", "x"): "is not a checkpoint of fair-esm",
         saved(
             "wide", {"cfg": {"model": wide}, "model": state}
         ): r"embed_tokens.weight has shape \[33, 32\].*\[33, 64\]",

@@ -326,7 +326,7 @@ def test_without_any_whole_checkpoint_it_does_not_start_afresh_unasked(start, tm
     job = start()
     assert job.end() == 1
     assert "error:" in job.log
-    assert "delete the folder to start the cell afresh" in job.log
+    assert "delete the folder to train the cell from the start" in job.log
     assert "Traceback" not in job.log
 
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from plmscale.analysis.external import analyse, answer, completed
 from plmscale.cli.main import main
 from plmscale.cli.progress import on_stderr
 from plmscale.laws.budgets import TokenCost
@@ -16,7 +17,7 @@ from plmscale.laws.chinchilla import Searched, cheapest_size, cheapest_sizes
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.solvers import distributions
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw
-from plmscale.report.external_runs import Request, analyse, answer, completed
+from plmscale.results.external import Request
 from plmscale.runs.curves import smooth
 from plmscale.runs.importers import load
 from scaling_data import chinchilla, make_runs

@@ -118,8 +118,8 @@ def test_what_is_timed_is_one_pass(tmp_path):
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ("x\tpasses\t\t\tnothere\t2\t\tyes", "of 'nothere' is no other set of this table of another kind"),
-        ("x\tpasses\t\t\tfour\t2\t\tyes", "of 'four' is no other set of this table of another kind"),
+        ("x\tpasses\t\t\tnothere\t2\t\tyes", "of 'nothere' is not another set of this table with a kind other"),
+        ("x\tpasses\t\t\tfour\t2\t\tyes", "of 'four' is not another set of this table with a kind other"),
         ("x\tpasses\t\t\tbase\t\t\tyes", "epochs is empty for 'x'"),
         ("x\tpasses\t\t\t\t2\t\tyes", "of is empty for 'x'"),
         ("x\tpasses\t\t\tbase\t1\t\tyes", "epochs is 1, and one pass over 'base' is that set itself"),

@@ -198,7 +198,7 @@ def test_releases_and_checksums_have_to_agree(server, get):
         get(DownloadRequest(url, metalink=at, release="2023_01"))
     with pytest.raises(InputError, match=f"source_md5 is {'0' * 32}, but .* publishes {MD5}"):
         get(DownloadRequest(url, metalink=at, md5="0" * 32))
-    with pytest.raises(InputError, match="no source_metalink to check it by"):
+    with pytest.raises(InputError, match="no source_metalink to check it against"):
         get(DownloadRequest(url, release="2024_02"))
     with pytest.raises(InputError, match="cannot read http://127.0.0.1:9/none"):
         get(DownloadRequest(url, metalink="http://127.0.0.1:9/none"))
@@ -207,7 +207,7 @@ def test_releases_and_checksums_have_to_agree(server, get):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("<html>", "is no metalink"),
+        ("<html>", "is not a metalink"),
         ("<metalink/>", "does not list uniref50.fasta.gz, but: nothing"),
         (metalink(name="other.gz"), "does not list uniref50.fasta.gz, but: other.gz, uniref50.xml.gz"),
         (metalink(size="many"), "the size 'many'"),

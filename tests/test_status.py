@@ -212,7 +212,7 @@ def test_a_cell_is_removed_with_all_that_it_left(begun, tmp_path):
     assert {path for path in results.rglob("*") if path.is_file()} == others
     with pytest.raises(InputError, match="nothing of 'M/s1/constant/seed0'"):
         remove(cell, results=results)
-    with pytest.raises(InputError, match="no cell"):
+    with pytest.raises(InputError, match="is not a cell"):
         remove("../../etc/seed0", results=results)
 
 
@@ -233,7 +233,7 @@ def test_an_unknown_cell_names_the_nearest(paper_study):
 
     cells = [cell.path for cell in grid(paper_study)]
     assert named_cell("results/runs/35M/uniref50/constant/seed0/", cells=cells) == "35M/uniref50/constant/seed0"
-    with pytest.raises(InputError, match="'35M/uniref50/const/seed0' is no cell .* 35M/uniref50/constant/seed0"):
+    with pytest.raises(InputError, match="'35M/uniref50/const/seed0' is not a cell .* 35M/uniref50/constant/seed0"):
         named_cell("35M/uniref50/const/seed0", cells=cells)
 
 

@@ -171,9 +171,9 @@ def test_choices_do_not_depend_on_the_order_of_the_file(real, tmp_path):
 
 
 def test_more_than_there_are(real):
-    with pytest.raises(InputError, match="subset sampled40: 11 sequences asked for, but 10 are available"):
+    with pytest.raises(InputError, match="subset sampled40: 11 sequences requested, but 10 are available"):
         subsets.sample_subset(real, np.arange(real.n_sequences) < 10, name="sampled40", n=11, seed=0)
-    with pytest.raises(InputError, match="holdout: 3000 candidates asked for, but the source has 3000"):
+    with pytest.raises(InputError, match="holdout: 3000 candidates requested, but the source has 3000"):
         subsets.choose_holdout_candidates(real, n=3000, seed=0)
 
 
@@ -239,7 +239,7 @@ def test_read_refuses_other_files(tmp_path):
     with pytest.raises(InputError, match="does not exist"):
         subsets.read_subset(tmp_path / "none.npy")
     (tmp_path / "text.npy").write_text("1 2 3")
-    with pytest.raises(InputError, match="is no subset"):
+    with pytest.raises(InputError, match="is not a subset"):
         subsets.read_subset(tmp_path / "text.npy")
 
 

@@ -365,7 +365,7 @@ def test_one_cell_by_name_is_told_of_removed_and_trained_again(tmp_path, study):
     words = command(folder, "--dry-run", "cell", "--config", "cell=S/all/const/seed0")
     refused = subprocess.run(words, capture_output=True, text=True, env=environment())
     assert refused.returncode != 0
-    assert "is no cell of this study. The nearest are S/all/constant/seed0" in refused.stdout + refused.stderr
+    assert "is not a cell of this study. The nearest are S/all/constant/seed0" in refused.stdout + refused.stderr
 
 
 def test_killed_in_the_middle_of_training_it_finishes_with_the_same_metrics(tmp_path, study):

@@ -16,12 +16,12 @@ from plmscale.study.published_settings import PublishedModel
 
 INTRODUCTION = """# Configuration
 
-`config.yaml` is the study of the paper, complete. A study of your own names what differs in another file:
-`snakemake --configfile my.yaml`; single values: `snakemake --config source=proteins.fasta.gz`. Paths are relative to
-the working directory, else to the folder of the Snakefile. A misspelt key is an error.
+`config.yaml` is the complete study of the paper. For a study of your own, write what differs into another file and run
+`plmscale run --configfile my.yaml`. Set single values with `plmscale run --config source=proteins.fasta.gz`. Paths are
+relative to the study's folder, else to the folder of the Snakefile. A misspelt key is an error.
 
-Settings under `hardware`, `execution` and `analysis` never train a cell again. Every other one that a cell depends on
-is in its `cell.json`, and a change trains it again.
+Settings under `hardware`, `execution` and `analysis` never retrain a cell. Every other setting that a cell depends on
+is in its `cell.json`, and a change of it retrains the cell.
 
 This page is generated from `src/plmscale/study/config.py` by `python docs/generators/config_docs.py`.
 """
@@ -29,8 +29,8 @@ This page is generated from `src/plmscale/study/config.py` by `python docs/gener
 TABLES = """
 ## Tables
 
-Tab-separated; an empty cell is the default; lines that begin with `#` are comments. A new row trains its own cells
-only, a removed row trains nothing.
+Columns are separated by tabs. An empty field is the default. Lines that begin with `#` are comments. A new row trains
+only its own cells; removing a row trains nothing.
 """
 
 TABLE_ROWS: dict[str, type[Settings]] = {
@@ -42,9 +42,9 @@ TABLE_ROWS: dict[str, type[Settings]] = {
 
 DEVICES = f"""## Known devices
 
-What `hardware.name` fills in where `hardware` leaves it null. Peaks (TFLOP/s, dense), memory and draw are those of the
-data sheets. The utilisation is an assumption ({UTILISATION["fp32"]} of the peak in fp32, {UTILISATION["tf32"]} in TF32,
-{UTILISATION["bf16"]} in bf16) until `snakemake calibrate` has measured.
+Values for the settings of `hardware` that are null, by `hardware.name`. Peaks (TFLOP/s, dense), memory and power are
+those of the data sheets. The utilisation is an assumption ({UTILISATION["fp32"]} of the peak in fp32,
+{UTILISATION["tf32"]} in TF32, {UTILISATION["bf16"]} in bf16) until `plmscale calibrate` has measured it.
 
 | `hardware.name` | fp32 | TF32 | bf16 | GiB | W | source |
 |---|---|---|---|---|---|---|"""

@@ -47,8 +47,8 @@ def of_study(
     Returns
     -------
     list of Candidate
-        FLOPs by `analysis.flops` (by appendix E where that needs real lengths), device-hours as `snakemake plan`
-        gives them. A cell that fits on no device is left out. No set is longer than the largest: one pass over what
+        FLOPs by `analysis.flops` (by appendix E where that needs real lengths), device-hours as `plmscale plan`
+        computes them. A cell that fits on no device is left out. No set is longer than the largest: one pass over what
         there is.
     """
     trained = trained_lengths(curves)

@@ -15,8 +15,8 @@ from . import run_sources
 if TYPE_CHECKING:
     from ..advise.candidates import DeviceSpeed
 
-DESCRIPTION = """Rank the cells that could be trained next by how much they narrow the answer for their cost,
-under Chinchilla's law fitted to the runs, and plan a sequence of them within a budget."""
+DESCRIPTION = """Rank the cells that could be trained next by how much they narrow the answer for their cost, under
+Chinchilla's law fitted to the runs. Plan a sequence of cells within a budget."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,14 +26,18 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--budget-gpu-hours", type=float, required=True, help="device-hours that the new cells of a schedule may cost"
     )
-    parser.add_argument("--for", dest="target", choices=list(ADVICE_TARGETS), default="a", help="what is asked")
-    parser.add_argument("--at-flops", type=float, help="budget of the targets n_opt and loss")
+    parser.add_argument("--for", dest="target", choices=list(ADVICE_TARGETS), default="a", help="quantity to narrow")
+    parser.add_argument("--at-flops", type=float, help="training FLOPs for the targets n_opt and loss")
     parser.add_argument("--device", default="A100-80GB", help=f"type of the device: {', '.join(DEVICE_TYPES)}")
-    parser.add_argument("--precision", choices=list(UTILISATION), default="fp32", help="of training")
-    parser.add_argument("--peak-flops", type=float, help="FLOP/s of a device; left out: the data sheet's")
-    parser.add_argument("--utilisation", type=float, help="share of the peak; left out: the plan's assumption")
-    parser.add_argument("--startup-seconds", type=float, default=Hardware().startup_seconds, help="of a job")
-    parser.add_argument("--out", type=Path, help="folder for advice.tsv and advice.md; left out: words only")
+    parser.add_argument("--precision", choices=list(UTILISATION), default="fp32", help="precision of training")
+    parser.add_argument("--peak-flops", type=float, help="peak FLOP/s of a device (default: the data sheet's)")
+    parser.add_argument(
+        "--utilisation", type=float, help="share of the peak that a device reaches (default: as assumed by the plan)"
+    )
+    parser.add_argument(
+        "--startup-seconds", type=float, default=Hardware().startup_seconds, help="time before the first step of a job"
+    )
+    parser.add_argument("--out", type=Path, help="folder for advice.tsv and advice.md (default: only print the advice)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the resamples")
 
 
@@ -74,7 +78,7 @@ def speed_of(args: argparse.Namespace) -> "DeviceSpeed":
         raise InputError(f"--startup-seconds is {args.startup_seconds}; it must be 0 or more.")
     if args.device not in DEVICE_TYPES and args.peak_flops is None:
         known = ", ".join(DEVICE_TYPES)
-        raise InputError(f"--device: {args.device!r} is no known type ({known}). Name one, or give --peak-flops.")
+        raise InputError(f"--device: {args.device!r} is not a known type ({known}). Name one, or give --peak-flops.")
     from ..advise.candidates import DeviceSpeed
 
     hardware = Hardware(name=args.device, peak_flops=args.peak_flops, mfu=args.utilisation, memory_gib=1)

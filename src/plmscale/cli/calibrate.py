@@ -4,8 +4,8 @@ import argparse
 
 from .workflow_options import run_arguments
 
-DESCRIPTION = """Time some steps of each size on the devices that train it; `plmscale plan` then uses the measured
-speeds. Needs no data: without any it makes proteins up."""
+DESCRIPTION = """Time some steps of each size on the devices that train it. `plmscale plan` then uses the measured
+speeds. Without the data of the study, it uses random proteins."""
 
 PASSES_ON = True
 

@@ -15,30 +15,30 @@ class Command(NamedTuple):
 
 STUDY, LAWS, MODELS, WORKFLOW, SHELL = (
     "Plan and run a study",
-    "Fit laws to runs, whoever trained them",
+    "Fit laws to existing runs",
     "Use trained models",
     "Called by the workflow",
     "Set up",
 )
 
 COMMANDS = {
-    "plan": Command(STUDY, "what a study would cost, before any of it runs"),
-    "run": Command(STUDY, "run a study, or one of its targets, with Snakemake", "workflow"),
-    "calibrate": Command(STUDY, "measure the speeds that a plan assumes, on your nodes", "workflow"),
-    "status": Command(STUDY, "how far a study is: done, running, queued, failed and why"),
-    "remove": Command(STUDY, "delete one cell, so that it is trained afresh"),
+    "plan": Command(STUDY, "compute what a study costs, before it runs"),
+    "run": Command(STUDY, "run a study, or one of its targets", "workflow"),
+    "calibrate": Command(STUDY, "measure on your devices the speeds that the plan assumes", "workflow"),
+    "status": Command(STUDY, "show the progress of a study, and why cells failed"),
+    "remove": Command(STUDY, "delete one cell, so that it is trained again"),
     "fit": Command(LAWS, "fit scaling laws to a table, an export or a folder of runs"),
-    "advise": Command(LAWS, "which cells to train next, by what they tell for their cost"),
-    "compare": Command(LAWS, "studies, schedules or sets side by side"),
-    "published": Command(LAWS, "where published models stand on a fitted law"),
-    "reproduce": Command(LAWS, "published numbers, computed again from published data"),
-    "evaluate": Command(MODELS, "masked loss and perplexity of an encoder on a FASTA file", "train"),
-    "export": Command(MODELS, "a run's weights for Hugging Face or fair-esm", "train"),
-    "export-fasta": Command(MODELS, "a token store, or one of its sets, as FASTA", "workflow"),
+    "advise": Command(LAWS, "rank the cells to train next by information per cost"),
+    "compare": Command(LAWS, "compare studies, schedules or sets"),
+    "published": Command(LAWS, "place published models on a fitted law"),
+    "reproduce": Command(LAWS, "recompute published numbers from published data"),
+    "evaluate": Command(MODELS, "compute loss and perplexity of an encoder on a FASTA file", "train"),
+    "export": Command(MODELS, "write a run's weights for Hugging Face or fair-esm", "train"),
+    "export-fasta": Command(MODELS, "write the store, or one of its sets, as FASTA", "workflow"),
     "train": Command(WORKFLOW, "train one cell, once per rank", "train"),
     "time-size": Command(WORKFLOW, "time a short run of one size, once per rank", "train"),
-    "time-size-data": Command(WORKFLOW, "make the files of such a run", "train"),
-    "completion": Command(SHELL, "print the completion of bash, zsh or tcsh"),
+    "time-size-data": Command(WORKFLOW, "write the input files of such a run", "train"),
+    "completion": Command(SHELL, "print the completion script for bash, zsh or tcsh"),
 }
 
 

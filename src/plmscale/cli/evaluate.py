@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-DESCRIPTION = "Masked loss and perplexity of an ESM-2 encoder, with the same masks for every model."
+DESCRIPTION = "Compute the masked loss and the perplexity of an ESM-2 encoder, with the same masks for every model."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,16 +18,19 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pseudo-perplexity",
         action="store_true",
-        help="also mask every residue alone: one forward row per residue instead of per sequence",
+        help="also mask every residue alone, which costs one forward row per residue instead of one per sequence",
     )
     parser.add_argument(
-        "--max-length", type=int, default=defaults.max_length, help="longest input, START and END included"
+        "--max-length", type=int, default=defaults.max_length, help="longest input in positions, with START and END"
     )
     parser.add_argument("--seed", type=int, default=EVALUATION_SEED, help="seed of the masks")
     parser.add_argument(
-        "--batch-tokens", type=int, default=defaults.batch_tokens, help="most positions per forward pass: memory only"
+        "--batch-tokens",
+        type=int,
+        default=defaults.batch_tokens,
+        help="most positions per forward pass; changes only the memory",
     )
-    parser.add_argument("--device", help="torch device; by default cuda where there is one, else cpu")
+    parser.add_argument("--device", help="torch device (default: cuda if there is one, else cpu)")
     parser.add_argument("--out", type=Path, help="JSON to write")
     parser.add_argument("--per-sequence", type=Path, help="table to write, one row per sequence (tsv)")
 

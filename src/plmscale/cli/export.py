@@ -10,7 +10,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("--run", type=Path, required=True, help="run folder: run.json and model.safetensors")
     parser.add_argument(
-        "--format", choices=("huggingface", "fair-esm"), required=True, help="which library is to load it"
+        "--format", choices=("huggingface", "fair-esm"), required=True, help="library that will load it"
     )
     parser.add_argument("--out", type=Path, required=True, help="new folder (huggingface), or esm2_….pt (fair-esm)")
 

@@ -9,8 +9,10 @@ DESCRIPTION = "Write the sequences of a token store, or of one of its sets, as F
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("store", type=Path, help="folder of the token store")
-    parser.add_argument("fasta", type=Path, help="file to be written; compressed if it ends with .gz")
-    parser.add_argument("--subset", type=Path, help="ids of a set, such as results/subsets/holdout.npy; else all")
+    parser.add_argument("fasta", type=Path, help="file to write; compressed if the name ends with .gz")
+    parser.add_argument(
+        "--subset", type=Path, help="ids of a set, such as results/subsets/holdout.npy (default: all sequences)"
+    )
 
 
 def run(args: argparse.Namespace) -> None:

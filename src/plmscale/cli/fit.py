@@ -8,7 +8,7 @@ from ..runs.fields import FIELDS, FORMATS
 from ..study.catalog import FITS
 from . import run_sources
 
-DESCRIPTION = "Fit scaling laws to runs that somebody trained: fits, tables, figures and a summary."
+DESCRIPTION = "Fit scaling laws to existing runs; write fits, tables, figures and a summary."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,12 +18,14 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = f"formats:\n{formats}\n\ncolumns of a table:\n{columns}"
     run_sources.arguments(parser)
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--fits", nargs="+", choices=FITS, default=list(FITS), help="laws to fit (all)")
-    parser.add_argument("--target-loss", type=float, help="loss to tell the cost of (2.455)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (0)")
-    parser.add_argument("--bootstrap", type=int, default=200, help="resamples of the runs (200)")
+    parser.add_argument("--fits", nargs="+", choices=FITS, default=list(FITS), help="laws to fit (default: all)")
     parser.add_argument(
-        "--points", choices=("final", "all"), default="final", help="points of a run in parametric laws"
+        "--target-loss", type=float, help="loss in nats for which the cost of each size is computed (default: 2.455)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: 0)")
+    parser.add_argument("--bootstrap", type=int, default=200, help="resamples of the runs (default: 200)")
+    parser.add_argument(
+        "--points", choices=("final", "all"), default="final", help="points of a run that parametric laws use"
     )
     parser.add_argument("--no-figures", action="store_true", help="draw no figures, which take most of the time")
 

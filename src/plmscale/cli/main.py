@@ -78,7 +78,7 @@ def overview() -> str:
     for group in dict.fromkeys(command.group for command in COMMANDS.values()):
         lines += ["", f"{group}:"]
         lines += [f"  {name:{width}}{one.summary}" for name, one in COMMANDS.items() if one.group == group]
-    lines += ["", f"`{PROGRAM} SUBCOMMAND --help` has the options. `{PROGRAM} --version` prints the version."]
+    lines += ["", f"`{PROGRAM} SUBCOMMAND --help` lists the options. `{PROGRAM} --version` prints the version."]
     return "\n".join(lines)
 
 

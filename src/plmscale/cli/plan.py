@@ -4,8 +4,8 @@ import argparse
 
 from .workflow_options import study_arguments, study_files, words_apart
 
-DESCRIPTION = """What a study would cost: FLOPs, devices, memory, hours, energy and money of every cell, before any of
-it runs. Needs no data, no network and no Snakemake. Measured speeds are used where `plmscale calibrate` left them."""
+DESCRIPTION = """Compute the FLOPs, devices, memory, hours, energy and money of every cell, before anything runs. This
+needs no data and no network. Speeds are assumed until `plmscale calibrate` has measured them."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +23,6 @@ def run(args: argparse.Namespace) -> None:
     root = workflow_root()
     settings, others = words_apart(args)
     if others:
-        raise InputError(f"--config: {others[0]!r} is no setting. Give key=value.")
+        raise InputError(f"--config: {others[0]!r} is not a setting. Give key=value.")
     raw = read_configuration(study_files(args, root), settings, root=root)
     print(plan_study(raw, folder=args.directory, root=root))

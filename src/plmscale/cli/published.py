@@ -15,9 +15,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fits", type=Path, required=True, help="folder of fits, or one fit's .json")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
     default = Path(Config.model_fields["published_models"].default)
-    parser.add_argument("--models", type=Path, default=default, help=f"table of published models ({default})")
-    parser.add_argument("--fit", choices=SIZE_LAWS, help="this law, not the one with the best verdict")
-    parser.add_argument("--schedule", help="the law of this schedule or group")
+    parser.add_argument("--models", type=Path, default=default, help=f"table of published models (default: {default})")
+    parser.add_argument("--fit", choices=SIZE_LAWS, help="law to use (default: the one with the best verdict)")
+    parser.add_argument("--schedule", help="schedule or group whose law to use")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -3,13 +3,13 @@
 import argparse
 from pathlib import Path
 
-DESCRIPTION = "Delete a cell and its logs, unless it is being trained; it is trained afresh by the next run."
+DESCRIPTION = "Delete a cell and its logs, unless it is being trained. The next run trains it again."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("cell", help="model/subset/schedule/seed0")
-    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
+    parser.add_argument("cell", help="name of the cell: model/subset/schedule/seed0")
+    parser.add_argument("--results", type=Path, default=Path("results"), help="results folder of the study")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-DESCRIPTION = "Published numbers beside ours, for every data set found; exit status 1 if one differs."
+DESCRIPTION = "Recompute published numbers for every data set found, and print both; exit status 1 if one differs."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -13,8 +13,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     places = "\n".join(f"  {name:20}{target['data']}" for name, target in targets().items() if target["data"] != "none")
     parser.epilog = f"data sets:\n{places}"
     parser.add_argument("--data", nargs="+", default=[], metavar="PATH", help="tables, folders or http(s) URLs")
-    parser.add_argument("--bootstrap", type=int, default=4000, help="resamples behind standard errors (4000)")
-    parser.add_argument("--json", type=Path, help="also write the verdicts to this file")
+    parser.add_argument("--bootstrap", type=int, default=4000, help="resamples for standard errors (default: 4000)")
+    parser.add_argument("--json", type=Path, help="also write the results to this file")
 
 
 def run(args: argparse.Namespace) -> int:

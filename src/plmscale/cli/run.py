@@ -5,16 +5,16 @@ from pathlib import Path
 
 from .workflow_options import run_arguments
 
-DESCRIPTION = """Run a study, or one of its targets, with Snakemake: options may stand in any order, and what stands
-behind `--` is given to Snakemake as it is. Stop it whenever you like: the same command goes on where it was."""
+DESCRIPTION = """Run a study, or one of its targets, with Snakemake. Options may be in any order; everything after `--`
+is passed to Snakemake. You can stop it at any time: the same command resumes the study."""
 
 TARGETS = {
     "all": "the whole study (the default)",
-    "runs": "every cell trained, nothing analysed",
-    "cell": "one cell: --config cell=35M/sampled20/constant/seed0",
-    "advise": "cells to train next: --config advise='{budget_gpu_hours: 500}'",
-    "fits": "all laws on your own runs: --config runs=runs.csv",
-    "compare": "studies side by side: --config compare=[a/results,b/results]",
+    "runs": "train every cell, without the analysis",
+    "cell": "train one cell: --config cell=35M/sampled20/constant/seed0",
+    "advise": "rank the cells to train next: --config advice='{budget_gpu_hours: 500}'",
+    "fits": "fit all laws to your own runs: --config runs=runs.csv",
+    "compare": "compare studies: --config compare=[a/results,b/results]",
     "results/...": "any file that the workflow makes",
 }
 
@@ -25,7 +25,7 @@ PASSES_ON = True
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.epilog = "targets:\n" + "\n".join(f"  {name:13}{what}" for name, what in TARGETS.items())
-    parser.add_argument("targets", nargs="*", metavar="target", help="what is to be made (all)")
+    parser.add_argument("targets", nargs="*", metavar="target", help="what to make (default: all)")
     run_arguments(parser)
 
 

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("paths", nargs="+", type=Path, metavar="path", help="table, export or folder of runs")
-    parser.add_argument("--format", choices=sorted(FORMATS), help="format of the paths; found from them if absent")
+    parser.add_argument("--format", choices=sorted(FORMATS), help="format of the paths (default: detected)")
     parser.add_argument(
-        "--flops", choices=("given", "6nd"), default="given", help="FLOPs of the file, 6ND where it has none (given)"
+        "--flops",
+        choices=("given", "6nd"),
+        default="given",
+        help="given: FLOPs of the file, or 6ND where it has none; 6nd: always 6ND (default: given)",
     )
-    parser.add_argument("--loss-column", help="column or metric that is the loss, where there are several")
-    parser.add_argument("--describe", type=Path, help="table that says what an export lacks: run, n_params, ...")
+    parser.add_argument("--loss-column", help="column or metric that is the loss, if there are several")
+    parser.add_argument("--describe", type=Path, help="table with what an export lacks: run, n_params, ...")
 
 
 def read(args: argparse.Namespace) -> "ImportedRuns":

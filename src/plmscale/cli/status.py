@@ -7,14 +7,14 @@ at any time. Prints the grid, and writes `results/status/status.tsv` and `status
 import argparse
 from pathlib import Path
 
-DESCRIPTION = "How far a study is: the state of every cell, device-hours spent and planned, and why cells failed."
+DESCRIPTION = "Show the state of every cell, device-hours spent and planned, and why cells failed."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("results", nargs="?", type=Path, default=Path("results"), help="folder of the results")
+    parser.add_argument("results", nargs="?", type=Path, default=Path("results"), help="results folder of the study")
     parser.add_argument(
-        "--configfile", type=Path, help="the study's configuration; without it the study that lies there"
+        "--configfile", type=Path, help="configuration of the study; without it, the study that the folder belongs to"
     )
 
 

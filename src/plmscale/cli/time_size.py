@@ -7,12 +7,12 @@ from pathlib import Path
 from .main import log_to_standard_error
 from .train import training_arguments
 
-DESCRIPTION = "Time a short run of one size as its cells are trained, once per rank."
+DESCRIPTION = "Time a short run of one size, trained as its cells are. Started once per rank."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("--work", type=Path, required=True, help="folder that `plmscale time-size-data` made")
+    parser.add_argument("--work", type=Path, required=True, help="folder that `plmscale time-size-data` wrote")
     parser.add_argument("--out", type=Path, required=True, help="measurement to write")
     training_arguments(parser)
 

@@ -4,15 +4,17 @@ import argparse
 import json
 from pathlib import Path
 
-DESCRIPTION = "Make the files of a timed run: of the study's own proteins or, before there are any, of made-up ones."
+DESCRIPTION = (
+    "Write the input files of a timed run, from the proteins of the study if they exist, else from random ones."
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    parser.add_argument("--spec", required=True, help="what is to be timed, as JSON text")
-    parser.add_argument("--work", type=Path, required=True, help="folder to make; what was in it is removed")
+    parser.add_argument("--spec", required=True, help="what to time, as JSON text")
+    parser.add_argument("--work", type=Path, required=True, help="folder to write; its previous contents are deleted")
     for name in ("store", "subset", "holdout"):
-        parser.add_argument(f"--{name}", type=Path, required=True, help="the study's own, if it exists")
+        parser.add_argument(f"--{name}", type=Path, required=True, help=f"{name} of the study, which need not exist")
 
 
 def run(args: argparse.Namespace) -> None:

@@ -16,7 +16,7 @@ FILES = {
     "cell": "the cell, as JSON",
     "store": "folder of the token store",
     "subset": "ids of the training set",
-    "metrics": "parquet to write",
+    "metrics": "metrics to write, as Parquet",
     "record": "run record to write",
     "checkpoints": "folder of the checkpoints",
 }
@@ -26,7 +26,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     for name, what in FILES.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=what)
-    parser.add_argument("--holdout", type=Path, help="ids of the holdout; a trunk needs none")
+    parser.add_argument("--holdout", type=Path, help="ids of the holdout (not for a trunk)")
     _trunk_arguments(parser)
     training_arguments(parser)
 
@@ -37,12 +37,12 @@ def training_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--zero-stage", type=int, default=2, help="DeepSpeed ZeRO stage")
     parser.add_argument("--compile", type=int, default=0, help="1: let torch compile the blocks")
     parser.add_argument(
-        "--micro-batch-tokens", type=int, default=2**62, help="most tokens that a rank processes at a time"
+        "--micro-batch-tokens", type=int, default=2**62, help="largest micro-batch of a rank, in tokens"
     )
     parser.add_argument("--checkpoint-tokens", type=int, default=100_000_000, help="tokens between checkpoints")
     parser.add_argument("--keep-checkpoints", type=int, default=0, help="1: keep the last checkpoint of a finished run")
     parser.add_argument(
-        "--max-attempts", type=int, default=5, help="attempts without a new checkpoint before it is refused"
+        "--max-attempts", type=int, default=5, help="attempts without a new checkpoint after which the cell is refused"
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads of a rank")
     _monitor_arguments(parser)
@@ -52,19 +52,21 @@ def _trunk_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trunk",
         type=lambda text: None if text == "none" else Path(text),
-        help="checkpoints of the trunk that this cell branches off from, or none",
+        help="checkpoints of the trunk from which this cell branches off, or none",
     )
-    parser.add_argument("--until-passes", type=float, help="train a trunk, to so many passes over the set")
+    parser.add_argument("--until-passes", type=float, help="train a trunk, up to this many passes over the set")
     parser.add_argument("--keep-at", default="", help="passes before which a trunk keeps a checkpoint, comma-separated")
 
 
 def _monitor_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--monitors", default="tensorboard", help="loggers, comma-separated, or none")
     parser.add_argument("--wandb-project", default="plmscale", help="project of Weights & Biases")
-    parser.add_argument("--progress-seconds", type=float, default=30.0, help="seconds between two lines of progress")
+    parser.add_argument("--progress-seconds", type=float, default=30.0, help="seconds between two progress lines")
     conventions = get_args(Analysis.model_fields["flops"].annotation)
-    parser.add_argument("--flop-convention", choices=conventions, default="appendix_e", help="of the utilisation")
-    parser.add_argument("--peak-flops", type=float, help="peak FLOP/s of one device; without it no utilisation")
+    parser.add_argument(
+        "--flop-convention", choices=conventions, default="appendix_e", help="FLOP convention of the utilisation"
+    )
+    parser.add_argument("--peak-flops", type=float, help="peak FLOP/s of one device (default: no utilisation is shown)")
 
 
 def run(args: argparse.Namespace) -> None:

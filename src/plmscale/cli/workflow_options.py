@@ -11,22 +11,24 @@ def study_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=Path,
         default=[],
-        help="the study's configuration, over config/config.yaml; again: one over the other",
+        help="configuration of the study, applied over config/config.yaml; repeat it for several files",
     )
     parser.add_argument(
-        "--config", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="single settings, over the files"
+        "--config", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="single settings, applied last"
     )
-    parser.add_argument("--directory", type=Path, default=Path(), help="the study's folder; results/ lies in it (.)")
+    parser.add_argument(
+        "--directory", type=Path, default=Path(), help="folder of the study, which contains results/ (default: .)"
+    )
 
 
 def run_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that say how it runs."""
     study_arguments(parser)
-    parser.add_argument("--profile", help="Snakemake profile, such as profiles/slurm; without one: on this machine")
-    parser.add_argument("--cores", help="cores of this machine that are used (all)")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="say what would run, and run nothing")
-    parser.add_argument("--verbose", action="store_true", help="print Snakemake's own messages too")
-    parser.add_argument("--unlock", action="store_true", help="first remove the lock that a killed Snakemake left")
+    parser.add_argument("--profile", help="Snakemake profile, such as profiles/slurm; without one, run on this machine")
+    parser.add_argument("--cores", help="cores of this machine to use (default: all)")
+    parser.add_argument("-n", "--dry-run", action="store_true", help="list what would run, and run nothing")
+    parser.add_argument("--verbose", action="store_true", help="also print the messages of Snakemake")
+    parser.add_argument("--unlock", action="store_true", help="first remove the lock of a killed Snakemake")
 
 
 def words_apart(args: argparse.Namespace) -> tuple[list[str], list[str]]:

@@ -66,7 +66,7 @@ class Shape:
         """
         if min(self.n_layers, self.d_model, self.d_ffn, self.n_heads) < 1 or self.d_model % (2 * self.n_heads):
             raise InputError(
-                f"{where}: {self} is no encoder. All four are positive, and d_model is an even multiple of n_heads."
+                f"{where}: {self} is not an encoder. All four must be positive, d_model an even multiple of n_heads."
             )
         return self
 

@@ -40,7 +40,7 @@ def read_weights(path: str | Path) -> Weights:
         return read_folder(path)
     if path.is_file() and path.suffix == ".pt":
         return read_checkpoint(path)
-    found = "is a folder without run.json or config.json" if path.is_dir() else "is no .pt file"
+    found = "is a folder without run.json or config.json" if path.is_dir() else "is not a .pt file"
     raise InputError(
         f"{path} {found if path.exists() else 'does not exist'}. Give a run folder (with run.json), a Hugging Face "
         "folder of ESM-2 (with config.json), or a checkpoint of fair-esm (esm2_….pt)."
@@ -63,7 +63,9 @@ def read_run(folder: str | Path) -> tuple[Weights, dict[str, Any]]:
     try:
         size = Cell.from_json(record["cell"]).model
     except (KeyError, TypeError, ValidationError) as error:
-        raise InputError(f"{path} is no run record: its cell cannot be read ({str(error).splitlines()[0]}).") from None
+        raise InputError(
+            f"{path} is not a run record: its cell cannot be read ({str(error).splitlines()[0]})."
+        ) from None
     shape = Shape(size.n_layers, size.d_model, size.d_ffn, size.n_heads).check(path)
     weights = folder / "model.safetensors"
     return Weights(weights, shape, OURS, read_safetensors(weights)), record

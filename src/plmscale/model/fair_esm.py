@@ -41,7 +41,7 @@ def read_checkpoint(path: str | Path) -> Weights:
     path = Path(path)
     content = read_pickled(path)
     if not isinstance(content, Mapping) or not isinstance(content.get("model"), Mapping):
-        raise InputError(f"{path} is no checkpoint of fair-esm: it has no `model` with tensors.")
+        raise InputError(f"{path} is not a checkpoint of fair-esm: it has no `model` with tensors.")
     if "cfg" not in content:
         arch = getattr(content.get("args"), "arch", None)
         what = f"of architecture {arch!r} (ESM-1, ESM-1b, ESM-1v or MSA Transformer)" if arch else "without `cfg`"

@@ -79,7 +79,7 @@ def read_calibrations(study: Study, folder: Path) -> tuple[dict[str, dict[str, A
             continue
         record = read_json(path)
         if reason := _void(record, settings_of(study, cell)):
-            warnings.append(f"{path} is not used: {reason}. Delete it, and `snakemake calibrate` measures again.")
+            warnings.append(f"{path} is not used: {reason}. Delete it, and run `plmscale calibrate` to measure again.")
         else:
             usable[name] = record
     return usable, warnings
@@ -92,7 +92,7 @@ def _void(record: Mapping[str, Any], settings: Mapping[str, Any]) -> str:
             return f"{key} was {was.get(key)!r} and is {now!r}"
     name, reported = settings["hardware.name"], record["device_name"]
     if settings["hardware.device"] == "gpu" and not same_device(name, reported):
-        return f"it was measured on {reported!r}, which is no {name}"
+        return f"it was measured on {reported!r}, which is not {name}"
     return ""
 
 

@@ -113,7 +113,7 @@ def device_of(hardware: Hardware, precision: str) -> Device:
     open_fields = [name for name in ("peak_flops", "memory_gib") if getattr(hardware, name) is None]
     if open_fields and known is None:
         raise InputError(
-            f"hardware.name: {hardware.name!r} is no type that is known ({', '.join(DEVICE_TYPES)}), and "
+            f"hardware.name: {hardware.name!r} is not a known type ({', '.join(DEVICE_TYPES)}), and "
             f"hardware.{' and hardware.'.join(open_fields)} say nothing. Name one of these, or give the figures."
         )
     peak, memory, watts = hardware.peak_flops, hardware.memory_gib, hardware.watts

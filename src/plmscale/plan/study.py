@@ -15,7 +15,7 @@ from .report import write_plan
 
 
 def plan_study(raw: Mapping[str, Any], *, folder: Path, root: Path) -> str:
-    """Write the plan of a study into `results/plan/` of its folder: the files of `snakemake plan`.
+    """Write the plan of a study into `results/plan/` of its folder: the files of `plmscale plan`.
 
     Parameters
     ----------

@@ -33,7 +33,7 @@ def basis(study: Study, table: pd.DataFrame) -> str:
         whose = "All speeds are" if not parts else f"That of {_listed(assumed)} is"
         parts.append(
             f"{whose} an assumption: {device.mfu:.0%} of {peak}, less {1 - config.hardware.doubling_efficiency:.0%} "
-            "with each doubling of devices; `snakemake calibrate` measures."
+            "with each doubling of devices; `plmscale calibrate` measures."
         )
     estimated = sorted(set(table.loc[table["tokens_from"] == "estimate", "subset"]))
     parts.append(
@@ -107,7 +107,7 @@ def deadline_words(study: Study, counted: Mapping[str, int], records: Records) -
     where = f"on {hardware.max_devices} devices at once"
     order = "in the order of their FLOPs" + (", branches after their trunks," if waits(jobs(study, tokens)) else "")
     took = f"started {order} {where}, the cells are trained after {number(found.makespan)} h"
-    bind = f"Keep to it with `--resources devices={hardware.max_devices}`."
+    bind = f"Keep to it with `plmscale run -- --resources devices={hardware.max_devices}`."
     if hardware.deadline_hours is None:
         return f"With this allocation, {took}. {bind}"
     options = all_options(study, tokens, records, hardware=hardware)

@@ -11,12 +11,12 @@ class Field(NamedTuple):
 
 
 FIELDS: dict[str, Field] = {
-    "run": Field(("run_name", "run_id", "experiment"), "Name of the run. Absent: every row is a run."),
-    "model": Field(("model_name", "architecture"), "Name of the size. Absent: N in words."),
+    "run": Field(("run_name", "run_id", "experiment"), "Name of the run. If absent, every row is a run."),
+    "model": Field(("model_name", "architecture"), "Name of the size. If absent, N in words."),
     "n_params": Field(
         ("N", "n", "params", "parameters", "num_params", "n_parameters", "model_size", "size", "N_nonemb")
         + ("non_embedding_params", "n_non_embedding", "model_parameters"),
-        "Parameters N. 5e6, 5000000, 5M and 0.005B are one number.",
+        "Parameters N. 5e6, 5000000, 5M and 0.005B are the same number.",
     ),
     "n_tokens": Field(
         ("D", "t", "tokens", "num_tokens", "tokens_seen", "training_tokens", "train_tokens", "D_total", "total_tokens")
@@ -31,35 +31,41 @@ FIELDS: dict[str, Field] = {
         ("L", "val_loss", "valid_loss", "validation_loss", "eval_loss", "test_loss", "final_loss"),
         "Loss in nats per token at this point.",
     ),
-    "seed": Field(("random_seed",), "Seed; runs that differ in it alone are reruns."),
+    "seed": Field(("random_seed",), "Seed; runs that differ only in it are reruns."),
     "group": Field((), "Runs of different groups are never fitted together."),
-    "schedule": Field(("lr_schedule", "learning_rate_schedule"), "Learning-rate schedule; groups like `group` does."),
-    "subset": Field(("dataset", "data_set", "train_set", "training_set"), "Training set; only shown."),
-    "unique_tokens": Field(("D_unique", "n_unique_tokens"), "Tokens of the training set before any repeats."),
+    "schedule": Field(
+        ("lr_schedule", "learning_rate_schedule"),
+        "Learning-rate schedule; runs of different schedules are never fitted together.",
+    ),
+    "subset": Field(
+        ("dataset", "data_set", "train_set", "training_set"),
+        "Training set; runs of different sets are fitted together.",
+    ),
+    "unique_tokens": Field(("D_unique", "n_unique_tokens"), "Tokens of the training set, each counted once."),
     "batch_tokens": Field(
-        ("batch_size_tokens", "tokens_per_step"), "Tokens of one optimizer step; mixtures are noted."
+        ("batch_size_tokens", "tokens_per_step"), "Tokens of one optimizer step; a warning names mixed values."
     ),
     "trunk": Field(
         ("branched_from", "trunk_name"),
-        "Runs that share a value share noise: branches of one run, points along one. Empty: independent of all others.",
+        "Runs with the same value share noise: branches of one run, points along one run. If empty, independent.",
     ),
-    "lr_fraction": Field(("lr_share",), "Learning rate at this point as a share of the largest."),
+    "lr_fraction": Field(("lr_share",), "Learning rate at this point ÷ the largest of the run."),
     "learning_rate": Field(
         ("lr", "lr0", "peak_lr", "max_lr", "base_lr", "initial_lr", "peak_learning_rate", "max_learning_rate"),
-        "Learning rate at this point, or the largest of the run. Runs that differ in it alone are a sweep: laws use "
-        "its best rate.",
+        "Learning rate at this point, or the largest of the run. Runs that differ only in it are a sweep: laws use "
+        "the best rate.",
     ),
-    "step": Field(("iteration", "iter", "global_step"), "Order of the rows of a run. Absent: tokens."),
-    "status": Field((), "`done` (the default); runs of another status are shown and not fitted."),
+    "step": Field(("iteration", "iter", "global_step"), "Order of the rows of a run. If absent, tokens."),
+    "status": Field((), "`done` (the default); runs with another status are shown and not fitted."),
 }
 """Columns of the tidy table. `loss` and two of `n_params`, `n_tokens`, `flops` are needed; the rest is optional."""
 
 FORMATS = {
-    "scaling_protein_lm": "ScalingProteinLM (Cheng et al. 2024): the folder of its TensorBoard exports, or these "
-    "merged into one table",
+    "scaling_protein_lm": "ScalingProteinLM (Cheng et al. 2024): the folder of its TensorBoard exports, or the "
+    "same merged into one table",
     "porian": "Porian et al. 2024: IsoFLOP points as a table",
-    "gadre": "Gadre et al. 2024: exp_data/models/*.json, or these as a table",
-    "study": "results of this workflow: a folder with run.json and metrics.parquet below it",
+    "gadre": "Gadre et al. 2024: exp_data/models/*.json, or the same as a table",
+    "study": "results of this workflow: a folder that contains run.json and metrics.parquet at any depth",
     "trainer_state": "Hugging Face Trainer: trainer_state.json, or a folder of them",
     "tensorboard": "TensorBoard: CSV downloads (Wall time, Step, Value), a file or a folder of them",
     "wandb": "Weights & Biases: a chart's CSV export, one column per run",

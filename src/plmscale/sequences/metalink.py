@@ -47,11 +47,11 @@ def read_metalink(text: bytes, *, name: str, where: str) -> MetalinkEntry:
         If it is no metalink, does not list the file, or lacks its size or MD5.
     """
     if b"<!DOCTYPE" in text or b"<!ENTITY" in text:  # no metalink has one, and entities can be made to fill the memory
-        raise InputError(f"{where} declares a document type: that is no metalink. Check the URL.")
+        raise InputError(f"{where} declares a document type: it is not a metalink. Check the URL.")
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:
-        raise InputError(f"{where} is no metalink: {error}. Check the URL.") from error
+        raise InputError(f"{where} is not a metalink: {error}. Check the URL.") from error
     for element in root.iter():
         element.tag = element.tag.rpartition("}")[2]  # versions 3 and 4 differ in namespace and nesting alone
     listed = {file.get("name", ""): file for file in root.iter("file")}

@@ -94,8 +94,8 @@ def _published(request: DownloadRequest) -> MetalinkEntry | None:
     if not request.metalink:
         if request.release:
             raise InputError(
-                f"source_release is {request.release!r}, but there is no source_metalink to check it by. Give the URL "
-                "of the release's RELEASE.metalink."
+                f"source_release is {request.release!r}, but there is no source_metalink to check it against. Give the "
+                "URL of the release's RELEASE.metalink."
             )
         return None
     text = _text(request.metalink)
@@ -155,7 +155,7 @@ def _transfer(url: str, part: Path, *, size: int | None, pause: float) -> None:
         _log.warning("attempt ended after %d bytes: %s", got, reason)
         if (done.returncode in _PERMANENT and _SERVER_ERROR not in reason) or failures >= _FAILURES_IN_A_ROW:
             raise InputError(
-                f"cannot download {url}: {reason}, after {got} bytes. They are kept: the same command goes on there."
+                f"cannot download {url}: {reason}, after {got} bytes. They are kept: the same command resumes there."
             )
         if before and done.returncode in (0, _NO_RANGES):  # 0: nothing follows, so it may be another file
             part.unlink()

@@ -45,7 +45,7 @@ def choose_holdout_candidates(store: Store, *, n: int, seed: int) -> Ids:
     """
     if n >= store.n_sequences:
         raise InputError(
-            f"holdout: {n} candidates asked for, but the source has {store.n_sequences} sequences and some must be "
+            f"holdout: {n} candidates requested, but the source has {store.n_sequences} sequences and some must be "
             "left for training. Ask for fewer candidates (`holdout.n_sequences`), or give a larger source."
         )
     every = np.ones(store.n_sequences, dtype=np.bool_)
@@ -75,7 +75,7 @@ def sample_subset(store: Store, available: NDArray[np.bool_], *, name: str, n: i
     n_available = int(np.count_nonzero(available))
     if n > n_available:
         raise InputError(
-            f"subset {name}: {n} sequences asked for, but {n_available} are available. "
+            f"subset {name}: {n} sequences requested, but {n_available} are available. "
             "Lower `n_sequences` in the table of subsets, or give a larger source."
         )
     ids = lowest(store.keys, available, n=n, seed=seed, salt=SAMPLE_SALT)
@@ -249,10 +249,10 @@ def read_subset(path_npy: str | Path, *, store: Store | None = None) -> Ids:
     except FileNotFoundError as error:
         raise InputError(f"{path} does not exist.") from error
     except (ValueError, OSError) as error:
-        raise InputError(f"{path} is no subset: {error}. Delete it and run again.") from error
+        raise InputError(f"{path} is not a subset: {error}. Delete it and run again.") from error
     problem = _problem(ids, store)
     if problem:
-        raise InputError(f"{path} is no subset: {problem}. Delete it and run again.")
+        raise InputError(f"{path} is not a subset: {problem}. Delete it and run again.")
     return ids
 
 

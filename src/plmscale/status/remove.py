@@ -32,7 +32,7 @@ def named_cell(text: str | None, *, cells: Iterable[str]) -> str:
     if found and found[0] in cells:
         return found[0]
     near = difflib.get_close_matches(str(text), cells, n=3, cutoff=0.3)
-    raise InputError(f"cell: {text!r} is no cell of this study. The nearest are {', '.join(near or cells[:3])}.")
+    raise InputError(f"cell: {text!r} is not a cell of this study. The nearest are {', '.join(near or cells[:3])}.")
 
 
 def remove(cell: str, *, results: Path) -> list[Path]:
@@ -55,7 +55,7 @@ def remove(cell: str, *, results: Path) -> list[Path]:
         If there is nothing of it, or while it is being trained.
     """
     if not CELL.fullmatch(cell):
-        raise InputError(f"cell: {cell!r} is no cell. Expected model/subset/schedule/seed0.")
+        raise InputError(f"cell: {cell!r} is not a cell. Expected model/subset/schedule/seed0.")
     run = results / "runs" / cell
     files = [results / f"logs/{rule}/{cell}.log" for rule in ("cell", "train")]
     there = [path for path in (run, *files, results / f"benchmarks/train/{cell}.tsv") if path.exists()]

@@ -8,17 +8,21 @@ from .settings import Settings
 
 
 class AdviceSettings(Settings):
-    """What `snakemake advise` is asked. None of it can change a result."""
+    """The question to `plmscale run advise`. No setting here can change a result."""
 
     budget_gpu_hours: PositiveFloat | None = Field(
-        default=None, description="Device-hours that the new cells of a schedule may cost; `snakemake advise` needs it."
+        default=None,
+        description="Device-hours that the new cells of a schedule may cost; required by `plmscale run advise`.",
     )
     target: Literal["a", "n_opt", "loss"] = Field(
         default="a",
-        description="What is to be known better: the exponent `a`, the optimal size (`n_opt`) or the lowest loss "
-        "(`loss`) at `at_flops`.",
+        description="The quantity to narrow: the exponent `a`, the optimal size (`n_opt`) or the lowest loss "
+        "(`loss`) at "
+        "`at_flops`.",
     )
-    at_flops: PositiveFloat | None = Field(default=None, description="Training FLOPs of the targets n_opt and loss.")
+    at_flops: PositiveFloat | None = Field(
+        default=None, description="Training FLOPs for the targets `n_opt` and `loss`."
+    )
 
     @model_validator(mode="after")
     def _budget(self) -> "AdviceSettings":

@@ -1,7 +1,7 @@
 """Typed configuration: the one definition of every setting.
 
-`config/config.schema.yaml` and the table in `config/README.md` are generated from the field descriptions here
-(`python -m config_docs`); a test fails when they drift.
+`workflow/schemas/config.schema.yaml` and the table in `config/README.md` are generated from the field descriptions here
+(`python docs/generators/config_docs.py`); a test fails when they drift.
 """
 
 from typing import Literal
@@ -26,10 +26,10 @@ from .settings import Fraction, Settings
 class Masking(Settings):
     """BERT masking (paper, appendix D)."""
 
-    fraction: float = Field(default=0.15, gt=0, lt=1, description="Share of residues that are predicted.")
-    mask_share: Fraction = Field(default=0.8, description="Of these, the share that becomes MASK.")
+    fraction: float = Field(default=0.15, gt=0, lt=1, description="Share of the residues that are predicted.")
+    mask_share: Fraction = Field(default=0.8, description="Share of these that is replaced by MASK.")
     random_share: Fraction = Field(
-        default=0.1, description="Of these, the share that becomes a random standard amino acid."
+        default=0.1, description="Share of these that is replaced by a random standard amino acid."
     )
 
     @model_validator(mode="after")
@@ -43,7 +43,8 @@ class Optimizer(Settings):
     """Adam (paper, appendix D)."""
 
     name: Literal["adam", "adamw"] = Field(
-        default="adam", description="`adam`: L2 penalty in the gradient; `adamw`: decoupled."
+        default="adam",
+        description="`adam`: weight decay as an L2 penalty in the gradient; `adamw`: decoupled weight decay.",
     )
     beta1: float = Field(default=0.9, ge=0, lt=1, description="Decay of the first moment.")
     beta2: float = Field(default=0.98, ge=0, lt=1, description="Decay of the second moment.")
@@ -51,21 +52,21 @@ class Optimizer(Settings):
         default=1e-8,
         gt=0,
         le=1e-3,
-        description="Adam's ε. The paper prints 10⁸, at which Adam would stand still: above 1e-3 is refused.",
+        description="Adam's ε. The paper prints 10⁸, with which Adam would not move; values above 1e-3 are refused.",
     )
     weight_decay: NonNegativeFloat = Field(default=0.01, description="Weight decay.")
-    gradient_clipping: NonNegativeFloat = Field(default=0.0, description="Largest gradient norm; 0 is no clipping.")
+    gradient_clipping: NonNegativeFloat = Field(default=0.0, description="Largest gradient norm; 0: no clipping.")
 
 
 class Health(Settings):
     """When a run is in trouble: its loss, averaged over a row of metrics, against the smallest such average so far."""
 
     divergence_nats: PositiveFloat = Field(
-        default=1.0, description="A loss this far above its minimum ends the run as `diverged` …"
+        default=1.0, description="Loss above its minimum, in nats, at which the run counts as `diverged` …"
     )
-    divergence_rows: PositiveInt = Field(default=10, description="… once it has been so for this many rows in a row.")
+    divergence_rows: PositiveInt = Field(default=10, description="… after this many consecutive rows of metrics.")
     spike_nats: PositiveFloat = Field(
-        default=0.3, description="A loss this far above its minimum is recorded as a spike; the run goes on."
+        default=0.3, description="Loss above its minimum, in nats, that is recorded as a spike; the run continues."
     )
 
 
@@ -73,15 +74,17 @@ class Training(Settings):
     """Everything about training that can change a result; the size, its learning rate and the set come from the tables."""
 
     batch_tokens: PositiveInt = Field(
-        default=50_000, description="Tokens per optimizer step over all devices, START and END included, padding not."
+        default=50_000, description="Tokens per optimizer step over all devices, with START and END, without padding."
     )
     order: Literal["bucketed", "sorted"] = Field(
         default="bucketed",
-        description="`bucketed`: by length in shuffled windows, batches shuffled; `sorted`: by length (the paper).",
+        description="`bucketed`: sorted by length within random windows, batches shuffled; `sorted`: by length (the paper).",
     )
-    precision: Literal["fp32", "tf32", "bf16"] = Field(default="fp32", description="Arithmetic of the matrix products.")
+    precision: Literal["fp32", "tf32", "bf16"] = Field(
+        default="fp32", description="Number format of the matrix products."
+    )
     warmup_tokens: NonNegativeInt = Field(
-        default=0, description="Tokens over which the learning rate rises linearly from 0."
+        default=0, description="Tokens during which the learning rate rises linearly from 0."
     )
     decay_rate: float = Field(
         default=0.999, gt=0, le=1, description="`token_decay`: lr = lr0 · decay_rate^(tokens / decay_tokens)."
@@ -99,35 +102,35 @@ class Training(Settings):
 
 
 class Execution(Settings):
-    """How cells are run. None of it can change a result beyond float rounding, so none of it retrains a cell."""
+    """How cells are run. No setting here can change a result beyond float rounding, so none retrains a cell."""
 
     engine: Literal["deepspeed", "torch"] = Field(
-        default="deepspeed", description="Training engine; `torch` is the plain reference."
+        default="deepspeed", description="Training engine; `torch` is the plain reference implementation."
     )
     zero_stage: Literal[0, 1, 2] = Field(default=2, description="DeepSpeed ZeRO stage.")
     checkpoint_tokens: PositiveInt = Field(default=100_000_000, description="Tokens between two checkpoints of a cell.")
     branch: bool = Field(
         default=True,
-        description="Cells of the schedule `wsd` that differ in their budget alone (sets of kind `passes` and the set that "
-        "they are of) share one trunk at a constant rate, from which each branches off where its decay begins: the same "
-        "result for less. false: each is trained from its start.",
+        description="true: cells with the schedule `wsd` that differ only in their budget (sets of kind `passes` and the set that "
+        "they use) share one trunk at a constant rate, and each branches off where its decay begins: the same result for "
+        "less compute. false: each cell is trained from its start.",
     )
     keep_checkpoints: bool = Field(default=False, description="Keep the last checkpoint of a finished cell.")
     max_attempts: PositiveInt = Field(
-        default=5, description="A cell is refused after so many attempts in a row without a new checkpoint."
+        default=5, description="A cell is refused after this many consecutive attempts without a new checkpoint."
     )
-    threads: PositiveInt = Field(default=1, description="CPU threads of one training rank.")
+    threads: PositiveInt = Field(default=1, description="CPU threads per training rank.")
     compile: bool = Field(
         default=False,
-        description="Let torch compile the blocks: a minute or two at the start of a job. Meant for GPUs; no gain on CPUs.",
+        description="Compile the blocks with torch: a minute or two at the start of a job. For GPUs; no gain on CPUs.",
     )
     monitors: list[Literal["tensorboard", "csv", "wandb"]] = Field(
-        default=["tensorboard"], description="Monitors that draw a run while it trains; `wandb` has to be installed."
+        default=["tensorboard"], description="Loggers that show a run while it trains; `wandb` must be installed."
     )
     wandb_project: str = Field(
         default="plmscale",
         pattern=r"^[^/\\#?%:\n]{1,128}$",
-        description="Project of Weights & Biases; the rest is set by its environment variables (`WANDB_MODE=offline`).",
+        description="Project of Weights & Biases; its environment variables (`WANDB_MODE=offline`) set the rest.",
     )
     progress_seconds: PositiveFloat = Field(default=30.0, description="Seconds between two progress lines in a log.")
 
@@ -136,42 +139,49 @@ class Analysis(Settings):
     """Curves, fits and tables."""
 
     flops: Literal["appendix_e", "6nd", "6nd_non_embedding", "measured_lengths"] = Field(
-        default="appendix_e", description="FLOP convention on every axis and in every fit."
+        default="appendix_e", description="FLOP convention for all axes and fits."
     )
-    n_envelope_points: int = Field(default=1500, ge=10, description="Log-spaced FLOPs at which the envelope is read.")
-    n_bootstrap: int = Field(default=200, ge=20, description="Bootstrap replicates over runs behind every interval.")
-    plateau_levels: list[float] = Field(default=[0.90, 0.95, 1.0], min_length=1, description="Levels of the plateau.")
+    n_envelope_points: int = Field(
+        default=1500, ge=10, description="Log-spaced FLOPs at which the envelope is evaluated."
+    )
+    n_bootstrap: int = Field(default=200, ge=20, description="Bootstrap replicates over runs for each interval.")
+    plateau_levels: list[float] = Field(
+        default=[0.90, 0.95, 1.0], min_length=1, description="Levels of the plateau, as fractions."
+    )
     plateau_definition: Literal["drop", "ratio"] = Field(
-        default="drop", description="`drop`: share of (first loss − plateau); `ratio`: plateau ÷ loss."
+        default="drop",
+        description="Definition of a level. `drop`: share of (first loss − plateau); `ratio`: plateau ÷ loss.",
     )
     budgets: list[PositiveFloat] = Field(
-        default=[1e17, 1e18, 1e19, 1e20], min_length=1, description="FLOPs for which table 2 gives an optimal size."
+        default=[1e17, 1e18, 1e19, 1e20], min_length=1, description="FLOPs for which table 2 gives the optimal size."
     )
 
 
 class OwnRuns(Settings):
-    """How `runs` are read: what their file does not say."""
+    """How `runs` are read: what their file does not contain."""
 
     format: str | None = Field(
         default=None,
-        description="Format (`plmscale fit --help` lists them); null finds it from the path.",
+        description="Format (`plmscale fit --help` lists them); null: detected from the path.",
     )
     flops: Literal["given", "6nd"] = Field(
-        default="given", description="`given`: FLOPs of the file, 6·N·D where it has none; `6nd`: 6·N·D always."
+        default="given", description="`given`: FLOPs of the file, or 6·N·D where it has none; `6nd`: always 6·N·D."
     )
     loss_column: str | None = Field(
-        default=None, description="Column or metric that is the loss, where several may be."
+        default=None, description="Column or metric that is the loss, if there are several candidates."
     )
-    describe: str | None = Field(default=None, description="Table that says what an export lacks: run, n_params, ….")
-    target_loss: PositiveFloat = Field(default=2.455, description="Loss (nats) whose cost is told by size.")
+    describe: str | None = Field(default=None, description="Table with what an export lacks: run, n_params, ….")
+    target_loss: PositiveFloat = Field(
+        default=2.455, description="Loss in nats for which the cost of each size is computed."
+    )
 
 
 class ComparisonSettings(Settings):
     """How `compare` is done."""
 
-    names: list[str] = Field(default=[], description="A name for each folder; none: the ends of their paths.")
+    names: list[str] = Field(default=[], description="A name for each folder; if empty, the last part of its path.")
     by: list[Literal["study", "schedule", "set"]] = Field(
-        default=[], description="What is compared; none: studies, or the schedules and sets of one folder."
+        default=[], description="What is compared; if empty, studies, or the schedules and sets of one folder."
     )
 
 
@@ -181,56 +191,57 @@ class Config(Settings):
     source: str = Field(
         default="https://ftp.uniprot.org/pub/databases/uniprot/current_release/uniref/uniref50/uniref50.fasta.gz",
         min_length=1,
-        description="FASTA of the proteins: a path, or an http(s)/ftp URL to download.",
+        description="FASTA of the proteins: a path, or an http(s) or ftp URL to download.",
     )
     source_metalink: str | None = Field(
         default="https://ftp.uniprot.org/pub/databases/uniprot/current_release/uniref/uniref50/RELEASE.metalink",
         pattern=r"^(https?|ftp)://",
-        description="Metalink that publishes size and MD5 of a downloaded source; null: there is none.",
+        description="Metalink that publishes the size and the MD5 of a downloaded source; null: none.",
     )
     source_release: str | None = Field(
         default=None,
         pattern=r"^\d{4}_\d{2}$",
-        description="Release that the metalink has to name, for example `2024_02`; null: any, and it is recorded.",
+        description="Release that the metalink must name, for example `2024_02`; null: any release, which is recorded.",
     )
     source_md5: str | None = Field(
         default=None, pattern=r"^[0-9a-f]{32}$", description="Published MD5 of a downloaded source."
     )
-    models: str = Field(default="config/models.tsv", description="Table of model sizes, one row a size.")
-    subsets: str = Field(default="config/subsets.tsv", description="Table of training sets, one row a set.")
+    models: str = Field(default="config/models.tsv", description="Table of model sizes, one row per size.")
+    subsets: str = Field(default="config/subsets.tsv", description="Table of training sets, one row per set.")
     published_models: str = Field(
-        default="config/published_plms.tsv", description="Table of published models to compare the law with."
+        default="config/published_plms.tsv", description="Table of published models that are placed on the law."
     )
     seeds: list[NonNegativeInt] = Field(
-        default=[0], min_length=1, description="Training seeds; each is a run of every cell."
+        default=[0], min_length=1, description="Training seeds; every cell is trained once per seed."
     )
-    data_seed: NonNegativeInt = Field(default=0, description="Seed of holdout and samples.")
+    data_seed: NonNegativeInt = Field(default=0, description="Seed for the holdout and the samples.")
     max_length: int = Field(
         default=1024,
         ge=8,
-        description="Longest input in positions, START and END included; longer proteins give a random window.",
+        description="Longest input in positions, with START and END; of a longer protein, a random window is used.",
     )
     budget_gpu_hours: PositiveFloat | None = Field(
         default=None,
-        description="Device-hours that training may cost by the plan: cells beyond are left out (`snakemake plan` says "
-        "which, and what that does to the fits); null: all cells are trained.",
+        description="Device-hours that training may cost according to the plan; other cells are left out (`plmscale plan` "
+        "lists them, and the effect on the fits). null: all cells are trained.",
     )
     clustering: Clustering = Field(default=Clustering(), description="MMseqs2 identity subsets.")
     holdout: Holdout = Field(default=Holdout(), description="The sequences that no model trains on.")
-    training: Training = Field(default=Training(), description="What can change a result.")
-    hardware: Hardware = Field(default=Hardware(), description="What cells are planned on.")
+    training: Training = Field(default=Training(), description="Settings that can change a result.")
+    hardware: Hardware = Field(default=Hardware(), description="The hardware of the plan.")
     execution: Execution = Field(default=Execution(), description="How cells are run.")
     analysis: Analysis = Field(default=Analysis(), description="Curves, fits and tables.")
     runs: str | None = Field(
-        default=None, description="Runs that somebody trained, a table or a folder: `snakemake fits` analyses them."
+        default=None,
+        description="Runs that you or somebody else trained, a table or a folder; `plmscale run fits` analyses them.",
     )
     own_runs: OwnRuns = Field(default=OwnRuns(), description="How `runs` are read.")
     compare: list[str] = Field(
         default=[],
-        description="Folders of results, of studies or of `snakemake fits`: `snakemake compare` compares them.",
+        description="Folders of results, of studies or of `plmscale fit`; `plmscale run compare` compares them.",
     )
-    comparison: ComparisonSettings = Field(default=ComparisonSettings(), description="How `compare` is done.")
-    advice: AdviceSettings = Field(default=AdviceSettings(), description="What `snakemake advise` is asked.")
+    comparison: Comparison = Field(default=Comparison(), description="How `compare` is done.")
+    advice: AdviceSettings = Field(default=AdviceSettings(), description="The question to `plmscale run advise`.")
 
     @property
     def source_is_url(self) -> bool:
@@ -244,10 +255,12 @@ class ModelSize(Settings):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the size; part of file names.")
     n_layers: PositiveInt = Field(description="Transformer layers.")
     d_model: PositiveInt = Field(description="Embedding size.")
-    d_ffn: PositiveInt = Field(description="Feed-forward size; ESM-2 has 4 × d_model.")
-    n_heads: PositiveInt = Field(description="Attention heads; d_model must be an even multiple.")
+    d_ffn: PositiveInt = Field(description="Feed-forward size; in ESM-2, 4 × `d_model`.")
+    n_heads: PositiveInt = Field(description="Attention heads; `d_model` must be an even multiple.")
     learning_rate: PositiveFloat = Field(description="Initial learning rate lr0.")
-    schedules: list[Schedule] = Field(min_length=1, description="Schedules this size is trained with, comma-separated.")
+    schedules: list[Schedule] = Field(
+        min_length=1, description="Schedules with which this size is trained, comma-separated."
+    )
 
     @property
     def head_dim(self) -> int:
@@ -260,25 +273,27 @@ class Subset(Settings):
 
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the set; part of file names.")
     kind: Literal["all", "cluster", "sample", "passes"] = Field(
-        description="`all` sequences, MMseqs2 `cluster` representatives, a uniform `sample`; or `passes` over another set."
+        description="`all`: all sequences; `cluster`: MMseqs2 representatives; `sample`: a uniform sample; `passes`: passes over another set."
     )
     min_identity: float | None = Field(
         default=None, ge=0, le=1, description="`cluster`: identity threshold as a fraction."
     )
-    same_size_as: str | None = Field(default=None, description="`sample`: name of the set whose size it has.")
-    of: str | None = Field(default=None, description="`passes`: name of the set whose sequences are trained on.")
+    same_size_as: str | None = Field(
+        default=None, description="`sample`: name of the set whose number of sequences it takes."
+    )
+    of: str | None = Field(default=None, description="`passes`: name of the set whose sequences are used.")
     epochs: float | None = Field(
         default=None,
         gt=0,
         le=10_000,
-        description="`passes`: how often; 0.25 is the first quarter of the first pass, 4 are four, each in another order.",
+        description="`passes`: number of passes; 0.25 is the first quarter of the first pass, 4 are four passes, each in another order.",
     )
     n_sequences: PositiveInt = Field(
         default=1,
-        description="Exact for a `sample` without `same_size_as`; else the plan's estimate until the set exists. "
+        description="Exact for a `sample` without `same_size_as`; otherwise the plan's estimate until the set exists. "
         "Empty for `passes`, required otherwise.",
     )
-    train: bool = Field(description="yes: models are trained on it; no: it is only counted (table 3).")
+    train: bool = Field(description="`yes`: models are trained on it; `no`: it is only counted (table 3).")
 
     @model_validator(mode="after")
     def _sizes(self) -> "Subset":

@@ -32,7 +32,7 @@ def read_configuration(files: Sequence[Path], values: Sequence[str] = (), *, roo
     for text in values:
         key, equals, value = text.partition("=")
         if not equals or not key:
-            raise InputError(f"--config: {text!r} is no setting. Give key=value, such as source=proteins.fasta.gz.")
+            raise InputError(f"--config: {text!r} is not a setting. Give key=value, such as source=proteins.fasta.gz.")
         merged = overlaid(merged, {key: _parsed(value, f"--config {text}")})
     return merged
 

@@ -12,39 +12,41 @@ class Clustering(Settings):
 
     method: Literal["cluster", "linclust"] = Field(
         default="cluster",
-        description="`cluster`: MMseqs2's sensitive cascade; `linclust`: linear time, merges fewer remote pairs.",
+        description="`cluster`: MMseqs2's sensitive cascade; `linclust`: linear time, finds fewer remote pairs.",
     )
     coverage: Fraction = Field(
-        default=0.8, description="Smallest aligned share of a sequence; which one, `cov_mode` says."
+        default=0.8, description="Smallest aligned share of a sequence; `cov_mode` chooses the sequence."
     )
     cov_mode: Literal[0, 1, 2] = Field(
         default=1,
-        description="Coverage of 0 both sequences, 1 the member (ESM's pipelines), 2 the seed (the paper, literally).",
+        description="Coverage of: 0 both sequences, 1 the member (as in ESM), 2 the representative (the paper, "
+        "literally).",
     )
     cluster_mode: Literal[0, 1, 2] = Field(
         default=2,
-        description="0 greedy set cover, 1 connected component, 2 longest sequence first (as ESM's pipelines).",
+        description="0 greedy set cover, 1 connected component, 2 longest sequence first (as in ESM).",
     )
     sensitivity: PositiveFloat | None = Field(
         default=None,
-        description="MMseqs2 `-s` of `cluster`; null: MMseqs2's choice, and 7.5 below 30 % identity.",
+        description="MMseqs2 `-s` for `cluster`; null: MMseqs2's default, and 7.5 below 30 % identity.",
     )
     kmer_length: PositiveInt | None = Field(
-        default=None, description="k-mer length of `cluster`; null leaves it to MMseqs2."
+        default=None, description="k-mer length for `cluster`; null: MMseqs2's default."
     )
     kmer_per_seq: PositiveInt | None = Field(
-        default=100, description="k-mers per sequence of `linclust` (ESM used 100)."
+        default=100, description="k-mers per sequence for `linclust` (ESM used 100)."
     )
     memory_limit: str | None = Field(
         default=None,
         pattern=r"^\d+[KMGT]?$",
-        description="MMseqs2 `--split-memory-limit`, for example `64G`; null: all there is. Changes no result.",
+        description="MMseqs2 `--split-memory-limit`, for example `64G`; null: no limit. Changes no result.",
     )
-    threads: PositiveInt = Field(default=16, description="CPU cores of MMseqs2. Changes no result.")
+    threads: PositiveInt = Field(default=16, description="CPU cores for MMseqs2. Changes no result.")
     scratch: str | None = Field(
         default=None,
         min_length=1,
-        description="MMseqs2's folder, best on a local disk; a killed job goes on there. null: beside the sets.",
+        description="Scratch folder of MMseqs2, best on a local disk; a killed job continues there. null: beside the "
+        "sets.",
     )
 
     def science(self) -> dict[str, object]:
@@ -56,13 +58,13 @@ class Holdout(Settings):
     """The sequences that no model trains on."""
 
     n_sequences: PositiveInt = Field(
-        default=8000, description="Candidates drawn before any subset and excluded from all."
+        default=8000, description="Candidates, drawn before any set and excluded from all sets."
     )
     max_identity: Fraction = Field(
-        default=0.5, description="A candidate closer than this to any training sequence leaves the holdout."
+        default=0.5, description="A candidate with a higher identity to any training sequence leaves the holdout."
     )
-    coverage: Fraction = Field(default=0.8, description="Aligned share that makes an identity count.")
+    coverage: Fraction = Field(default=0.8, description="Smallest aligned share at which an identity counts.")
     cov_mode: Literal[0, 1, 2] = Field(
-        default=0, description="Coverage of 0 both sequences, 1 the training one, 2 the candidate."
+        default=0, description="Coverage of: 0 both sequences, 1 the training sequence, 2 the candidate."
     )
-    sensitivity: PositiveFloat = Field(default=4.0, description="MMseqs2 `-s` of the check.")
+    sensitivity: PositiveFloat = Field(default=4.0, description="MMseqs2 `-s` for the search of the holdout.")

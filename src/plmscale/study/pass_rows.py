@@ -65,7 +65,7 @@ def _check_row(where: str, row: Subset, others: Mapping[str, Subset], *, order: 
         )
     if row.of not in others:
         raise InputError(
-            f"{where}: of {row.of!r} is no other set of this table of another kind than 'passes' ({known})."
+            f"{where}: of {row.of!r} is not another set of this table with a kind other than 'passes' ({known})."
         )
     if row.epochs == 1:
         raise InputError(

@@ -12,30 +12,30 @@ Known = Literal["n_params", "n_active", "n_sequences", "unique_tokens", "tokens_
 class PublishedModel(Settings):
     """A published model. What nobody has published is empty, never guessed."""
 
-    name: str = Field(min_length=1, description="As the table and the figure call it.")
-    objective: str = Field(min_length=1, description="What it was trained to do: MLM, CLM, ….")
+    name: str = Field(min_length=1, description="Name in the table and the figure.")
+    objective: str = Field(min_length=1, description="Training objective: MLM, CLM, ….")
     n_params: PositiveFloat = Field(description="N: all parameters.")
     n_active: PositiveFloat | None = Field(
         default=None,
-        description="Parameters that a token meets, where fewer (mixture of experts): those of its compute.",
+        description="Parameters active for a token, if fewer (mixture of experts): its compute is counted with these.",
     )
     n_sequences: PositiveFloat | None = Field(
-        default=None, description="Sequences of the training data; × 325 they are the tokens of the 325-rule."
+        default=None, description="Sequences of the training data; × 325 gives the first count of tokens."
     )
     unique_tokens: PositiveFloat | None = Field(
         default=None, description="Tokens of one pass over the data, as published."
     )
     tokens_seen: PositiveFloat | None = Field(
-        default=None, description="D: tokens that training showed it, passes included; C = 6·N·D."
+        default=None, description="D: tokens seen in training, repeated passes included; C = 6·N·D."
     )
     status: Literal["verified", "unverified"] = Field(
-        description="`verified`: read in the source; `unverified`: quoted unchecked, inferred or interpreted."
+        description="`verified`: read in the source; `unverified`: quoted without a check, inferred or interpreted."
     )
     unverified: list[Known] = Field(
-        default=[], description="Columns that are not verified, comma-separated; all of them if none is named."
+        default=[], description="Columns that are not verified, comma-separated; if none is named, all of them."
     )
-    source: str = Field(min_length=1, description="Where the numbers are from.")
-    note: str = Field(default="", description="What to know about them.")
+    source: str = Field(min_length=1, description="Source of the numbers.")
+    note: str = Field(default="", description="Remarks on the numbers.")
 
     @field_validator("unverified", mode="before")
     @classmethod

@@ -19,10 +19,11 @@ class Wsd(Settings):
     """The schedule `wsd`: warm-up, stable, decay at the end of the run's own pass."""
 
     decay_share: float = Field(
-        default=0.2, gt=0, le=1, description="`wsd`: last share of the run's tokens, over which the rate decays."
+        default=0.2, gt=0, le=1, description="`wsd`: last share of the run's tokens, during which the rate decays."
     )
     shape: Literal["linear", "1-sqrt"] = Field(
-        default="1-sqrt", description="`wsd`: the decay; `1-sqrt` ended lower than `linear` (Hägele et al. 2024)."
+        default="1-sqrt",
+        description="`wsd`: shape of the decay; `1-sqrt` reached a lower loss than `linear` (Hägele et al. 2024).",
     )
     floor: Fraction = Field(default=0.0, description="`wsd`: learning rate at the end ÷ lr0.")
 
@@ -32,14 +33,17 @@ class Stop(Settings):
 
     patience_tokens: PositiveInt | None = Field(
         default=None,
-        description="A run ends when its smoothed loss has not fallen by `tolerance` within so many tokens; null: never.",
+        description="A run ends when its smoothed loss has not fallen by `tolerance` within this many tokens; null: never.",
     )
-    tolerance: PositiveFloat = Field(default=0.005, description="See `patience_tokens`; in nats per masked token.")
+    tolerance: PositiveFloat = Field(
+        default=0.005,
+        description="Decrease of the smoothed loss that `patience_tokens` refers to, in nats per masked token.",
+    )
     smoothing_tokens: PositiveInt | None = Field(
         default=None,
         description="Tokens over which a row's weight in the smoothed loss falls to 1/e; null: a quarter of the patience.",
     )
     min_tokens: NonNegativeInt = Field(
         default=0,
-        description="No stop before so many tokens: small rates rest for a while at the unigram entropy before they learn.",
+        description="No stop before this many tokens: with a small rate, the loss stays at the unigram entropy for a while.",
     )

@@ -220,7 +220,7 @@ def _check_subsets(path: Path, subsets: list[tuple[int, Subset]]) -> None:
             )
         if subset.same_size_as is not None and subset.same_size_as not in names - {subset.name}:
             raise InputError(
-                f"{where}: same_size_as {subset.same_size_as!r} is no other set of this table "
+                f"{where}: same_size_as {subset.same_size_as!r} is not another set of this table "
                 f"({', '.join(sorted(names))})."
             )
     if not any(s.train for _, s in subsets):

@@ -137,7 +137,9 @@ class CellClaim:
     def check(self) -> None:
         """See `leave_result`."""
         if self._lock and not self._lock.held():
-            raise TakenOver(f"another job took {self._folder} over while this one stood still; it goes on alone")
+            raise TakenOver(
+                f"another job took over {self._folder} while this one was paused; the other job continues alone"
+            )
 
     def _begin(self) -> None:
         refused = None

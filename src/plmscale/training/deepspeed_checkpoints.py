@@ -79,7 +79,7 @@ def load_from_another_world(engine: Any, folder: Path) -> None:
     if said[0]:
         raise InputError(
             f"{folder} was written by another number of ranks and cannot be converted: {said[0]}. Run the cell on as "
-            f"many devices as before, or delete {folder.parent} to start it afresh."
+            f"many devices as before, or delete {folder.parent} to train it from the start."
         )
     with patch.object(engine._config, "load_universal_checkpoint", True):
         engine.load_checkpoint(str(universal.parent), tag=universal.name)

@@ -244,4 +244,4 @@ class MetricsWriters:
 
 
 def _warn(name: str, error: Exception) -> None:
-    log.warning("the monitor %r failed and is dropped, the run goes on: %s: %s", name, type(error).__name__, error)
+    log.warning("the monitor %r failed and is dropped; the run continues: %s: %s", name, type(error).__name__, error)

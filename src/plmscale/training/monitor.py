@@ -164,7 +164,7 @@ class RunMonitor:
             act(self._live)
         except OSError as error:
             self._live = None
-            log.warning("progress is no longer shown, the run goes on: %s", error)
+            log.warning("progress is no longer shown; the run continues: %s", error)
 
 
 def _flops(cell: Cell, convention: str, n_tokens: int, squared_lengths: int) -> float:

@@ -103,7 +103,7 @@ class CheckpointManager:
             what = "; ".join(f"step{bad['step']}: {bad['reason']}" for bad in discarded)
             raise InputError(
                 f"{self._checkpoints.folder}: no checkpoint is whole ({what}). Put a copy of one there, or delete the "
-                "folder to start the cell afresh."
+                "folder to train the cell from the start."
             )
         return Progress(), []
 
@@ -127,13 +127,13 @@ class CheckpointManager:
         if content["written_by"] != self._written_by:
             raise InputError(
                 f"{folder} was written by the engine {content['written_by']}, but this job's is {self._written_by}. "
-                f"Run the cell with the former, or delete {self._checkpoints.folder} to start it afresh."
+                f"Run the cell with the former, or delete {self._checkpoints.folder} to train it from the start."
             )
         before = content.get("of", {})
         if changed := [name for name in sorted(before.keys() & self._of.keys()) if before[name] != self._of[name]]:
             raise InputError(
                 f"{folder} is of another run: since it was written there is another {' and another '.join(changed)}. "
-                f"Delete {self._checkpoints.folder} to train the cell afresh."
+                f"Delete {self._checkpoints.folder} to train the cell from the start."
             )
         if content["world"] != self._ranks.world:
             log.info("%s was written by %d ranks, there are %d now", folder, content["world"], self._ranks.world)
@@ -179,7 +179,7 @@ class CheckpointManager:
             self._write(progress, rows, wall_seconds, pinned=pinned)
         except CheckpointNotWritten as failed:
             error = str(failed)
-            log.warning("checkpoint of step %d could not be written (%s): training goes on", step, error)
+            log.warning("checkpoint of step %d could not be written (%s): training continues", step, error)
             progress.failed_checkpoints.append({"step": step, "reason": error})
             if self._first:
                 self._checkpoints.abandon(step)

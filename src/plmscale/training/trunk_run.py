@@ -84,4 +84,4 @@ def _points(text: str) -> list[float]:
     try:
         return [float(word) for word in text.split(",") if word]
     except ValueError:
-        raise InputError(f"--keep-at: {text!r} is no list of numbers. Give passes such as 0.2,0.8.") from None
+        raise InputError(f"--keep-at: {text!r} is not a list of numbers. Give passes such as 0.2,0.8.") from None

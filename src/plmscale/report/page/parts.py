@@ -90,7 +90,7 @@ def _fragment(html: str, path: Path) -> Markup:
     """The table and its notes out of a page of `table_html`, whose cells are escaped; without its caption."""
     body = re.search(r"<body>\n(.*)\n</body>", html, re.DOTALL)
     if body is None:
-        raise InputError(f"{path}: not a page of a table. Make it again: snakemake tables --forcerun tables")
+        raise InputError(f"{path}: not a page of a table. Make it again: plmscale run tables -- --forcerun tables")
     table = re.sub(r"<caption>.*?</caption>\n", "", body[1])
     return Markup(table)  # noqa: S704  (written by plmscale.presentation.table_html, which escapes)
 
