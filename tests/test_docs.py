@@ -247,7 +247,7 @@ def check_study_words(words: list[str], targets_of_rules: set[str]) -> None:
     assert set(settings) <= {*Config.model_fields, "cell"}, words
     assert set(getattr(args, "targets", [])) <= targets_of_rules | {"all"}, words
     files = getattr(args, "configfile", [])
-    for path in files if isinstance(files, list) else [files]:
+    for path in files if isinstance(files, list) else [files] if files else []:
         assert path.name.startswith("my") or (ROOT / path).is_file(), words
 
 

@@ -17,6 +17,7 @@ from plmscale.laws.chinchilla import Searched, cheapest_size, cheapest_sizes
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.solvers import distributions
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw
+from plmscale.report.external_summary import added_text, summary_text
 from plmscale.results.external import Request
 from plmscale.runs.curves import smooth
 from plmscale.runs.importers import load
@@ -90,8 +91,12 @@ def test_answer_and_what_it_adds_are_the_summary(ends):
     request = Request(fits=("envelope", "chinchilla"), settings=FitSettings(n_bootstrap=20))
     known = answer(load(ends), request)
     whole = completed(known)
-    told = [*known.text.splitlines(), *whole.added.splitlines()[2:]]
-    assert sorted(told) == sorted(whole.text.splitlines())
+
+    def text(one) -> list[str]:
+        return summary_text(one.imported, one.results, one.reached).splitlines()
+
+    told = [*text(known), *added_text(whole.results).splitlines()[2:]]
+    assert sorted(told) == sorted(text(whole))
     assert whole.fit_json == analyse(load(ends), request).fit_json
     assert json.dumps(known.fit_json, sort_keys=True) == json.dumps(whole.fit_json, sort_keys=True)
 

@@ -134,12 +134,13 @@ PASSES_MEANINGS = {
 FIT_MEANINGS = {
     "name": "Name of the fit.",
     "status": "Verdict, see below.",
-    "why": "Reason for the verdict: a `code`, and the `values` that its words name. Beside it `reason`, the same in one "
-    "sentence. Fits of older versions have only `reason`.",
+    "why": "Reason for the verdict: a `code`, and the `values` that its words name. Beside it `reason`, the same in "
+    "one sentence. Fits of older versions have only `reason`.",
     "estimates": "Constants, each with `value`, `low`, `high` (95 % interval); null where the runs do not determine "
     "them.",
     "points": "Points that the fit used.",
-    "excluded": "Runs and points that the fit did not use, each with its `reason` in words, its `code` and, if any, `values`.",
+    "excluded": "Runs and points that the fit did not use, each with its `reason` in words, its `code` and, if any, "
+    "`values`.",
     "details": "Further results, which depend on the fit: `warnings`, `misfit`, `held_out`, `run_noise`, "
     "`optimal_sizes`, ….",
 }

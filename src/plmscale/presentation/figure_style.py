@@ -27,10 +27,8 @@ from matplotlib.transforms import offset_copy
 
 from ..files import atomic
 from .figure_page import PAGES, page, printed_on
+from .figure_rc import FONT_SIZE, RC
 from .formats import short
-
-FONT_SIZE = 8.0
-"""Smallest text in points, at the size at which the figure is printed."""
 
 MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 """Markers of training sets, in the order of the table; they repeat when it has more."""
@@ -49,8 +47,6 @@ LINE_SPACING, POINTS_PER_INCH = 1.3, 72.0
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 """Colours that colour-blind readers tell apart (Okabe and Ito 2008): methods and levels, never sizes."""
 
-INK = ".15"
-"""Grey of text, axes and ticks: softer than black."""
 
 LEFT_OUT = "0.6"
 """Grey of what is shown but not fitted."""
@@ -70,41 +66,6 @@ def schedule_title(schedule: str) -> str:
 
 FORMATS = ("svg", "pdf", "png")
 
-_RC: dict[Any, Any] = {
-    "figure.dpi": 100,
-    "figure.facecolor": "white",
-    "savefig.dpi": 200,
-    "font.family": "DejaVu Sans",
-    "font.size": FONT_SIZE,
-    "axes.labelsize": FONT_SIZE + 1,
-    "axes.titlesize": FONT_SIZE + 1,
-    "axes.titlelocation": "left",
-    "axes.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "axes.edgecolor": INK,
-    "axes.facecolor": "white",
-    "axes.labelcolor": INK,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "0.92",
-    "grid.linewidth": 0.6,
-    "legend.fontsize": FONT_SIZE,
-    "legend.frameon": False,
-    "text.color": INK,
-    "xtick.color": INK,
-    "xtick.labelsize": FONT_SIZE,
-    "ytick.color": INK,
-    "ytick.labelsize": FONT_SIZE,
-    "lines.solid_capstyle": "round",
-    "patch.edgecolor": "w",
-    "patch.force_edgecolor": True,
-    "mathtext.default": "it",
-    "pdf.fonttype": 42,  # TrueType: text stays text
-    "svg.fonttype": "none",
-    "svg.hashsalt": "plmscale",  # ids of SVG elements are otherwise random
-}
-
 # Without these, files hold the date and the version of matplotlib.
 _METADATA: dict[str, dict[str, Any]] = {
     "svg": {"Date": None, "Creator": None},
@@ -116,7 +77,7 @@ _METADATA: dict[str, dict[str, Any]] = {
 @contextmanager
 def style() -> Iterator[None]:
     """The style of every figure, for what is drawn and saved inside."""
-    with mpl.rc_context(_RC):
+    with mpl.rc_context(RC):
         yield
 
 

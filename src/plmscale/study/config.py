@@ -17,6 +17,7 @@ from pydantic import (
 )
 
 from .advice_settings import AdviceSettings
+from .comparison_settings import ComparisonSettings, OwnRuns
 from .data_settings import Clustering, Holdout
 from .hardware_settings import Hardware
 from .schedule_settings import Cosine, Schedule, Stop, Wsd
@@ -157,34 +158,6 @@ class Analysis(Settings):
     )
 
 
-class OwnRuns(Settings):
-    """How `runs` are read: what their file does not contain."""
-
-    format: str | None = Field(
-        default=None,
-        description="Format (`plmscale fit --help` lists them); null: detected from the path.",
-    )
-    flops: Literal["given", "6nd"] = Field(
-        default="given", description="`given`: FLOPs of the file, or 6·N·D where it has none; `6nd`: always 6·N·D."
-    )
-    loss_column: str | None = Field(
-        default=None, description="Column or metric that is the loss, if there are several candidates."
-    )
-    describe: str | None = Field(default=None, description="Table with what an export lacks: run, n_params, ….")
-    target_loss: PositiveFloat = Field(
-        default=2.455, description="Loss in nats for which the cost of each size is computed."
-    )
-
-
-class ComparisonSettings(Settings):
-    """How `compare` is done."""
-
-    names: list[str] = Field(default=[], description="A name for each folder; if empty, the last part of its path.")
-    by: list[Literal["study", "schedule", "set"]] = Field(
-        default=[], description="What is compared; if empty, studies, or the schedules and sets of one folder."
-    )
-
-
 class Config(Settings):
     """A study."""
 
@@ -240,7 +213,7 @@ class Config(Settings):
         default=[],
         description="Folders of results, of studies or of `plmscale fit`; `plmscale run compare` compares them.",
     )
-    comparison: Comparison = Field(default=Comparison(), description="How `compare` is done.")
+    comparison: ComparisonSettings = Field(default=ComparisonSettings(), description="How `compare` is done.")
     advice: AdviceSettings = Field(default=AdviceSettings(), description="The question to `plmscale run advise`.")
 
     @property
