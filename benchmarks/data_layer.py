@@ -27,8 +27,9 @@ from plmscale.files import read_json
 from plmscale.sequences.store import Store, build_store
 from plmscale.sets.batch_plan import plan_batches
 from plmscale.sets.datasets import SetFiles, make_holdout, make_subset
+from plmscale.sets.holdout import choose_holdout_candidates
 from plmscale.sets.mmseqs import mmseqs_version
-from plmscale.sets.subsets import choose_holdout_candidates, read_subset, write_ids
+from plmscale.sets.subsets import read_subset, write_ids
 from plmscale.study.config import Clustering, Holdout, Subset
 
 MAX_LENGTH = 1024

@@ -12,7 +12,7 @@ from plmscale.model.esm2 import ESM2
 from plmscale.sequences.alphabet import END, MASK, PAD, START, TOKENS
 from plmscale.sets.batches import MicroBatch
 from plmscale.study.config import ModelSize, Training
-from plmscale.study.grid import VOCABULARY_SIZE
+from plmscale.study.flops import VOCABULARY_SIZE
 from plmscale.training.engine import make_optimizer, summed_loss
 
 IGNORED = -100

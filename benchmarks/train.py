@@ -33,7 +33,7 @@ from train_tables import engines_table, speeds_table
 
 from plmscale.sets.batches import GlobalBatch, MicroBatch
 from plmscale.study.config import ModelSize, Training
-from plmscale.study.grid import train_flops
+from plmscale.study.flops import train_flops
 
 ROOT = Path(__file__).parents[1]
 TUNABLES = "glibc.malloc.mmap_threshold=4294967296:glibc.malloc.trim_threshold=8589934592"

@@ -25,7 +25,7 @@ from interval_coverage import Case as Grid
 from plmscale.files import atomic
 from plmscale.laws.confidence.misfit import lowered, misfit_tests
 from plmscale.laws.confidence.run_noise import RunNoise
-from plmscale.laws.confidence.uncertainty import Verdict
+from plmscale.laws.confidence.verdicts import Verdict
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.methods import FITS
 from plmscale.laws.points import Points, points_of

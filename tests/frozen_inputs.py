@@ -59,7 +59,8 @@ def loss_of(n_params: float, n_tokens: np.ndarray, *, unique: float = np.inf) ->
 
 def runs_of_the_law(folder: Path) -> None:
     """Metrics and record of every cell whose `cell.json` is there; Gaussian noise of 0.003 nats."""
-    from plmscale.study.grid import Cell, count_params
+    from plmscale.study.flops import count_params
+    from plmscale.study.grid import Cell
 
     for i, path in enumerate(sorted(folder.glob("results/runs/*/*/*/*/cell.json"))):
         cell = json.loads(path.read_text())

@@ -23,7 +23,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
+
 from frozen_inputs import configure, own_runs, runs_of_the_law, sets_and_store
+from plmscale.sets.mmseqs import MmseqsSettings, cluster_command
+from plmscale.study.config import Config
 from snapshots import DATA, ROOT, machine, pack, run, unpack
 
 FROZEN = DATA / "frozen"
@@ -66,11 +70,41 @@ def make_products(tree: Path, folder: Path) -> dict[str, Path]:
     """
     assert folder.name == "study"
     unpack(FROZEN / "inputs.tar.xz", folder)
+    say_how_sets_were_made(folder)
     # Where Snakemake recorded nothing, a script that is younger than the inputs would be a reason to train.
     only = ("--rerun-triggers", "mtime")
     run(tree, folder, "all", "plan", "advise", "fits", *only)
     run(tree, folder, "compare", *only, "--config", "compare=[results]")
     return found_products(folder / "results")
+
+
+def say_how_sets_were_made(folder: Path) -> None:
+    """Complete the counts of the made-up sets: a plan counts only a set that was made as the configuration defines it.
+
+    Of the products only the table of sets shows it, with the command of MMseqs2.
+    """
+    config = Config.model_validate(yaml.safe_load((folder / "config.yaml").read_text()))
+    clustering = MmseqsSettings(**config.clustering.model_dump(exclude={"scratch"}))
+    files = {path.stem: path for path in (folder / "results/subsets").glob("*.json")}
+    counts = {name: json.loads(path.read_text()) for name, path in files.items()}
+    n_pool = counts["full"]["n_sequences"]
+    for name, one in counts.items():
+        made = {"n_available": n_pool}
+        if one["kind"] == "cluster":
+            made["mmseqs_flags"] = cluster_command(one["min_identity"], settings=clustering)
+        if one["kind"] == "sample":
+            made |= {"n_requested": counts["c40"]["n_sequences"], "seed": config.data_seed}
+        if one["kind"] in ("cluster", "sample"):
+            _rewrite(files[name], one | {"provenance": made})
+    stats = folder / "results/store/stats.json"
+    _rewrite(stats, json.loads(stats.read_text()) | {"n_sequences": n_pool + config.holdout.n_sequences})
+
+
+def _rewrite(path: Path, value: dict) -> None:
+    """Another content at the time that the file had: Snakemake makes again what is older than its input."""
+    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
+    path.write_text(json.dumps(value))
+    os.utime(path, ns=times)
 
 
 def found_products(results: Path) -> dict[str, Path]:

@@ -12,7 +12,8 @@ from plmscale.laws.methods import FITS, fit_curves
 from plmscale.results.study_results import Results
 from plmscale.runs.curves import smooth
 from plmscale.study.config import Config, ModelSize, Subset
-from plmscale.study.grid import Cell, count_params, grid, train_flops
+from plmscale.study.flops import count_params, train_flops
+from plmscale.study.grid import Cell, grid
 from plmscale.study.study import Study, read_published
 from scaling_data import INITIAL_LOSS, chinchilla
 

@@ -17,7 +17,8 @@ import pytest
 import yaml
 
 from conftest import ROOT
-from plmscale.study.grid import grid, train_flops
+from plmscale.study.flops import train_flops
+from plmscale.study.grid import grid
 from plmscale.study.study import load_study
 from plmscale.training.attempts import read_events
 from plmscale.training.lock import lock_files

@@ -31,7 +31,8 @@ from plmscale.plan import information
 from plmscale.plan.plan import plan
 from plmscale.runs.curves import smooth
 from plmscale.study.config import Config
-from plmscale.study.grid import grid, train_flops
+from plmscale.study.flops import train_flops
+from plmscale.study.grid import grid
 from plmscale.study.study import load_study
 from results_data import SETS, make_results, make_study
 from scaling_data import SIZES, TOKENS, chinchilla, make_runs

@@ -9,7 +9,8 @@ from plmscale.plan.devices import DEVICE_TYPES, device_of, same_device
 from plmscale.plan.memory import GIB, largest_micro_batch, memory_of, per_position
 from plmscale.sets.batches import GlobalBatch
 from plmscale.study.config import Execution, Hardware, ModelSize, Training
-from plmscale.study.grid import Cell, count_params
+from plmscale.study.flops import count_params
+from plmscale.study.grid import Cell
 
 SIZE = {"n_layers": 12, "d_model": 480, "d_ffn": 1920, "n_heads": 20, "learning_rate": 1e-4, "schedules": ["constant"]}
 

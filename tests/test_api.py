@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 import notebook_page
 import plmscale
 from conftest import ROOT
+from plmscale.analysis.external import analyse
 from plmscale.api.choice import loss_fit
 from plmscale.files import read_json
 from plmscale.laws.confidence.uncertainty import interval
@@ -22,8 +23,9 @@ from plmscale.laws.fit import FitSettings
 from plmscale.laws.loss_law import LossLaw
 from plmscale.laws.methods import fit_all
 from plmscale.presentation.tables import to_tsv
-from plmscale.report.external_runs import Request, analyse, write
+from plmscale.report.external_runs import write
 from plmscale.report.tables.laws import law_parameters
+from plmscale.results.external import Request
 from plmscale.runs.importers import load
 from scaling_data import chinchilla, make_runs
 

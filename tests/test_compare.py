@@ -27,7 +27,7 @@ from plmscale.errors import InputError
 from plmscale.estimates import Estimate
 from plmscale.presentation.figure_style import FORMATS, style
 from plmscale.study.catalog import COMPARISON_TABLES
-from plmscale.study.grid import count_params
+from plmscale.study.flops import count_params
 from results_data import SETS, SETTINGS, chinchilla_loss, make_results, make_study
 
 ALPHA, BETA, E = 0.30, 0.22, 1.9

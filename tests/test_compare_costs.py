@@ -10,7 +10,8 @@ from plmscale.compare.studies import ComparedStudy, read_study, setup_of
 from plmscale.compare.tables import ONCE, costs_table
 from plmscale.results.outcomes import device_seconds
 from plmscale.runs.curves import to_frame
-from plmscale.study.grid import Cell, train_flops
+from plmscale.study.flops import train_flops
+from plmscale.study.grid import Cell
 from plmscale.study.trunks import trunk_cell
 from results_data import make_results, make_study
 

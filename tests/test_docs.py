@@ -37,7 +37,8 @@ from plmscale.runs.tidy import tidy
 from plmscale.sequences.store import FILES, Store, build_store
 from plmscale.sets.subsets import describe
 from plmscale.study.config import Analysis, Config, Settings
-from plmscale.study.grid import RESIDUES_PER_SEQUENCE, count_params, grid, train_flops
+from plmscale.study.flops import count_params, train_flops
+from plmscale.study.grid import RESIDUES_PER_SEQUENCE, grid
 from plmscale.study.jobs import planned_tokens
 from plmscale.study.schedules import DECAYS as SCHEDULES
 from plmscale.study.study import load_study

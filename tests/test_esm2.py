@@ -11,7 +11,7 @@ from torch.nn import functional
 from plmscale.model.esm2 import ESM2
 from plmscale.sequences.alphabet import END, FIRST_RESIDUE, MASK, N_STANDARD, PAD, START, TOKENS
 from plmscale.study.config import ModelSize
-from plmscale.study.grid import VOCABULARY_SIZE, parameter_terms
+from plmscale.study.flops import VOCABULARY_SIZE, parameter_terms
 
 CPU = torch.device("cpu")
 TINY = {"n_layers": 3, "d_model": 48, "d_ffn": 192, "n_heads": 4}

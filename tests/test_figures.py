@@ -18,7 +18,7 @@ from plmscale.presentation.formats import with_interval
 from plmscale.report.figures.laws import chinchilla_of, kaplan_loss, predicted
 from plmscale.report.figures.study import DRAWERS, loss_vs_flops, write_figures
 from plmscale.study.catalog import figure_names
-from plmscale.study.grid import count_params
+from plmscale.study.flops import count_params
 from plmscale.study.schedule_settings import Schedule
 from results_data import make_results, make_study, no_learning, with_findings
 

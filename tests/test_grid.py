@@ -6,15 +6,8 @@ from typing import get_args
 import pytest
 
 from plmscale.study.config import ModelSize, Training
-from plmscale.study.grid import (
-    Cell,
-    count_params,
-    forward_flop_terms,
-    forward_flops,
-    grid,
-    train_flops,
-    train_flops_per_token,
-)
+from plmscale.study.flops import count_params, forward_flop_terms, forward_flops, train_flops, train_flops_per_token
+from plmscale.study.grid import Cell, grid
 from plmscale.study.schedule_settings import Cosine, Schedule, Wsd
 
 # Paper, table 4, and what appendices E and F give for it: N, training FLOPs per token at 1024.

@@ -14,7 +14,8 @@ import pytest
 from plmscale.cli.main import parser_of
 from plmscale.errors import InputError
 from plmscale.study.config import Execution, Training
-from plmscale.study.grid import Cell, train_flops
+from plmscale.study.flops import train_flops
+from plmscale.study.grid import Cell
 from plmscale.training import loggers as monitors
 from plmscale.training.checkpoints import Progress
 from plmscale.training.console import ProgressDisplay, ProgressPoint, TrainingTask, speed

@@ -18,8 +18,9 @@ from plmscale.files import read_json, write_json
 from plmscale.results import owner, unrecorded
 from plmscale.sequences.store import Store, build_store
 from plmscale.sets.counted import counted_tokens
-from plmscale.sets.datasets import Files, make_subset
-from plmscale.sets.subsets import choose_holdout_candidates, write_ids
+from plmscale.sets.datasets import SetFiles, make_subset
+from plmscale.sets.holdout import choose_holdout_candidates
+from plmscale.sets.subsets import write_ids
 from plmscale.status.status import study_there, write_status
 from plmscale.study.grid import grid
 from plmscale.study.pass_rows import pass_counts
@@ -60,7 +61,7 @@ def folder(tmp_path) -> Path:
             write_json(counts, pass_counts(read_json(results / f"subsets/{row.of}.json"), row))
             continue
         ids, candidates = results / f"subsets/{row.name}.npy", results / "subsets/candidates.npy"
-        files = Files(results / "store", candidates, ids, counts, tmp_path / "log", tmp_path / "scratch")
+        files = SetFiles(results / "store", candidates, ids, counts, tmp_path / "log", tmp_path / "scratch")
         other = [results / f"subsets/{row.same_size_as}.json"] if row.same_size_as else []
         settings = {"max_length": study.config.max_length, "seed": study.config.data_seed}
         make_subset(files, subset=row, clustering=None, same_size_as=other, **settings)

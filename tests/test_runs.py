@@ -10,7 +10,8 @@ from plmscale.errors import InputError
 from plmscale.laws.methods import FITS, fit_all
 from plmscale.runs.collect import collect
 from plmscale.runs.curves import smooth
-from plmscale.study.grid import Cell, forward_flops, grid
+from plmscale.study.flops import forward_flops
+from plmscale.study.grid import Cell, grid
 
 ROWS = pd.DataFrame(
     {

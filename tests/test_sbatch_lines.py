@@ -77,6 +77,7 @@ def test_jobs_of_mmseqs2_ask_for_what_the_proteins_need(n_residues, limit, memor
         (tmp_path / "results/store").mkdir(parents=True)
         for name in FILES:
             (tmp_path / "results/store" / name).touch()
+        (tmp_path / "results/store/stats.json").write_text('{"n_sequences": 400000}')
         with (tmp_path / "results/store/tokens.npy").open("wb") as file:
             file.truncate(n_residues)
     lines = sbatch_lines(tmp_path, *SETS)

@@ -13,7 +13,7 @@ from plmscale.report.tables.study import BUILDERS
 from plmscale.results.study_results import Results
 from plmscale.study.catalog import IF_ANY
 from plmscale.study.config import Subset
-from plmscale.study.grid import count_params
+from plmscale.study.flops import count_params
 from results_data import make_results, make_study, no_learning, with_findings
 from scaling_data import chinchilla
 

@@ -20,9 +20,9 @@ from plmscale.errors import InputError
 from plmscale.sequences.fasta import RESIDUES, encode
 from plmscale.sequences.store import Store, build_store
 from plmscale.sets import mmseqs, mmseqs_program, subsets
+from plmscale.sets.holdout import HoldoutSettings
 from plmscale.sets.mmseqs import MmseqsError, MmseqsSettings, SearchSettings
 from plmscale.sets.ranks import lowest, mix, rank
-from plmscale.sets.subsets import HoldoutSettings
 
 EXAMPLE = Path(__file__).parents[1] / "resources" / "example" / "swissprot_20k.fasta.gz"
 

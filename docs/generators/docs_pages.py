@@ -34,7 +34,8 @@ from plmscale.laws.methods import FITS
 from plmscale.runs.fields import FIELDS
 from plmscale.runs.importers import IMPORTERS
 from plmscale.study.catalog import FIGURES, TABLES
-from plmscale.study.grid import RESIDUES_PER_SEQUENCE, count_params, train_flops
+from plmscale.study.flops import count_params, train_flops
+from plmscale.study.grid import RESIDUES_PER_SEQUENCE
 from plmscale.study.study import load_study
 from plmscale.training.monitor import METRICS
 

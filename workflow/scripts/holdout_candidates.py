@@ -5,7 +5,8 @@ from pathlib import Path
 from _job import run
 
 from plmscale.sequences.store import Store
-from plmscale.sets.subsets import choose_holdout_candidates, write_ids
+from plmscale.sets.holdout import choose_holdout_candidates
+from plmscale.sets.subsets import write_ids
 
 
 def main(*, store: list[str], ids: str, n_sequences: int, seed: int) -> None:

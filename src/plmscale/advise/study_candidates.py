@@ -11,7 +11,8 @@ from ..plan.plan import Records
 from ..presentation.formats import short
 from ..runs.curves import Curve
 from ..study.config import ModelSize, Subset
-from ..study.grid import Cell, count_params, train_flops
+from ..study.flops import count_params, train_flops
+from ..study.grid import Cell
 from ..study.jobs import planned_tokens
 from ..study.study import Study
 from .candidates import (

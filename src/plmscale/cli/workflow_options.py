@@ -37,5 +37,5 @@ def words_apart(args: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 
 def study_files(args: argparse.Namespace, root: Path) -> list[Path]:
-    """The configurations that are named; one that is not here may be the workflow's own, such as config/toy.yaml."""
+    """The configurations that are named; one that is not here may be the workflow's own, in its config/."""
     return [path if path.exists() or not (root / path).is_file() else root / path for path in args.configfile]

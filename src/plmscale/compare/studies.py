@@ -17,10 +17,11 @@ from ..results.analysed import read_analysed
 from ..results.layout import layout
 from ..results.outcomes import device_seconds, flops_of
 from ..runs.curves import Curve
-from ..study.grid import Cell, train_flops
+from ..study.flops import train_flops
+from ..study.grid import Cell
 
 CONVENTIONS = ("appendix_e", "6nd", "6nd_non_embedding", "measured_lengths")
-"""FLOP conventions of `plmscale.study.grid.train_flops`."""
+"""FLOP conventions of `plmscale.study.flops.train_flops`."""
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,15 @@ from .confidence.replicates import replicates
 from .confidence.run_noise import run_noise
 from .confidence.shared_noise import SharedNoise
 from .confidence.uncertainty import (
-    Verdict,
     condition_number,
     curve_warnings,
     drop_limit,
-    exponent_verdict,
     huber_scale,
     interval,
     likelihood_drop,
     shared_details,
-    unless_assumed,
 )
+from .confidence.verdicts import Verdict, exponent_verdict, unless_assumed
 from .fit import Fit, FitSettings, withheld
 from .points import Points, points_of, too_few
 from .power_law import huber

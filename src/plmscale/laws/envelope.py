@@ -20,18 +20,15 @@ from .budgets import no_sizes, optimal_sizes
 from .confidence.run_noise import RunNoise, run_noise
 from .confidence.uncertainty import (
     INTERVAL,
-    MIN_SIZES,
     NOISE_SIGMAS,
-    Verdict,
     about,
     curve_warnings,
     estimate,
-    exponent_verdict,
     failed_share,
     lack_of_fit,
     noise_warnings,
-    unless_assumed,
 )
+from .confidence.verdicts import MIN_SIZES, Verdict, exponent_verdict, unless_assumed
 from .envelope_grid import (
     CODES,
     Array,

@@ -17,16 +17,8 @@ from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .budgets import no_sizes, optimal_sizes
 from .confidence.run_noise import RunNoise, run_noise
-from .confidence.uncertainty import (
-    NOISE_SIGMAS,
-    Verdict,
-    curve_warnings,
-    estimate,
-    exponent_verdict,
-    failed_share,
-    noise_warnings,
-    unless_assumed,
-)
+from .confidence.uncertainty import NOISE_SIGMAS, curve_warnings, estimate, failed_share, noise_warnings
+from .confidence.verdicts import Verdict, exponent_verdict, unless_assumed
 from .envelope_grid import Grid, read_off
 from .fit import Fit, FitSettings, withheld
 from .parabola import log_parabola

@@ -19,7 +19,6 @@ from .confidence.misfit import lowered, misfit_tests
 from .confidence.run_noise import run_noise
 from .confidence.shared_noise import SharedNoise
 from .confidence.uncertainty import (
-    Verdict,
     condition_number,
     curve_warnings,
     huber_scale,
@@ -27,8 +26,8 @@ from .confidence.uncertainty import (
     multiplicities,
     resamples,
     shared_details,
-    unless_assumed,
 )
+from .confidence.verdicts import Verdict, unless_assumed
 from .fit import Fit, FitSettings, withheld
 from .points import Points, points_of, too_few
 from .solvers.kaplan import (

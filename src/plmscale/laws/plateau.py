@@ -19,17 +19,14 @@ from .budgets import no_sizes, optimal_sizes
 from .confidence.run_noise import RunNoise, run_noise
 from .confidence.uncertainty import (
     FAILED_SHARE_VOID,
-    FAILED_SHARE_WEAK,
-    MIN_SIZES,
     NOISE_SIGMAS,
-    Verdict,
     curve_warnings,
     estimate,
     failed_share,
     lack_of_fit,
     noise_warnings,
-    unless_assumed,
 )
+from .confidence.verdicts import FAILED_SHARE_WEAK, MIN_SIZES, Verdict, unless_assumed
 from .fit import Fit, FitSettings, withheld
 from .plateau_fits import about_line, level_fits, size_by_line, size_laws
 from .plateau_levels import (

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from ..reasons import Reason
 from ..runs.curves import Curve
 from .confidence.shared_noise import trunks_of
-from .confidence.uncertainty import MIN_SIZES
+from .confidence.verdicts import MIN_SIZES
 from .fit import FitSettings
 
 Array = NDArray[np.float64]

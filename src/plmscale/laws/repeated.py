@@ -23,7 +23,6 @@ from .confidence.repeated_profiles import effects_of, profile_intervals
 from .confidence.run_noise import run_noise
 from .confidence.shared_noise import SharedNoise
 from .confidence.uncertainty import (
-    Verdict,
     curve_warnings,
     drop_limit,
     huber_scale,
@@ -32,8 +31,8 @@ from .confidence.uncertainty import (
     multiplicities,
     resamples,
     shared_details,
-    unless_assumed,
 )
+from .confidence.verdicts import Verdict, unless_assumed
 from .fit import Fit, FitSettings, withheld
 from .plateau_fits import aicc
 from .points import Points, points_of, too_few

@@ -3,7 +3,8 @@
 from typing import Any
 
 from ..sequences.alphabet import RESIDUES
-from ..study.grid import Cell, count_params
+from ..study.flops import count_params
+from ..study.grid import Cell
 
 _CARD = """---
 library_name: transformers

@@ -8,7 +8,8 @@ from typing import Any
 
 from ..files import read_json
 from ..study.config import Health
-from ..study.grid import Cell, grid, train_flops_per_token
+from ..study.flops import train_flops_per_token
+from ..study.grid import Cell, grid
 from ..study.schedule_settings import Stop
 from ..study.study import Study
 from .devices import same_device

@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..study.grid import Cell, count_params, grid
+from ..study.flops import count_params
+from ..study.grid import Cell, grid
 from ..study.jobs import planned_tokens
 from ..study.study import Study
 from .grid_costs import Costs

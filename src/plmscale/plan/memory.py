@@ -7,7 +7,8 @@ The parts are those of EleutherAI's *Transformer Math 101* (2023) and of DeepSpe
 from dataclasses import dataclass
 
 from ..study.config import Execution
-from ..study.grid import Cell, count_params
+from ..study.flops import count_params
+from ..study.grid import Cell
 
 FP32 = 4
 """Bytes of a number."""

@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from math import ceil, log2
 
 from ..study.config import Hardware
-from ..study.grid import Cell, train_flops_per_token
+from ..study.flops import train_flops_per_token
+from ..study.grid import Cell
 from .devices import device_of
 from .memory import Memory
 

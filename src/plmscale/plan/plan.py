@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from ..study.config import Execution, Hardware, ModelSize
-from ..study.grid import Cell, count_params, grid, train_flops
+from ..study.flops import count_params, train_flops
+from ..study.grid import Cell, grid
 from ..study.jobs import (
     TRUNK,
     Job,

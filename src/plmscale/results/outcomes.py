@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 
 from ..runs.curves import Curve
-from ..study.grid import Cell, count_params, grid, train_flops
+from ..study.flops import count_params, train_flops
+from ..study.grid import Cell, grid
 from ..study.jobs import TRUNK, TRUNKS
 from ..study.trunks import trunks_of_records
 from .study_results import Results

@@ -11,7 +11,7 @@ from ..files import read_json
 from ..laws.fit import Fit
 from ..laws.rates.found import RateFindings
 from ..runs.curves import Curve, from_frame
-from ..study.grid import count_params
+from ..study.flops import count_params
 from ..study.study import Study
 from .findings import Findings
 from .findings_files import read_findings

@@ -64,7 +64,7 @@ def differences(results: Path, *, study: Study, source: Path) -> Iterator[str]:
     """
     config = study.config
     there = stats(results)
-    if there and not _same_source(study, source, there):
+    if "source" in there and not _same_source(study, source, there):
         yield f"source ({there['source']} there, {config.source} here)"
     expected = {
         "max_length": config.max_length,

@@ -9,7 +9,8 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import read_json
-from ..study.grid import Cell, train_flops
+from ..study.flops import train_flops
+from ..study.grid import Cell
 from ..study.trunks import common_trunk
 
 log = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ def collect(records: Sequence[Path], metrics: Sequence[Path], *, convention: str
     records, metrics : sequences of Path
         `run.json` and `metrics.parquet` of each run, in the same order.
     convention : str
-        FLOP convention, see `plmscale.study.grid.train_flops`.
+        FLOP convention, see `plmscale.study.flops.train_flops`.
 
     Returns
     -------

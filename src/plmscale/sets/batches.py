@@ -1,4 +1,4 @@
-"""Batches of a fixed number of tokens, and BERT masking.
+"""Batches of a fixed number of tokens, masked (`masking`).
 
 Order, windows and masks are functions of (seed, step, sequence) alone, steps counted through all passes. So a run can
 be taken up at any step, and ranks and accumulation share out one global batch whose content does not depend on how many
@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..sequences.alphabet import END, MASK, STANDARD, START
+from ..sequences.alphabet import END, START
 from ..sequences.store import Store
 from ..study.config import Training
+from .masking import masked
 from .passes import Passes
 
 
@@ -118,9 +119,8 @@ class Batches:
         chosen = chosen[np.argsort(self._lengths[chosen], kind="stable")]
         lengths = self._lengths[chosen].astype(np.int64)
         originals = self._gather(self._ids[chosen], lengths, rng)
-        predicted = rng.random(originals.size) < self._masking.fraction
-        predicted &= (originals != START) & (originals != END)
-        return GlobalBatch(self._masked(originals, predicted, rng), originals, lengths, predicted)
+        inputs, predicted = masked(originals, settings=self._masking, rng=rng)
+        return GlobalBatch(inputs, originals, lengths, predicted)
 
     def _gather(self, ids: np.ndarray, lengths: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Sequences one after the other, each with START and END; of a longer one a window at a random place."""
@@ -135,16 +135,6 @@ class Batches:
         within = np.arange(int(residues.sum())) - np.repeat(np.cumsum(residues) - residues, residues)
         flat[inside] = self._store.tokens[np.repeat(begins, residues) + within]
         return flat
-
-    def _masked(self, originals: np.ndarray, predicted: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        inputs = originals.copy()
-        where = np.flatnonzero(predicted)
-        kind = rng.random(where.size)
-        mask_share = self._masking.mask_share
-        inputs[where[kind < mask_share]] = MASK
-        swapped = where[(kind >= mask_share) & (kind < mask_share + self._masking.random_share)]
-        inputs[swapped] = np.asarray(STANDARD, np.uint8)[rng.integers(len(STANDARD), size=swapped.size)]
-        return inputs
 
 
 class Prefetcher:

@@ -12,13 +12,12 @@ from ..errors import InputError
 from ..files import read_json
 from ..sequences.store import Store
 from ..study.config import Clustering, Holdout, Subset
+from .holdout import HoldoutSettings, holdout
 from .mmseqs import MmseqsSettings, SearchSettings
 from .subsets import (
-    HoldoutSettings,
     Selection,
     cluster_subset,
     describe,
-    holdout,
     in_pool,
     pool,
     read_subset,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from .grid import RESIDUES_PER_SEQUENCE, Cell, grid, train_flops
+from .flops import train_flops
+from .grid import RESIDUES_PER_SEQUENCE, Cell, grid
 from .pass_rows import planned_passes
 from .study import Study
 from .trunks import Trunk, decay_start, trunk_of_each, trunks

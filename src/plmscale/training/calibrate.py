@@ -21,7 +21,7 @@ from ..clock import process_age
 from ..errors import InputError
 from ..files import read_json, write_json
 from ..provenance import versions
-from ..study.grid import train_flops
+from ..study.flops import train_flops
 from .calibration_data import SPECIFICATION, WARM_UP
 from .engine import Ranks, joined_ranks
 from .interruption import StopRequest

@@ -138,7 +138,7 @@ class CellLock:
         known = {each.path.name: each.touched for each in before}
         now = {each.path.name: each.touched for each in lock_files(self.folder) if each.path != path}
         if now != known:  # somebody released and another began anew meanwhile: one of us has to leave
-            path.unlink()
+            path.unlink(missing_ok=True)  # who released may have taken it along
             self._path = None
             return self._holder_now()
         if before:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from ..study.grid import Cell, train_flops
+from ..study.flops import train_flops
+from ..study.grid import Cell
 from .checkpoints import Progress
 from .console import ProgressDisplay, TrainingTask, perplexity, progress_point, speed
 from .loggers import MetricsWriters, MonitoredRun, check_monitors
@@ -77,7 +78,7 @@ class MonitorOptions:
     every : float
         Seconds between two lines of progress.
     convention : str
-        FLOP convention of the utilisation, see `plmscale.study.grid.train_flops`.
+        FLOP convention of the utilisation, see `plmscale.study.flops.train_flops`.
     peak_flops : float or None
         Peak FLOP/s of all devices of the run together.
     """

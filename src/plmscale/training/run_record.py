@@ -9,7 +9,7 @@ import torch
 
 from ..files import atomic, write_json
 from ..provenance import versions
-from ..study.grid import count_params
+from ..study.flops import count_params
 from .attempts import device_seconds
 from .monitor import METRICS
 

@@ -1,1 +1,1 @@
-"""How sure: noise of runs, bootstrap, profile likelihood, misfit, runs held out, choice of estimator."""
+"""How sure: noise of runs, bootstrap, profile likelihood, misfit, runs held out; `verdicts` has the rules."""

@@ -29,7 +29,7 @@ from ..solvers.repeated import N_FREE as REPEATED_FREE
 from ..solvers.repeated import repeated_law
 from .chinchilla_profiles import N_FREE as CHINCHILLA_FREE
 from .run_noise import run_noise
-from .uncertainty import LARGEST_SHARE, MIN_SIZES
+from .verdicts import LARGEST_SHARE, MIN_SIZES
 
 Array = NDArray[np.float64]
 

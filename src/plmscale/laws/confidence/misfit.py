@@ -17,7 +17,7 @@ from ..points import Points
 from ..solvers.distributions import f_tail
 from .run_noise import RunNoise
 from .shared_noise import SharedNoise
-from .uncertainty import LARGEST_SHARE, Verdict
+from .verdicts import LARGEST_SHARE, Verdict
 
 Array = NDArray[np.float64]
 

@@ -27,7 +27,7 @@ from ..solvers.chinchilla import EXPONENT_RANGE, chinchilla_law
 from .chinchilla_profiles import N_FREE
 from .choices import ALL_RUNS, RECORDED, SIX_N_D, WITHOUT_HIGHEST, WITHOUT_OUTLIERS
 from .run_noise import run_noise
-from .uncertainty import MIN_SIZES
+from .verdicts import MIN_SIZES
 
 Array = NDArray[np.float64]
 

@@ -4,16 +4,13 @@ Points along one curve share its noise, its seed and its learning rate; the run 
 run is what is resampled.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...estimates import Estimate, Status
-from ...presentation.reasons import words
-from ...reasons import Reason
+from ...estimates import Estimate
 from ...runs.curves import Curve
 from ..solvers.distributions import f_quantile, normal_cdf, normal_density, normal_tail, student_quantile
 from .run_noise import RunNoise
@@ -22,42 +19,13 @@ from .shared_noise import ASSUMED_SHARE, SharedNoise
 Array = NDArray[np.float64]
 
 INTERVAL = 0.95
-# A power law through fewer sizes has no residual that could speak against it.
-MIN_SIZES = 3
 # Smoothed losses of two runs are told apart only when they differ by more than this many standard deviations of one
 # evaluation. The mean of a smooth curve is known better than that, but reruns of one configuration differ by about two
 # such deviations (0.010 to 0.016 nats against 0.0055 to 0.0069 on published protein curves).
 NOISE_SIGMAS = 2.0
-# Exponents of a compute-optimal law lie between 0 and 1. An interval of this width leaves half of that open.
-WIDE_EXPONENT = 0.5
-# An interval this wide excludes next to nothing.
-VOID_EXPONENT = 0.9
-# Share of resamples in which the fit itself was not possible: above the first the interval describes a selection of
-# resamples, above the second there are too few left to speak of an interval.
-FAILED_SHARE_WEAK = 0.1
 FAILED_SHARE_VOID = 0.5
-# The largest budget is everything above this share of the largest FLOPs: the last doubling of compute.
-LARGEST_SHARE = 0.5
 # Runs that end with more different shares of their learning rate than this have not had comparable schedules.
 LR_SPREAD = 0.1
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A status with the reason that explains it."""
-
-    status: Status
-    why: Reason
-
-    @property
-    def reason(self) -> str:
-        """`why` as one sentence."""
-        return words(self.why)
-
-    @property
-    def has_numbers(self) -> bool:
-        """Whether estimates may be shown."""
-        return self.status in ("identified", "weakly_identified")
 
 
 def resamples(n_runs: int, *, n: int, rng: np.random.Generator) -> NDArray[np.intp]:
@@ -140,23 +108,6 @@ def lack_of_fit(residual: Array, drawn: Array, *, n_fitted: int, n_free: int) ->
 def failed_share(draws: Array) -> float:
     """Share of resamples without a finite answer."""
     return float(np.mean(~np.isfinite(draws)))
-
-
-def exponent_verdict(name: str, estimates: Mapping[str, Estimate], *, failed: float) -> Verdict:
-    """Verdict on a compute-optimal law from the interval of its exponent and the share of failed resamples."""
-    exponent = estimates[name]
-    if exponent.value is None or failed > FAILED_SHARE_VOID:
-        return Verdict("not_identified", Reason.of("no_resample", failed=failed))
-    span = {"name": name, "low": exponent.low, "high": exponent.high}
-    if exponent.low is None or exponent.high is None or exponent.high - exponent.low > VOID_EXPONENT:
-        return Verdict("not_identified", Reason("interval_void", span))
-    if failed > FAILED_SHARE_WEAK:
-        return Verdict("weakly_identified", Reason.of("few_resamples", failed=failed))
-    if exponent.high - exponent.low > WIDE_EXPONENT:
-        return Verdict("weakly_identified", Reason("interval_wide", span))
-    if exponent.low <= 0:
-        return Verdict("weakly_identified", Reason("interval_has_zero", span))
-    return Verdict("identified", Reason("interval", span))
 
 
 def huber_scale(residuals: Array, *, delta: float, n_runs: int, n_free: int) -> float:
@@ -249,13 +200,6 @@ def shared_details(shared: SharedNoise | None, *, warnings: list[str]) -> dict[s
     """What the details of a fit say of noise that runs have in common; its warnings are added to `warnings`."""
     warnings += shared_warnings(shared)
     return {} if shared is None else {"common_noise": shared.to_json()}
-
-
-def unless_assumed(verdict: Verdict, shared: SharedNoise | None) -> Verdict:
-    """The verdict, at most weakly identified where the intervals rest on an assumed share of common noise."""
-    if verdict.status != "identified" or shared is None or shared.known:
-        return verdict
-    return Verdict("weakly_identified", Reason.of("share_assumed", share=ASSUMED_SHARE, then=verdict.why))
 
 
 def curve_warnings(curves: Sequence[Curve]) -> list[str]:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from ...estimates import Estimate
 from ...reasons import Reason
-from ..confidence.uncertainty import INTERVAL, MIN_SIZES
+from ..confidence.uncertainty import INTERVAL
+from ..confidence.verdicts import MIN_SIZES
 from ..solvers.distributions import f_quantile, student_quantile
 
 Array = NDArray[np.float64]

@@ -12,7 +12,7 @@ from ...published.models import of_study as published_models
 from ...results.study_results import Results
 from ...study.catalog import TABLES
 from ...study.config import ModelSize
-from ...study.grid import count_params, forward_flop_terms, forward_flops, parameter_terms, train_flops_per_token
+from ...study.flops import count_params, forward_flop_terms, forward_flops, parameter_terms, train_flops_per_token
 from ..learning_rates import rates_table
 from ..sensitivity import sensitivity_table
 from .costs import plan_table, planned_vs_actual
@@ -30,7 +30,7 @@ FLOP_FORMULAS = {
     "ffn": ("Feed-forward", "n·2·s·(d·f + d·f)"),
     "head": ("RoBERTa head", "2·s·(d·d + d·V)"),
 }
-"""Operation and formula of each term of `plmscale.study.grid.forward_flop_terms` (appendix E, table 5)."""
+"""Operation and formula of each term of `plmscale.study.flops.forward_flop_terms` (appendix E, table 5)."""
 
 PARAMETER_FORMULAS = {
     "embeddings": ("Embeddings", "V·d"),
@@ -39,7 +39,7 @@ PARAMETER_FORMULAS = {
     "ffn": ("Feed-forward", "n·2·d·f"),
     "head": ("RoBERTa head", "d·d + d·V"),
 }
-"""Part and formula of each term of `plmscale.study.grid.parameter_terms` (appendix F, table 6)."""
+"""Part and formula of each term of `plmscale.study.flops.parameter_terms` (appendix F, table 6)."""
 
 SYMBOL_NOTE = (
     "s positions, V = 29 tokens of the vocabulary, n layers, d = d_model, f feed-forward size, h heads, k key size. "
