@@ -26,7 +26,7 @@ COSTLY = {"store", "holdout_candidates", "holdout", "subset", "passes", "freeze"
 ROUNDING = 2e-4
 """Relative: what sums in another order cost a loss, as in `test_train` and `test_trunk_runs`."""
 
-DOES_NOT_TRAIN = ("python", "scipy", "pandas", "pyarrow", "matplotlib", "seaborn", "plotly")
+DOES_NOT_TRAIN = ("python", "scipy", "pandas", "pyarrow", "matplotlib", "plotly")
 
 
 @pytest.fixture(scope="module")
