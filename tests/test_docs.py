@@ -22,7 +22,7 @@ from plmscale.cli.main import parser_of
 from plmscale.estimates import STATUSES
 from plmscale.laws import schedule_effect
 from plmscale.laws.chinchilla import MAX_CONDITION
-from plmscale.laws.confidence import misfit, uncertainty
+from plmscale.laws.confidence import misfit, uncertainty, verdicts
 from plmscale.laws.confidence.kaplan_profiles import MAX_DECADES
 from plmscale.laws.confidence.run_noise import MIN_FREE
 from plmscale.laws.fit import Fit, FitSettings
@@ -300,9 +300,9 @@ def test_numbers_in_identifiability_are_those_of_the_code(paper_study):
         f"halved after {half_life / 1e9:.2f}B tokens",
         f"noise of {NOISE} in log loss",
         f"more than {uncertainty.FAILED_SHARE_VOID:.0%} of the resamples",
-        f"the interval of a is wider than {uncertainty.VOID_EXPONENT}",
-        f"more than {uncertainty.FAILED_SHARE_WEAK:.0%} do not, the interval is wider than {uncertainty.WIDE_EXPONENT}",
-        f"fewer than {uncertainty.MIN_SIZES} pairs of neighbouring sizes",
+        f"the interval of a is wider than {verdicts.VOID_EXPONENT}",
+        f"more than {verdicts.FAILED_SHARE_WEAK:.0%} do not, the interval is wider than {verdicts.WIDE_EXPONENT}",
+        f"fewer than {verdicts.MIN_SIZES} pairs of neighbouring sizes",
         f"fewer than {MIN_BUDGETS} budgets",
         f"condition number is above {MAX_CONDITION:.0f}",
         f"spans more than {MAX_DECADES:.0f} decades",

@@ -19,6 +19,7 @@ from scipy.stats import chi2_contingency, kstest
 from plmscale.errors import InputError
 from plmscale.sequences.fasta import RESIDUES, encode
 from plmscale.sequences.store import Store, build_store
+from plmscale.sets import holdout as holdouts
 from plmscale.sets import mmseqs, mmseqs_program, subsets
 from plmscale.sets.holdout import HoldoutSettings
 from plmscale.sets.mmseqs import MmseqsError, MmseqsSettings, SearchSettings
@@ -89,7 +90,7 @@ def test_samples_are_uniform(real):
 
 
 def test_samples_are_the_lowest_ranks(real):
-    candidates = subsets.choose_holdout_candidates(real, n=500, seed=3)
+    candidates = holdouts.choose_holdout_candidates(real, n=500, seed=3)
     pool, available = subsets.pool(real, candidates), subsets.in_pool(real, candidates)
     ranks = rank(real.keys[pool], seed=3, salt=subsets.SAMPLE_SALT).tolist()
     expected = sorted(i for _, i in sorted(zip(ranks, pool.tolist(), strict=True))[:700])
@@ -144,7 +145,7 @@ def test_samples_have_the_lengths_and_the_composition_of_the_source(real):
 
 
 def test_samples_are_nested_and_disjoint_from_the_holdout(real):
-    candidates = subsets.choose_holdout_candidates(real, n=500, seed=0)
+    candidates = holdouts.choose_holdout_candidates(real, n=500, seed=0)
     pool = subsets.pool(real, candidates)
     assert sorted([*candidates, *pool]) == list(range(real.n_sequences))
     larger = set(pool.tolist())
@@ -164,7 +165,7 @@ def test_choices_do_not_depend_on_the_order_of_the_file(real, tmp_path):
     shuffled = make_store(tmp_path, records)
     chosen = []
     for store in (real, shuffled):
-        candidates = subsets.choose_holdout_candidates(store, n=300, seed=7)
+        candidates = holdouts.choose_holdout_candidates(store, n=300, seed=7)
         sample = subsets.sample_subset(store, subsets.in_pool(store, candidates), name="s", n=1000, seed=7).ids
         chosen.append((sorted(store.names(candidates)), sorted(store.names(sample))))
     assert chosen[0] == chosen[1]
@@ -174,7 +175,7 @@ def test_more_than_there_are(real):
     with pytest.raises(InputError, match="subset sampled40: 11 sequences requested, but 10 are available"):
         subsets.sample_subset(real, np.arange(real.n_sequences) < 10, name="sampled40", n=11, seed=0)
     with pytest.raises(InputError, match="holdout: 3000 candidates requested, but the source has 3000"):
-        subsets.choose_holdout_candidates(real, n=3000, seed=0)
+        holdouts.choose_holdout_candidates(real, n=3000, seed=0)
 
 
 # --- counts and files
@@ -383,8 +384,8 @@ def test_a_killed_search_goes_on_where_it_was(real, tmp_path, monkeypatch):
 
     def searched(folder):
         log.unlink(missing_ok=True)
-        settings = subsets.HoldoutSettings(search=SearchSettings(sensitivity=1.0))
-        found = subsets.holdout(real, candidates, pool, settings=settings, workdir=tmp_path / folder, log=log)
+        settings = holdouts.HoldoutSettings(search=SearchSettings(sensitivity=1.0))
+        found = holdouts.holdout(real, candidates, pool, settings=settings, workdir=tmp_path / folder, log=log)
         return found, len(re.findall(r"^\S*prefilter ", log.read_text(), re.MULTILINE))
 
     undisturbed, n_prefilters = searched("undisturbed")
@@ -446,7 +447,7 @@ def holdout_case(tmp_path_factory):
     of_pool = {record[0] for record in long}
     candidates = np.array([i for i, name in enumerate(names) if i >= 1200 or (i % 10 == 0 and name not in of_pool)])
     pool = subsets.pool(store, candidates)
-    selection = subsets.holdout(store, candidates, pool, settings=HoldoutSettings(), workdir=folder / "work")
+    selection = holdouts.holdout(store, candidates, pool, settings=HoldoutSettings(), workdir=folder / "work")
     return store, candidates, pool, selection
 
 
@@ -487,14 +488,14 @@ def test_holdout_without_hits_and_without_rest(tmp_path):
         tmp_path, [*((f"p{i}", s) for i, s in enumerate(sequences[:5])), ("same", sequences[0]), ("new", sequences[5])]
     )
     pool = np.arange(5)
-    selection = subsets.holdout(
+    selection = holdouts.holdout(
         store, np.array([5, 6]), pool, settings=HoldoutSettings(search=SearchSettings()), workdir=tmp_path / "work"
     )
     assert selection.ids.tolist() == [6]
     assert selection.provenance["largest_identity"] is None
     assert list((tmp_path / "work").iterdir()) == []
     with pytest.raises(InputError, match="holdout: each of the 1 candidates is more than 50% identical"):
-        subsets.holdout(store, np.array([5]), pool, settings=HoldoutSettings(), workdir=tmp_path / "work")
+        holdouts.holdout(store, np.array([5]), pool, settings=HoldoutSettings(), workdir=tmp_path / "work")
 
 
 def test_threads_change_nothing(real, tmp_path):
