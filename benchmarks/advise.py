@@ -6,8 +6,7 @@ Of each published set of final losses a third is taken as trained: the cheapest 
 the pool. Runs of the pool are added (each costs its own training FLOPs, as if trained from scratch) until the 95 %
 interval of a is as wide as that of all runs, to within 10 %. Orders:
 
-advice    what `plmscale.advise.known_law` and `plmscale.advise.advice.best_of` say is best per FLOP, asked again after
-each run (in
+advice    what the room `advise` (`known_law`, `advice.best_of`) says is best per FLOP, asked again after each run (in
           pools of more than 20 after each twentieth part)
 random    random orders
 doubling  budgets double: the cheapest runs first, all of a factor of two in FLOPs before the next, in random order
@@ -15,9 +14,8 @@ doubling  budgets double: the cheapest runs first, all of a factor of two in FLO
 Two intervals are looked at, both with the scatter that the whole study shows, else luck with the scatter of few runs
 would count as knowledge; the advice knows the runs at hand alone.
 
-design    the delta method's, as the advice gives it, under the law of all runs: it can only narrow with every
-run refitted  that of `plmscale fit`, profile likelihood about the law refitted to the runs at hand, its width in
-log odds:
+design    the delta method's, as the advice gives it, under the law of all runs: it can only narrow with every run
+refitted  that of `plmscale fit`, profile likelihood about the law refitted to the runs at hand, its width in log odds:
           where the law is wrong it can widen with a run; where an order crosses the limit is found by bisection
 """
 

@@ -4,6 +4,7 @@ The environment has the files of those distributions that the wheel's own metada
 that the tests run in, and the wheel itself by pip.
 """
 
+import contextlib
 import importlib.util
 import os
 import shutil
@@ -85,6 +86,20 @@ class Environment:
         clean |= {"PATH": f"{self.folder / 'bin'}:/usr/bin:/bin", "OMP_NUM_THREADS": "1"}
         command = [str(self.python), *map(str, words)]
         return subprocess.run(command, cwd=cwd, env=clean, capture_output=True, text=True)
+
+    def run_on_terminal(self, *words: str | Path, cwd: Path) -> tuple[int, str]:
+        """Run its Python on a pseudo-terminal; its exit status, and what a person sees."""
+        terminal, end = os.openpty()
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
+        command = [str(self.python), *map(str, words)]
+        with subprocess.Popen(command, cwd=cwd, env=clean, stdin=end, stdout=end, stderr=end) as process:
+            os.close(end)
+            seen = b""
+            with contextlib.suppress(OSError):  # EIO: nobody has the other end any more
+                while part := os.read(terminal, 4096):
+                    seen += part
+        os.close(terminal)
+        return process.returncode, seen.decode()
 
 
 def install(wheel: Path, folder: Path, *, extra: str = "") -> Environment:

@@ -10,7 +10,7 @@ from snakemake.utils import update_config
 
 from conftest import ROOT
 from plmscale.plan.plan import grid_resources, plan, plan_summary, plan_trunks, whole_plan
-from plmscale.plan.report import plan_text
+from plmscale.plan.report import sentences
 from plmscale.results.outcomes import branch_tokens
 from plmscale.status.progress import StudyProgress, line, state
 from plmscale.study.config import Training
@@ -47,7 +47,7 @@ def test_the_papers_ladder_by_hand(tmp_path, share, expected):
     assert total["flops_appendix_e"] / total["flops_from_scratch"] == pytest.approx(expected, rel=1e-9)
     assert total["flops_from_scratch"] == pytest.approx(4.668e7 * 137e6 * 325, rel=1e-3)
     assert total["cells"] == 4
-    assert f"{expected:.1%}".replace("%", " %") in plan_text(here, {}, {}, table=table)
+    assert f"{expected:.1%}".replace("%", " %") in sentences(here, {}, {}, table=table).trunks
 
 
 def test_the_preset_of_the_ladder_takes_less_than_half(paper_study):
@@ -64,13 +64,13 @@ def test_the_preset_of_the_ladder_takes_less_than_half(paper_study):
     table = whole_plan(here, {}, {})
     total = plan_summary(table, here.config.hardware).iloc[-1]
     assert total["flops_appendix_e"] / total["flops_from_scratch"] == pytest.approx(67.65 / 137, rel=1e-9)
-    assert "49.4 %" in plan_text(here, {}, {}, table=table)
+    assert "49.4 %" in sentences(here, {}, {}, table=table).trunks
 
 
 def test_hours_are_those_of_the_parts(tmp_path):
     here = study(tmp_path)
     apart = study(tmp_path, execution={"branch": False})
-    assert "Trunks and branches" not in plan_text(apart, {}, {}, table=whole_plan(apart, {}, {}))
+    assert sentences(apart, {}, {}, table=whole_plan(apart, {}, {})).trunks == ""
     start = 60 / 3600
     one, two = (whole_plan(s, {}, {}) for s in (here, apart))
     assert one["device_hours"].sum() - start * one["devices"].sum() < two["device_hours"].sum()

@@ -12,6 +12,7 @@ from conftest import ROOT
 from installed import Environment, build_wheel, closure, install, requirements
 from plmscale.extras import EXTRAS
 from scaling_data import chinchilla, make_runs
+from snapshots import DATA, unpack
 
 pytestmark = pytest.mark.slow
 
@@ -94,6 +95,19 @@ def test_fit_in_the_core_finds_what_the_whole_installation_finds(fitted):
     assert differ == ["import.json"]  # it has the versions of torch and snakemake
     estimates = json.loads((fitted / "core/fits/chinchilla.json").read_text())["schedules"]["all runs"]["estimates"]
     assert estimates["a"]["value"] == pytest.approx(0.35 / 0.65, abs=0.02)  # beta / (alpha + beta)
+
+
+def test_a_fit_on_a_terminal_has_its_bars_in_the_core(core, folder):
+    words = (*FIT, "runs.csv", "--fits", "chinchilla", "--bootstrap", "20", "--no-figures", "--out", "on_terminal")
+    status, seen = core.run_on_terminal(*words, cwd=folder)
+    assert status == 0, seen
+    assert "fitting laws" in seen and "Written to on_terminal" in seen
+
+
+def test_reproduce_and_status_in_the_core(core, tmp_path):
+    assert "numbers agree" in answer(core, "-m", "plmscale", "reproduce", "--bootstrap", "2", cwd=tmp_path)
+    study = unpack(DATA / "earlier/finished.tar.xz", tmp_path / "study")
+    assert "6 done" in answer(core, "-m", "plmscale", "status", "--configfile", "config.yaml", cwd=study)
 
 
 def test_compare_in_the_core(core, fitted):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from .errors import InputError
 
 EXTRAS = {
-    "train": ("deepspeed", "isal", "numba", "safetensors", "tensorboard", "torch", "tqdm"),
+    "train": ("deepspeed", "isal", "numba", "safetensors", "tensorboard", "torch"),
     "workflow": (
         "grimp",
         "isal",

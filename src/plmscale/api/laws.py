@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from ..analysis.external import answer
 from ..errors import InputError
 from ..laws.fit import Fit, FitSettings
 from ..laws.loss_law import LossLaw
-from ..laws.methods import fit_curves
 from ..presentation.formats import FIT_TITLES, verdict, with_interval
 from ..results.analysed import Analysed
-from ..runs.curves import smooth, usable
+from ..results.external import Request
+from ..runs.curves import usable
 from ..study.catalog import FITS
 from .answers import OptimalSize, PredictedLoss
 from .choice import loss_fit, optimal_size
@@ -60,10 +61,8 @@ def fit(
         raise InputError(f"fit: no law was asked for; choose among {', '.join(FITS)}.")
     read = runs if isinstance(runs, Runs) else read_runs(runs)
     settings = FitSettings(n_bootstrap=bootstrap, points=points)
-    curves = smooth(read.frame)
-    found = {name: fit_curves(curves, name=name, seed=seed, settings=settings)["schedules"] for name in names}
-    fits = {name: {group: Fit.from_json(one) for group, one in own.items()} for name, own in found.items()}
-    return Laws(Analysed(curves, fits), source=read.source, notes=read.notes, seed=seed, settings=settings)
+    found = answer(read, Request(fits=tuple(names), seed=seed, settings=settings))
+    return Laws(found.results, source=read.source, notes=read.notes, seed=seed, settings=settings)
 
 
 class Laws:

@@ -104,7 +104,7 @@ def guarded(call: Callable[[], int | None], *, in_job: bool = False) -> int:
     except BrokenPipeError:  # the reader, `head` for one, has gone: nothing is left to say, nor to flush
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception as error:
+    except Exception as error:  # the last guard: a person reads a sentence, and the traceback is kept in a file
         if in_job:
             raise
         sys.exit(_sentence(error))

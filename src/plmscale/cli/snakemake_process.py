@@ -69,7 +69,7 @@ def run_workflow(args: argparse.Namespace, targets: Sequence[str]) -> tuple[int,
     if args.dry_run:
         return _child(command, ()), targets
     began = time.time()
-    with folder_lock(args.directory, unlock=[*command, "--unlock"] if args.unlock else None) as handle:
+    with folder_lock(args.directory, unlock=args.unlock) as handle:
         status = _child(command, (handle.fileno(),))
     if status:
         print(f"error: Snakemake ended with status {status}.{_reason(args, command, began=began)}", file=sys.stderr)
@@ -100,7 +100,7 @@ def command_line(
 
 
 @contextmanager
-def folder_lock(folder: Path, *, unlock: Sequence[str] | None = None) -> Iterator[IO[str]]:
+def folder_lock(folder: Path, *, unlock: bool = False) -> Iterator[IO[str]]:
     """Hold the folder of a study, and clear the lock that a killed Snakemake left in it.
 
     The file's lock goes to all children, so that a job that outlives a kill still holds it. Its text says who took it;
@@ -109,8 +109,8 @@ def folder_lock(folder: Path, *, unlock: Sequence[str] | None = None) -> Iterato
     Parameters
     ----------
     folder : Path
-    unlock : sequence of str, optional
-        The command that unlocks, where a person asked for it.
+    unlock : bool
+        Remove Snakemake's lock, whatever is known of its holder: a person says that there is none.
 
     Raises
     ------

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
@@ -38,35 +39,58 @@ def write_plan(
     """
     table = whole_plan(study, counted, records)
     sums = plan_summary(table, study.config.hardware)
-    words = plan_text(study, counted, records, table=table, warnings=warnings)
+    said = sentences(study, counted, records, table=table, warnings=warnings)
     for name, content in (
         ("cells.tsv", table.to_csv(sep="\t", index=False)),
         ("summary.tsv", sums.to_csv(sep="\t", index=False)),
-        ("plan.md", words),
+        ("plan.md", plan_text(said, table=table, sums=sums)),
     ):
         with atomic(folder / name) as partial:
             partial.write_text(content)
     draw_plan(study, table, folder)
-    said = [*(f"Warning: {line}" for line in warnings), trunk_words(table), deadline_words(study, counted, records)]
-    said += [budget_words(study, table)[0] or ""]
-    headline = paragraph(study, table, {str(name): value for name, value in sums.iloc[-1].items()})
-    return brief(sums, sentences=[one for one in said if one], headline=headline, folder=folder)
+    besides = [one for one in (*said.warnings, said.trunks, said.deadline, said.budget) if one]
+    return brief(sums, sentences=besides, headline=said.headline, folder=folder)
 
 
-def plan_text(
+class Sentences(NamedTuple):
+    """What a plan says in words; empty where there is nothing to say.
+
+    `options` are the rows of what a budget may buy, None without a budget.
+    """
+
+    headline: str
+    warnings: list[str]
+    trunks: str
+    deadline: str
+    budget: str
+    options: pd.DataFrame | None
+
+
+def sentences(
     study: Study, counted: Mapping[str, int], records: Records, *, table: pd.DataFrame, warnings: Sequence[str] = ()
-) -> str:
+) -> Sentences:
+    """Everything that is said of a plan, computed once: the deadline's is a search."""
+    total = plan_summary(table, study.config.hardware).iloc[-1].items()
+    budget, options = budget_words(study, table)
+    return Sentences(
+        headline=paragraph(study, table, {str(name): value for name, value in total}),
+        warnings=[f"Warning: {line}" for line in warnings],
+        trunks=trunk_words(table),
+        deadline=deadline_words(study, counted, records) or "",
+        budget=budget or "",
+        options=options,
+    )
+
+
+def plan_text(said: Sentences, *, table: pd.DataFrame, sums: pd.DataFrame) -> str:
     """The plan in Markdown: paragraphs, sums, and cells."""
-    sums = plan_summary(table, study.config.hardware)
-    budget, known = budget_words(study, table)
-    total = {str(name): value for name, value in sums.iloc[-1].items()}
-    parts = ["# Compute plan", paragraph(study, table, total), *(f"Warning: {line}" for line in warnings)]
-    if shared := trunk_words(table):
-        parts += ["## Trunks and branches", shared]
-    if deadline := deadline_words(study, counted, records):
-        parts += ["## Deadline", deadline]
-    if known is not None:
-        parts += ["## Budget", budget, _markdown(known)]
+    parts = ["# Compute plan", said.headline, *said.warnings]
+    if said.trunks:
+        parts += ["## Trunks and branches", said.trunks]
+    if said.deadline:
+        parts += ["## Deadline", said.deadline]
+    if said.options is not None:
+        parts += ["## Budget", said.budget, _markdown(said.options)]
     cells = table.reindex(columns=[name for name in CELL_COLUMNS if name in table])
     parts += ["## Sums", _markdown(sums), "## Cells", CELLS_NOTE, _markdown(cells)]
     return "\n\n".join(parts) + "\n"

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import chdir
 from html import escape
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from ..files import atomic
 from ..presentation.formats import duration
 from ..results import owner
 from ..sets.counted import counted_tokens
-from ..study.configuration import read_yaml
+from ..study.configuration import read_configuration
 from ..study.jobs import TRUNK, TRUNKS
 from ..study.study import Study, load_study, source_file
+from ..study.workflow_files import workflow_root
 from .cell_states import STATES, cell_states
 
 COLOURS = {
@@ -51,7 +53,8 @@ def study_there(results: Path, *, configfile: Path | None = None) -> Study:
     results : Path
         Folder of the results.
     configfile : Path, optional
-        Its configuration. None: the study that `results/study.json` records, without one `config/config.yaml`.
+        Its configuration, over config/config.yaml; its paths begin in the folder that `results` lies in. None: the
+        study that `results/study.json` records, without a record the study of config/config.yaml.
 
     Raises
     ------
@@ -60,12 +63,12 @@ def study_there(results: Path, *, configfile: Path | None = None) -> Study:
     """
     if configfile is None and (there := owner.read(results)):
         return there.study()
-    configfile = configfile or Path("config/config.yaml")
-    if not configfile.is_file():
-        raise InputError(f"--configfile: {configfile} does not exist. Name the study's configuration.")
-    base = configfile.absolute().parent.parent
-    study = load_study(read_yaml(configfile), base=base, with_published=False)
-    source = source_file(study.config, downloads=Path("resources/download"), base=base)
+    root = workflow_root()
+    raw = read_configuration([configfile] if configfile else [], root=root)
+    folder = results.absolute().parent
+    with chdir(folder if folder.is_dir() else Path()):
+        study = load_study(raw, base=root, with_published=False)
+        source = source_file(study.config, downloads=Path("resources/download"), base=root).absolute()
     if refused := owner.another(results, study=study, source=source):
         recorded = (results / owner.RECORD).is_file()
         raise InputError(refused + (" Without --configfile the status is that of the study there." if recorded else ""))
