@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import termios
 import venv
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ class Environment:
     def run_on_terminal(self, *words: str | Path, cwd: Path) -> tuple[int, str]:
         """Run its Python on a pseudo-terminal; its exit status, and what a person sees."""
         terminal, end = os.openpty()
+        termios.tcsetwinsize(end, (24, 80))  # a new one has no size, and tqdm shows nothing on it
         clean = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
         command = [str(self.python), *map(str, words)]
         with subprocess.Popen(command, cwd=cwd, env=clean, stdin=end, stdout=end, stderr=end) as process:
