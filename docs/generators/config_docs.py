@@ -85,7 +85,8 @@ def _rows(block: type[Settings], prefix: str) -> list[str]:
             continue
         default = "required" if field.is_required() else f"`{json.dumps(_plain(field.default), ensure_ascii=False)}`"
         meaning = (field.description or "").replace("|", "\\|")
-        rows.append(f"| `{prefix}{name}` | {_type(field.annotation)} | {default} | {meaning} |")
+        kind = _type(field.annotation) + _range(block.model_json_schema()["properties"][name])
+        rows.append(f"| `{prefix}{name}` | {kind} | {default} | {meaning} |")
     return rows
 
 
@@ -105,6 +106,16 @@ def _type(annotation: Any) -> str:
     if arguments:
         return _type(arguments[0])
     return {bool: "true or false", int: "integer", float: "number", str: "text"}[annotation]
+
+
+def _range(schema: dict[str, Any]) -> str:
+    """The range of a number in words; empty for anything else."""
+    schema = schema.get("items", next((one for one in schema.get("anyOf", ()) if one.get("type") != "null"), schema))
+    if not {"minimum", "exclusiveMinimum"} & schema.keys():
+        return ""
+    low = f"above {schema['exclusiveMinimum']:g}" if "exclusiveMinimum" in schema else f"{schema['minimum']:g}"
+    below = "exclusiveMaximum" in schema
+    return f", {low} to {'below ' if below else ''}{schema['exclusiveMaximum' if below else 'maximum']:g}"
 
 
 def write(root: Path) -> None:

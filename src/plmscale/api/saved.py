@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import InputError
-from ..files import atomic, read_json
+from ..files import atomic, read_as, read_json, read_object
 from ..laws.fit import Fit, FitSettings, jsonable
 from ..provenance import versions
 from ..results.analysed import Analysed, read_analysed
@@ -72,8 +72,10 @@ def load_laws(path: str | Path) -> Laws:
 def _from_file(path: Path) -> Laws:
     try:
         written = read_json(path)
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a file of laws. Give what laws.save wrote, or a folder of results.") from error
+    except InputError as error:
+        raise InputError(
+            f"{path}: not a file of laws. Give what laws.save wrote, or a folder of results ({error})."
+        ) from error
     if not isinstance(written, dict) or written.get("format") != FORMAT or "content" not in written:
         raise InputError(f"{path}: not a file of laws. Give what laws.save wrote, or a folder of results.")
     if written.get("version") != VERSION:
@@ -84,10 +86,11 @@ def _from_file(path: Path) -> Laws:
     content = written["content"]
     if _sha256(content) != written.get("sha256"):
         raise InputError(f"{path}: its content is not what was saved (another SHA-256). Fit and save again.")
-    curves = [_curve(one) for one in content["curves"]]
-    fits = {name: {g: Fit.from_json(fit) for g, fit in own.items()} for name, own in content["fits"].items()}
-    how = {"seed": content["seed"], "settings": _settings(content["settings"])}
-    return Laws(Analysed(curves, fits), source=content["source"], notes=content["notes"], **how)
+    with read_as("a file of laws", where=path):
+        curves = [_curve(one) for one in content["curves"]]
+        fits = {name: {g: Fit.from_json(fit) for g, fit in own.items()} for name, own in content["fits"].items()}
+        how = {"seed": content["seed"], "settings": _settings(content["settings"])}
+        return Laws(Analysed(curves, fits), source=content["source"], notes=content["notes"], **how)
 
 
 def _from_folder(folder: Path) -> Laws:
@@ -96,10 +99,11 @@ def _from_folder(folder: Path) -> Laws:
     record = files.folder / "import.json"
     if not record.is_file():
         return Laws(results, source=str(folder))
-    asked = read_json(record)
-    request = asked["request"]
-    how = {"seed": request["seed"], "settings": _settings(request["settings"])}
-    return Laws(results, source=asked["source"], notes=asked["notes"], **how)
+    asked = read_object(record)
+    with read_as("the record of an analysis", where=record):
+        request = asked["request"]
+        how = {"seed": request["seed"], "settings": _settings(request["settings"])}
+        return Laws(results, source=asked["source"], notes=asked["notes"], **how)
 
 
 def _settings(written: Mapping[str, Any]) -> FitSettings:

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import InputError
-from ..files import read_json
+from ..files import read_as, read_object
 from ..laws.fit import Fit
 from ..results.analysed import read_analysed
 from ..results.layout import layout
@@ -130,11 +130,12 @@ def read_study(folder: Path, *, name: str) -> ComparedStudy:
     """
     files = layout(folder)
     analysed = read_analysed(files.curves, files.fits)
-    records = [read_json(path) for path in files.records]
-    counts = read_json(files.holdout) if files.holdout else {}
+    records = [read_object(path) for path in files.records]
+    counts = read_object(files.holdout) if files.holdout else {}
     holdout = f"{counts['sha256']}, {counts.get('n_residues')} residues" if "sha256" in counts else None
-    trunks = [read_json(path) for path in files.trunks]
-    setup = setup_of(analysed.curves, records, holdout=holdout)
+    trunks = [read_object(path) for path in files.trunks]
+    with read_as("a folder of results", where=folder):
+        setup = setup_of(analysed.curves, records, holdout=holdout)
     return ComparedStudy(name, analysed.curves, analysed.fits, records, trunks, setup)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..sequences.alphabet import RESIDUES, TOKENS
+from ..study.settings import LARGEST_SHAPE
 
 LAYER_NORM_EPSILON = 1e-5
 """Of every layer norm of ESM-2: torch's default, which fair-esm leaves as it is."""
@@ -64,11 +65,24 @@ class Shape:
         InputError
             If a number is not positive, or `d_model` is not an even multiple of `n_heads`.
         """
+        for name, largest in LARGEST_SHAPE.items():
+            if getattr(self, name) > largest:
+                raise InputError(f"{where}: {name} is {getattr(self, name):,}. No encoder has more than {largest:,}.")
         if min(self.n_layers, self.d_model, self.d_ffn, self.n_heads) < 1 or self.d_model % (2 * self.n_heads):
             raise InputError(
                 f"{where}: {self} is not an encoder. All four must be positive, d_model an even multiple of n_heads."
             )
         return self
+
+    def check_layers(self, n_tensors: int, *, where: object) -> None:
+        """Check that there can be so many layers in so many tensors, before an encoder is built of them.
+
+        Raises
+        ------
+        InputError
+        """
+        if self.n_layers > n_tensors:
+            raise InputError(f"{where}: {n_tensors} tensors are not those of {self.n_layers} layers.")
 
 
 @dataclass(frozen=True)

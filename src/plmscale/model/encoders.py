@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import InputError
-from ..files import read_json
+from ..files import read_object
 from ..study.grid import Cell
 from .architecture import OURS, Shape
 from .fair_esm import read_checkpoint
@@ -57,7 +57,7 @@ def read_run(folder: str | Path) -> tuple[Weights, dict[str, Any]]:
     """
     folder = Path(folder)
     path = folder / "run.json"
-    record = read_json(path)
+    record = read_object(path)
     if record.get("status") == "diverged":
         raise InputError(f"{path}: the run diverged ({record.get('reason')}). It has no weights worth reading.")
     try:
@@ -68,4 +68,6 @@ def read_run(folder: str | Path) -> tuple[Weights, dict[str, Any]]:
         ) from None
     shape = Shape(size.n_layers, size.d_model, size.d_ffn, size.n_heads).check(path)
     weights = folder / "model.safetensors"
-    return Weights(weights, shape, OURS, read_safetensors(weights)), record
+    state = read_safetensors(weights)
+    shape.check_layers(len(state), where=weights)
+    return Weights(weights, shape, OURS, state), record

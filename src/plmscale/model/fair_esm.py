@@ -17,7 +17,8 @@ from torch import Tensor
 from ..errors import InputError
 from ..files import atomic
 from .architecture import ESM1B, OURS, Shape
-from .weights import EMBEDDING, HEAD, Weights, read_pickled
+from .pickles import read_pickled
+from .weights import EMBEDDING, HEAD, Weights, checked_state
 
 FFN_RATIO = 4
 """Feed-forward size ÷ embedding size, which fair-esm's ESM2 cannot change."""
@@ -48,12 +49,13 @@ def read_checkpoint(path: str | Path) -> Weights:
         raise InputError(f"{path} is a checkpoint {what}. Only ESM-2 can be read: esm2_t6_8M_UR50D.pt and its like.")
     settings = content["cfg"]["model"] if isinstance(content["cfg"], Mapping) else None
     numbers: dict[str, Any] = {ours: getattr(settings, theirs, None) for ours, theirs in _ATTRIBUTES.items()}
-    if not all(isinstance(value, int) for value in numbers.values()):
+    if not all(type(value) is int for value in numbers.values()):
         raise InputError(f"{path}: cfg.model lacks {' or '.join(_ATTRIBUTES.values())}. Give an ESM-2 checkpoint.")
     if not getattr(settings, "token_dropout", True):
         raise InputError(f"{path}: token_dropout is off. Every published ESM-2 has it, and no other can be read.")
-    state = {_PREFIX.sub("", name): tensor for name, tensor in content["model"].items()}
+    state = {_PREFIX.sub("", name): tensor for name, tensor in checked_state(path, content["model"]).items()}
     shape = Shape(**numbers, d_ffn=FFN_RATIO * numbers["d_model"]).check(path)
+    shape.check_layers(len(state), where=path)
     return Weights(path, shape, ESM1B, {k: v for k, v in state.items() if not k.startswith(_CONTACTS)})
 
 

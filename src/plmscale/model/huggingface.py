@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from safetensors.torch import save_file
 from torch import Tensor, zeros
 
 from ..errors import InputError
-from ..files import atomic_folder, read_json
+from ..files import atomic_folder, read_object, read_text
 from .architecture import (
     ESM1B,
     LAYER_NORM_EPSILON,
@@ -18,7 +19,8 @@ from .architecture import (
     Shape,
     Vocabulary,
 )
-from .weights import HEAD, Weights, read_pickled, read_safetensors, tensor_names
+from .pickles import read_pickled
+from .weights import HEAD, Weights, checked_state, read_safetensors, tensor_names
 
 _SHAPE = {
     "n_layers": "num_hidden_layers",
@@ -63,6 +65,9 @@ _RENAMED = (
 )
 """Names of fair-esm → names of transformers; other names are the same."""
 
+_LARGEST_VOCABULARY = 1 << 20
+"""Bytes of vocab.txt; ESM-2's has 93."""
+
 _NO_PART = re.compile(r"^esm\.(contact_head\.|pooler\.|embeddings\.position_(ids|embeddings))")
 """Tensors in published folders that the language model does not use."""
 
@@ -97,15 +102,16 @@ def read_folder(folder: str | Path) -> Weights:
         If a file is missing or damaged, or the model is not an ESM-2 language model; ESM-1b is named.
     """
     folder = Path(folder)
-    config = read_json(folder / "config.json")
+    config = read_object(folder / "config.json")
     _check_function(config, folder / "config.json")
     numbers: dict[str, Any] = {ours: config.get(theirs) for ours, theirs in _SHAPE.items()}
-    absent = [_SHAPE[ours] for ours, value in numbers.items() if not isinstance(value, int)]
+    absent = [_SHAPE[ours] for ours, value in numbers.items() if type(value) is not int]
     if absent:
         raise InputError(f"{folder / 'config.json'}: {absent[0]} is missing or not a whole number.")
     shape = Shape(**numbers).check(folder / "config.json")
     vocabulary = _vocabulary(folder, config)
     path, state = _tensors(folder)
+    shape.check_layers(len(state), where=path)
     return Weights(path, shape, vocabulary, _our_names(state, shape))
 
 
@@ -132,7 +138,8 @@ def _check_function(config: dict[str, Any], path: Path) -> None:
         if found != value and not (value is False and found is None):
             hint = " It looks like ESM-1b." if key == "position_embedding_type" else ""
             raise InputError(f"{path}: {key} is {found!r}, but ESM-2 has {value!r}.{hint} Only ESM-2 can be read.")
-    base = config.get("rope_theta", (config.get("rope_parameters") or {}).get("rope_theta", ROTARY_BASE))
+    rope = config.get("rope_parameters") or {}
+    base = config.get("rope_theta", rope.get("rope_theta", ROTARY_BASE) if isinstance(rope, dict) else rope)
     if base != ROTARY_BASE:
         raise InputError(f"{path}: rope_theta is {base}, but ESM-2 has {ROTARY_BASE}. Only ESM-2 can be read.")
 
@@ -140,7 +147,9 @@ def _check_function(config: dict[str, Any], path: Path) -> None:
 def _vocabulary(folder: Path, config: dict[str, Any]) -> Vocabulary:
     path = folder / "vocab.txt"
     if path.is_file():
-        vocabulary = Vocabulary.read((line.strip() for line in path.read_text().splitlines()), where=path)
+        vocabulary = Vocabulary.read(
+            (line.strip() for line in read_text(path, largest=_LARGEST_VOCABULARY).splitlines()), where=path
+        )
     elif config.get("vocab_size") == len(ESM1B):
         vocabulary = ESM1B
     else:
@@ -156,16 +165,39 @@ def _vocabulary(folder: Path, config: dict[str, Any]) -> Vocabulary:
 
 
 def _tensors(folder: Path) -> tuple[Path, dict[str, Tensor]]:
-    index = folder / "model.safetensors.index.json"
-    if index.is_file():
-        parts = sorted(set(read_json(index)["weight_map"].values()))
-        return index, {k: v for part in parts for k, v in read_safetensors(folder / part).items()}
-    if (folder / "model.safetensors").is_file():
-        return folder / "model.safetensors", read_safetensors(folder / "model.safetensors")
-    path = folder / "pytorch_model.bin"
-    if not path.is_file():
-        raise InputError(f"{folder} has neither model.safetensors nor pytorch_model.bin.")
-    return path, read_pickled(path)
+    """The tensors of a folder; of several copies of the weights the one that transformers takes, and no other."""
+    for suffix, read in ((".safetensors", read_safetensors), (".bin", _read_bin)):
+        name = "model.safetensors" if suffix == ".safetensors" else "pytorch_model.bin"
+        whole, index = folder / name, folder / f"{name}.index.json"
+        if whole.is_file():
+            return whole, read(whole)
+        if index.is_file():
+            return index, _in_parts(index, read)
+    raise InputError(f"{folder} has neither model.safetensors nor pytorch_model.bin, whole or in parts.")
+
+
+def _read_bin(path: Path) -> dict[str, Tensor]:
+    return checked_state(path, read_pickled(path))
+
+
+def _in_parts(index: Path, read: Callable[[Path], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Tensors in the parts that an index names, which lie beside it; each as often as the index says, once."""
+    listed = read_object(index)["weight_map"]
+    if not isinstance(listed, dict) or not all(isinstance(part, str) for part in listed.values()):
+        raise InputError(f"{index}: weight_map is no object that gives the file of each tensor.")
+    found: dict[str, Tensor] = {}
+    for part in sorted(set(listed.values())):
+        if Path(part).name != part or part in ("", ".", ".."):
+            raise InputError(f"{index}: {part!r} is no file beside it. Parts lie in the same folder.")
+        tensors = read(index.with_name(part))
+        if twice := found.keys() & tensors.keys():
+            raise InputError(
+                f"{index.with_name(part)}: {min(twice)} is in another part as well. Remove one of the two."
+            )
+        found |= tensors
+    if missing := sorted(listed.keys() - found.keys()):
+        raise InputError(f"{index}: {missing[0]} is not in {listed[missing[0]]}. Copy the folder again.")
+    return found
 
 
 def write_folder(weights: Weights, folder: str | Path, *, max_length: int, card: str) -> None:

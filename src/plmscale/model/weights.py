@@ -1,8 +1,6 @@
 """Weights of an encoder as read from a file, whoever wrote it, and the checks that make an encoder of them."""
 
-import argparse
-import pickle
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,8 +48,8 @@ class Weights:
             If a tensor is missing, is not known, has another shape than its configuration says or holds values that
             are not finite, or if head and embedding differ.
         """
-        model = ESM2(self.shape, seed=None, vocabulary=self.vocabulary)
-        own = model.state_dict()
+        with torch.device("meta"):  # nothing is allocated before the file is known to fill it
+            own = ESM2(self.shape, seed=None, vocabulary=self.vocabulary).state_dict()
         self._check_names(own)
         state = {HEAD: self.state[EMBEDDING]} | self.state
         for name in filter(state.__contains__, own):
@@ -61,13 +59,16 @@ class Weights:
                     f"{self.path}: {name} has shape {list(tensor.shape)}, but its configuration ({self.shape}, "
                     f"{len(self.vocabulary)} tokens) asks for {list(own[name].shape)}. They do not belong together."
                 )
+            if not tensor.is_floating_point():
+                raise InputError(f"{self.path}: {name} holds {tensor.dtype}, not floating-point numbers.")
             if not bool(torch.isfinite(tensor).all()):
                 raise InputError(
                     f"{self.path}: {name} holds NaN or infinite values. Take a checkpoint from before it diverged."
                 )
+        model = ESM2(self.shape, seed=None, vocabulary=self.vocabulary)
         if not torch.equal(state[HEAD], state[EMBEDDING]):
             raise InputError(f"{self.path}: {HEAD} differs from {EMBEDDING}. In ESM-2 they are one.")
-        model.load_state_dict(own | state)
+        model.load_state_dict(model.state_dict() | state)
         return model.eval()
 
     def _check_names(self, own: Collection[str]) -> None:
@@ -88,6 +89,29 @@ def tensor_names(shape: EncoderShape) -> list[str]:
         return list(ESM2(shape, seed=None).state_dict())
 
 
+def checked_state(path: Path, state: Any) -> dict[str, Tensor]:
+    """Give a state back that was read from a pickle if it is names with tensors that the file can hold.
+
+    Raises
+    ------
+    InputError
+        For anything else: a tensor may claim more numbers than there are, by strides of zero.
+    """
+    if not isinstance(state, Mapping) or not all(isinstance(name, str) for name in state):
+        raise InputError(f"{path}: it holds no names with tensors. Give weights that `torch.save(state_dict)` wrote.")
+    for name, tensor in state.items():
+        if not isinstance(tensor, Tensor) or tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            raise InputError(f"{path}: {name} is not a plain tensor. Give weights that `torch.save(state_dict)` wrote.")
+    n = sum(tensor.numel() for tensor in state.values() if tensor.dim())
+    if n > path.stat().st_size * _SHARED:
+        raise InputError(f"{path}: its tensors claim {n:,} numbers, more than the file can hold. Copy it again.")
+    return dict(state)
+
+
+_SHARED = 4
+"""Numbers a byte of the file may stand for: head and embedding are one tensor under two names."""
+
+
 def read_safetensors(path: Path) -> dict[str, Tensor]:
     """Tensors of a safetensors file.
 
@@ -102,26 +126,3 @@ def read_safetensors(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path} does not exist.") from None
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path} cannot be read: {error}. Copy or write it again.") from error
-
-
-def read_pickled(path: Path) -> Any:
-    """What `torch.save` wrote, by the unpickler that makes tensors, plain containers and argparse's Namespace only.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or damaged, or asks for anything else.
-    """
-    try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise InputError(f"cannot read {path}: {error.strerror}.") from error
-    except pickle.UnpicklingError as error:
-        why = str(error).partition("WeightsUnpickler error: ")[2].split("Please use")[0].strip()
-        raise InputError(
-            f"{path} is not a checkpoint of tensors and plain values ({why or 'it is damaged'}). Nothing else is "
-            "loaded, since a pickle can run any program."
-        ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
-        raise InputError(f"{path} is damaged or no checkpoint of torch: {str(error).splitlines()[0]}") from error

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..files import read_json
+from ..files import read_as, read_object
 from ..study.config import Health
 from ..study.flops import train_flops_per_token
 from ..study.grid import Cell, grid
@@ -78,8 +78,10 @@ def read_calibrations(study: Study, folder: Path) -> tuple[dict[str, dict[str, A
         path = folder / f"{name}.json"
         if not path.is_file():
             continue
-        record = read_json(path)
-        if reason := _void(record, settings_of(study, cell)):
+        record = read_object(path)
+        with read_as("what `plmscale calibrate` measured", where=path):
+            reason = _void(record, settings_of(study, cell)) or ("" if _pace(study, cell, record) else "")
+        if reason:
             warnings.append(f"{path} is not used: {reason}. Delete it, and run `plmscale calibrate` to measure again.")
         else:
             usable[name] = record

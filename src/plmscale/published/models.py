@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import read_json
+from ..files import read_as, read_object
 from ..laws.budgets import EXTRAPOLATED
 from ..laws.fit import Fit
 from ..laws.size_law import SIZE_LAWS, SizeAt, SizeLaw
@@ -198,7 +198,7 @@ def read_fits(folder: Path) -> dict[str, dict[str, Fit]]:
         If there is none, or a file is no fit.
     """
     paths = [folder] if folder.is_file() else [folder / f"{name}.json" for name in SIZE_LAWS]
-    found = [read_json(path) for path in paths if path.is_file()]
+    found = [read_object(path) for path in paths if path.is_file()]
     if not found:
         raise InputError(
             f"{folder}: no fit here. Give a folder with {', '.join(f'{name}.json' for name in SIZE_LAWS)}."
@@ -206,4 +206,5 @@ def read_fits(folder: Path) -> dict[str, dict[str, Fit]]:
     for path, one in zip([path for path in paths if path.is_file()], found, strict=True):
         if not isinstance(one, dict) or not {"fit", "schedules"} <= set(one):
             raise InputError(f"{path}: not the JSON of a fit; it has no `fit` and `schedules`.")
-    return {one["fit"]: {s: Fit.from_json(fit) for s, fit in one["schedules"].items()} for one in found}
+    with read_as("a folder of fits", where=folder):
+        return {one["fit"]: {s: Fit.from_json(fit) for s, fit in one["schedules"].items()} for one in found}

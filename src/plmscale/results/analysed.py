@@ -8,7 +8,7 @@ from typing import Protocol
 import pandas as pd
 
 from ..errors import InputError
-from ..files import read_json
+from ..files import read_object
 from ..laws.fit import Fit
 from ..laws.rates.found import RateFindings
 from ..runs.curves import Curve, from_frame
@@ -120,9 +120,9 @@ def read_analysed(curves: Path, fits: Sequence[Path]) -> Analysed:
         raise InputError(f"{curves}: not a table of curves ({error}). Make it again.") from error
     found: dict[str, dict[str, Fit]] = {}
     for path in fits:
-        one = read_json(path)
+        one = read_object(path)
         try:
             found[one["fit"]] = {schedule: Fit.from_json(fit) for schedule, fit in one["schedules"].items()}
-        except (KeyError, TypeError, AttributeError, InputError) as error:
+        except (LookupError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
             raise InputError(f"{path}: not a fit of this package ({error}). Make it again.") from error
     return Analysed(smoothed, found)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ..files import read_json, write_json
+from ..files import read_object, write_json
 from ..laws.fit import jsonable
 from ..laws.rates.found import RateFindings
 from ..laws.size_law import SizeLaw
@@ -39,7 +39,7 @@ def write_findings(findings: Findings, folder: Path) -> None:
 
 def read_findings(paths: Sequence[Path]) -> Findings:
     """The findings that `write_findings` wrote."""
-    files = {Path(path).stem: read_json(path) for path in paths}
+    files = {Path(path).stem: read_object(path) for path in paths}
     tables = {table: read_table(files[name][table]) for name, held in TABLES.items() for table in held}
     rates = [RateFindings.from_json(one) for one in files["learning_rates"]["schedules"]]
     return Findings(**tables, rates=rates, published=_published(files["published_models"]))

@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ..errors import InputError
-from ..files import read_json, write_json
+from ..files import read_object, write_json
 from ..study.grid import grid
 from ..study.study import Study
 from . import unrecorded
@@ -94,7 +94,7 @@ def read(results: Path) -> Owner | None:
     if not path.is_file():
         return None
     try:
-        found = read_json(path)
+        found = read_object(path)
         config, tables = found["study"]["config"], (found["study"]["models"], found["study"]["subsets"])
         if not (isinstance(config["source"], str) and all(row["name"] for table in tables for row in table)):
             raise ValueError

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..files import read_json
+from ..files import read_as, read_object
 from ..laws.fit import Fit
 from ..laws.rates.found import RateFindings
 from ..runs.curves import Curve, from_frame
@@ -125,16 +125,17 @@ def read_results(
     -------
     Results
     """
-    read = [read_json(path) for path in records]
-    read_fits = [read_json(path) for path in fits]
-    return Results(
-        study=Study.from_json(study),
-        curves=from_frame(pd.read_parquet(curves)),
-        records=[record for record in read if "until_passes" not in record],
-        fits={f["fit"]: {s: Fit.from_json(fit) for s, fit in f["schedules"].items()} for f in read_fits},
-        subsets={d["name"]: d for d in (read_json(path) for path in subsets)},
-        stats=read_json(stats),
-        calibrations=calibrations or {},
-        trunk_records=[record for record in read if "until_passes" in record],
-        found=read_findings(findings) if findings else None,
-    )
+    read = [read_object(path) for path in records]
+    read_fits = [read_object(path) for path in fits]
+    with read_as("a folder of results", where=stats.parent.parent):
+        return Results(
+            study=Study.from_json(study),
+            curves=from_frame(pd.read_parquet(curves)),
+            records=[record for record in read if "until_passes" not in record],
+            fits={f["fit"]: {s: Fit.from_json(fit) for s, fit in f["schedules"].items()} for f in read_fits},
+            subsets={d["name"]: d for d in (read_object(path) for path in subsets)},
+            stats=read_object(stats),
+            calibrations=calibrations or {},
+            trunk_records=[record for record in read if "until_passes" in record],
+            found=read_findings(findings) if findings else None,
+        )

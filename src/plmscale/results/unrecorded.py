@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..files import read_json
+from ..files import read_object
 from ..study.grid import grid
 from ..study.study import Study
 
@@ -22,7 +22,7 @@ def holds_a_study(results: Path) -> bool:
 def stats(results: Path) -> Mapping[str, Any]:
     """Counts and provenance of the store, see `plmscale.sequences.store.build_store`; empty without one."""
     path = results / "store/stats.json"
-    return read_json(path) if path.is_file() else {}
+    return read_object(path) if path.is_file() else {}
 
 
 def same_file(study: Study, source: Path, *, stats: Mapping[str, Any]) -> bool:
@@ -103,7 +103,7 @@ def _settings_of_sets(results: Path, study: Study) -> dict[str, Any]:
         path = results / f"subsets/{name}.json"
         if not path.is_file():
             continue
-        counts = read_json(path)
+        counts = read_object(path)
         made = counts.get("provenance", {})
         if name == "holdout":
             said = {"holdout.n_sequences": made.get("n_candidates"), "holdout.max_identity": made.get("max_identity")}

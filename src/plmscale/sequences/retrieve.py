@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import urlparse
 
 from ..errors import InputError
-from ..files import read_json, write_json
+from ..files import read_object, write_json
 from .metalink import LARGEST, MetalinkEntry, read_metalink
 
 _NO_RANGES = 33  # curl: the server cannot resume
@@ -134,7 +134,7 @@ def _expectation(part: Path) -> Path:
 def _drop_stale(part: Path, expected: dict[str, Any]) -> None:
     """Keep what was downloaded only if it is of the same file; then say what is being downloaded."""
     note = _expectation(part)
-    if part.exists() and (not note.exists() or read_json(note) != expected):
+    if part.exists() and (not note.exists() or read_object(note) != expected):
         _log.warning("%s is of another file or release: deleted", part)
         part.unlink()
     write_json(note, expected)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InputError
-from ..files import atomic, read_json, sync_file, sync_folder
+from ..files import atomic, read_as, read_object, sync_file, sync_folder
 from .alphabet import FIRST_RESIDUE, LETTERS, RESIDUES
 from .fasta import BLOCK_SIZE, FastaReader
 from .store_writer import StoreWriter
@@ -67,7 +67,7 @@ def build_store(
     """
     from .store_repeats import repeats, without  # here, since they import the compiler
 
-    record = read_json(retrieval) if retrieval else None
+    record = read_object(retrieval) if retrieval else None
     reader = FastaReader(source, block_size=block_size)
     with _new_folder(Path(folder)) as partial:
         with ExitStack() as stack:
@@ -172,14 +172,16 @@ class Store:
             If a file is missing or the files do not belong together; the message names the file.
         """
         folder = Path(folder)
-        stats = read_json(folder / "stats.json")
+        stats = read_object(folder / "stats.json")
         if stats.get("format_version") != FORMAT_VERSION:
             raise _unusable(
                 folder / "stats.json", f"format_version is {stats.get('format_version')}, not {FORMAT_VERSION}"
             )
-        tokens = _open_array(folder / "tokens.npy", "u1", stats["n_residues"])
-        offsets = _open_array(folder / "offsets.npy", "<i8", stats["n_sequences"] + 1)
-        keys = _open_array(folder / "keys.npy", "<u8", stats["n_sequences"])
+        with read_as("the record of a store", where=folder / "stats.json"):
+            n_residues, n_sequences = int(stats["n_residues"]), int(stats["n_sequences"])
+        tokens = _open_array(folder / "tokens.npy", "u1", n_residues)
+        offsets = _open_array(folder / "offsets.npy", "<i8", n_sequences + 1)
+        keys = _open_array(folder / "keys.npy", "<u8", n_sequences)
         if not (folder / "ids.txt").is_file():
             raise _missing(folder / "ids.txt")
         if offsets[0] != 0 or offsets[-1] != tokens.size:

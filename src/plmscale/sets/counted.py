@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files import read_json
+from ..files import read_as, read_object
 from ..study.config import Config, Subset
 from ..study.study import Study
 from .mmseqs import MmseqsSettings, cluster_command
@@ -38,11 +38,14 @@ class _Sets:
     def __init__(self, results: Path, study: Study) -> None:
         files = {row.name: results / f"subsets/{row.name}.json" for row in study.subsets}
         stats = results / "store/stats.json"
-        self.counts: dict[str, Mapping[str, Any]] = {n: read_json(path) for n, path in files.items() if path.is_file()}
+        self.counts: dict[str, Mapping[str, Any]] = {
+            n: read_object(path) for n, path in files.items() if path.is_file()
+        }
         self._rows = {row.name: row for row in study.subsets}
         self._known: dict[str, bool] = {}
         self._config: Config = study.config
-        n_store = int(read_json(stats)["n_sequences"]) if stats.is_file() else None
+        with read_as("the record of a store", where=stats):
+            n_store = int(read_object(stats)["n_sequences"]) if stats.is_file() else None
         self._n_pool = None if n_store is None else n_store - study.config.holdout.n_sequences
 
     def made_as(self, row: Subset) -> bool:

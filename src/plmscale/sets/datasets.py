@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import InputError
-from ..files import read_json
+from ..files import read_object
 from ..sequences.store import Store
 from ..study.config import Clustering, Holdout, Subset
 from .holdout import HoldoutSettings, holdout
@@ -93,7 +93,7 @@ def make_subset(
     if subset.kind == "all":
         chosen = Selection(np.flatnonzero(available), {})
     elif subset.kind == "sample":
-        n = read_json(same_size_as[0])["n_sequences"] if same_size_as else subset.n_sequences
+        n = int(read_object(same_size_as[0])["n_sequences"]) if same_size_as else subset.n_sequences
         chosen = sample_subset(store, available, name=subset.name, n=n, seed=seed)
     else:
         assert clustering is not None and subset.min_identity is not None  # noqa: S101  (checked with the table)

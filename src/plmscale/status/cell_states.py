@@ -14,7 +14,7 @@ import pandas as pd
 
 from ..clock import start_ticks
 from ..errors import InputError
-from ..files import read_json
+from ..files import read_object
 from ..plan.plan import whole_plan
 from ..study.grid import grid
 from ..study.study import Study
@@ -192,7 +192,7 @@ def error_in(log: Path) -> str | None:
 
 def _record(path: Path) -> dict[str, Any] | None:
     try:
-        return read_json(path)
+        return read_object(path)
     except InputError:  # absent, or just being replaced
         return None
 

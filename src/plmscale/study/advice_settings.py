@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import Field, model_validator
 
-from .settings import Settings
+from .settings import DeviceHours, Flops, Settings
 
 
 class AdviceSettings(Settings):
     """The question to `plmscale run advise`. No setting here can change a result."""
 
-    budget_gpu_hours: PositiveFloat | None = Field(
+    budget_gpu_hours: DeviceHours | None = Field(
         default=None,
         description="Device-hours that the new cells of a schedule may cost; required by `plmscale run advise`.",
     )
@@ -20,9 +20,7 @@ class AdviceSettings(Settings):
         "(`loss`) at "
         "`at_flops`.",
     )
-    at_flops: PositiveFloat | None = Field(
-        default=None, description="Training FLOPs for the targets `n_opt` and `loss`."
-    )
+    at_flops: Flops | None = Field(default=None, description="Training FLOPs for the targets `n_opt` and `loss`.")
 
     @model_validator(mode="after")
     def _budget(self) -> "AdviceSettings":

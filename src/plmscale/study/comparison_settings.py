@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat
+from pydantic import Field
 
-from .settings import Settings
+from .settings import Nats, Settings
 
 
 class OwnRuns(Settings):
@@ -21,9 +21,7 @@ class OwnRuns(Settings):
         default=None, description="Column or metric that is the loss, if there are several candidates."
     )
     describe: str | None = Field(default=None, description="Table with what an export lacks: run, n_params, ….")
-    target_loss: PositiveFloat = Field(
-        default=2.455, description="Loss in nats for which the cost of each size is computed."
-    )
+    target_loss: Nats = Field(default=2.455, description="Loss in nats for which the cost of each size is computed.")
 
 
 class ComparisonSettings(Settings):

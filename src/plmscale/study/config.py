@@ -4,24 +4,30 @@
 (`python docs/generators/config_docs.py`); a test fails when they drift.
 """
 
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlparse
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
-    model_validator,
-)
+from pydantic import Field, field_validator, model_validator
 
 from .advice_settings import AdviceSettings
 from .comparison_settings import ComparisonSettings, OwnRuns
 from .data_settings import Clustering, Holdout
+from .execution_settings import Analysis, Execution
 from .hardware_settings import Hardware
+from .names import check_path, check_url, each_once
 from .schedule_settings import Cosine, Schedule, Stop, Wsd
-from .settings import Fraction, Settings
+from .settings import (
+    LARGEST_SHAPE,
+    Count,
+    DeviceHours,
+    Fraction,
+    Name,
+    Nats,
+    Seed,
+    Settings,
+    Tokens,
+    TokensOrNone,
+)
 
 
 class Masking(Settings):
@@ -55,18 +61,18 @@ class Optimizer(Settings):
         le=1e-3,
         description="Adam's ε. The paper prints 10⁸, with which Adam would not move; values above 1e-3 are refused.",
     )
-    weight_decay: NonNegativeFloat = Field(default=0.01, description="Weight decay.")
-    gradient_clipping: NonNegativeFloat = Field(default=0.0, description="Largest gradient norm; 0: no clipping.")
+    weight_decay: float = Field(default=0.01, ge=0, le=100, description="Weight decay.")
+    gradient_clipping: float = Field(default=0.0, ge=0, le=1e9, description="Largest gradient norm; 0: no clipping.")
 
 
 class Health(Settings):
     """When a run is in trouble: its loss, averaged over a row of metrics, against the smallest such average so far."""
 
-    divergence_nats: PositiveFloat = Field(
+    divergence_nats: Nats = Field(
         default=1.0, description="Loss above its minimum, in nats, at which the run counts as `diverged` …"
     )
-    divergence_rows: PositiveInt = Field(default=10, description="… after this many consecutive rows of metrics.")
-    spike_nats: PositiveFloat = Field(
+    divergence_rows: Count = Field(default=10, description="… after this many consecutive rows of metrics.")
+    spike_nats: Nats = Field(
         default=0.3, description="Loss above its minimum, in nats, that is recorded as a spike; the run continues."
     )
 
@@ -74,8 +80,11 @@ class Health(Settings):
 class Training(Settings):
     """Everything about training that can change a result; the size, its learning rate and the set come from the tables."""
 
-    batch_tokens: PositiveInt = Field(
-        default=50_000, description="Tokens per optimizer step over all devices, with START and END, without padding."
+    batch_tokens: int = Field(
+        default=50_000,
+        ge=1,
+        le=10**9,
+        description="Tokens per optimizer step over all devices, with START and END, without padding.",
     )
     order: Literal["bucketed", "sorted"] = Field(
         default="bucketed",
@@ -84,78 +93,20 @@ class Training(Settings):
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         default="fp32", description="Number format of the matrix products."
     )
-    warmup_tokens: NonNegativeInt = Field(
+    warmup_tokens: TokensOrNone = Field(
         default=0, description="Tokens during which the learning rate rises linearly from 0."
     )
     decay_rate: float = Field(
         default=0.999, gt=0, le=1, description="`token_decay`: lr = lr0 · decay_rate^(tokens / decay_tokens)."
     )
-    decay_tokens: PositiveInt = Field(default=1_000_000, description="`token_decay`: see `decay_rate`.")
+    decay_tokens: Tokens = Field(default=1_000_000, description="`token_decay`: see `decay_rate`.")
     cosine: Cosine = Field(default=Cosine(), description="The schedule `cosine`.")
     wsd: Wsd = Field(default=Wsd(), description="The schedule `wsd`.")
     stop: Stop = Field(default=Stop(), description="Stop at the plateau.")
-    log_every_steps: PositiveInt = Field(
-        default=10, description="Optimizer steps averaged in one row of metrics.parquet."
-    )
+    log_every_steps: Count = Field(default=10, description="Optimizer steps averaged in one row of metrics.parquet.")
     masking: Masking = Field(default=Masking(), description="BERT masking.")
     optimizer: Optimizer = Field(default=Optimizer(), description="Adam.")
     health: Health = Field(default=Health(), description="Divergence and spikes.")
-
-
-class Execution(Settings):
-    """How cells are run. No setting here can change a result beyond float rounding, so none retrains a cell."""
-
-    engine: Literal["deepspeed", "torch"] = Field(
-        default="deepspeed", description="Training engine; `torch` is the plain reference implementation."
-    )
-    zero_stage: Literal[0, 1, 2] = Field(default=2, description="DeepSpeed ZeRO stage.")
-    checkpoint_tokens: PositiveInt = Field(default=100_000_000, description="Tokens between two checkpoints of a cell.")
-    branch: bool = Field(
-        default=True,
-        description="true: cells with the schedule `wsd` that differ only in their budget (sets of kind `passes` and the set that "
-        "they use) share one trunk at a constant rate, and each branches off where its decay begins: the same result for "
-        "less compute. false: each cell is trained from its start.",
-    )
-    keep_checkpoints: bool = Field(default=False, description="Keep the last checkpoint of a finished cell.")
-    max_attempts: PositiveInt = Field(
-        default=5, description="A cell is refused after this many consecutive attempts without a new checkpoint."
-    )
-    threads: PositiveInt = Field(default=1, description="CPU threads per training rank.")
-    compile: bool = Field(
-        default=False,
-        description="Compile the blocks with torch: a minute or two at the start of a job. For GPUs; no gain on CPUs.",
-    )
-    monitors: list[Literal["tensorboard", "csv", "wandb"]] = Field(
-        default=["tensorboard"], description="Loggers that show a run while it trains; `wandb` must be installed."
-    )
-    wandb_project: str = Field(
-        default="plmscale",
-        pattern=r"^[^/\\#?%:\n]{1,128}$",
-        description="Project of Weights & Biases; its environment variables (`WANDB_MODE=offline`) set the rest.",
-    )
-    progress_seconds: PositiveFloat = Field(default=30.0, description="Seconds between two progress lines in a log.")
-
-
-class Analysis(Settings):
-    """Curves, fits and tables."""
-
-    flops: Literal["appendix_e", "6nd", "6nd_non_embedding", "measured_lengths"] = Field(
-        default="appendix_e", description="FLOP convention for all axes and fits."
-    )
-    n_envelope_points: int = Field(
-        default=1500, ge=10, description="Log-spaced FLOPs at which the envelope is evaluated."
-    )
-    n_bootstrap: int = Field(default=200, ge=20, description="Bootstrap replicates over runs for each interval.")
-    plateau_levels: list[float] = Field(
-        default=[0.90, 0.95, 1.0], min_length=1, description="Levels of the plateau, as fractions."
-    )
-    plateau_definition: Literal["drop", "ratio"] = Field(
-        default="drop",
-        description="Definition of a level. `drop`: share of (first loss − plateau); `ratio`: plateau ÷ loss.",
-    )
-    budgets: list[PositiveFloat] = Field(
-        default=[1e17, 1e18, 1e19, 1e20], min_length=1, description="FLOPs for which table 2 gives the optimal size."
-    )
 
 
 class Config(Settings):
@@ -184,16 +135,17 @@ class Config(Settings):
     published_models: str = Field(
         default="config/published_plms.tsv", description="Table of published models that are placed on the law."
     )
-    seeds: list[NonNegativeInt] = Field(
-        default=[0], min_length=1, description="Training seeds; every cell is trained once per seed."
+    seeds: list[Seed] = Field(
+        default=[0], min_length=1, max_length=1000, description="Training seeds; every cell is trained once per seed."
     )
-    data_seed: NonNegativeInt = Field(default=0, description="Seed for the holdout and the samples.")
+    data_seed: Seed = Field(default=0, description="Seed for the holdout and the samples.")
     max_length: int = Field(
         default=1024,
         ge=8,
+        le=1_000_000,
         description="Longest input in positions, with START and END; of a longer protein, a random window is used.",
     )
-    budget_gpu_hours: PositiveFloat | None = Field(
+    budget_gpu_hours: DeviceHours | None = Field(
         default=None,
         description="Device-hours that training may cost according to the plan; other cells are left out (`plmscale plan` "
         "lists them, and the effect on the fits). null: all cells are trained.",
@@ -216,6 +168,23 @@ class Config(Settings):
     comparison: ComparisonSettings = Field(default=ComparisonSettings(), description="How `compare` is done.")
     advice: AdviceSettings = Field(default=AdviceSettings(), description="The question to `plmscale run advise`.")
 
+    @field_validator("seeds")
+    @classmethod
+    def _once(cls, value: list[int]) -> list[int]:
+        return each_once(value)
+
+    @field_validator("source", "models", "subsets", "published_models", "runs", "compare")
+    @classmethod
+    def _named(cls, value: Any) -> Any:
+        for path in value if isinstance(value, list) else [value]:
+            check_path(path)
+        return value
+
+    @field_validator("source", "source_metalink")
+    @classmethod
+    def _url(cls, value: str | None) -> str | None:
+        return check_url(value)
+
     @property
     def source_is_url(self) -> bool:
         """Whether the source has to be downloaded."""
@@ -225,15 +194,22 @@ class Config(Settings):
 class ModelSize(Settings):
     """One row of models.tsv: an ESM-2 encoder and how it is trained."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the size; part of file names.")
-    n_layers: PositiveInt = Field(description="Transformer layers.")
-    d_model: PositiveInt = Field(description="Embedding size.")
-    d_ffn: PositiveInt = Field(description="Feed-forward size; in ESM-2, 4 × `d_model`.")
-    n_heads: PositiveInt = Field(description="Attention heads; `d_model` must be an even multiple.")
-    learning_rate: PositiveFloat = Field(description="Initial learning rate lr0.")
+    name: Name = Field(description="Name of the size; part of file names.")
+    n_layers: int = Field(ge=1, le=LARGEST_SHAPE["n_layers"], description="Transformer layers.")
+    d_model: int = Field(ge=1, le=LARGEST_SHAPE["d_model"], description="Embedding size.")
+    d_ffn: int = Field(ge=1, le=LARGEST_SHAPE["d_ffn"], description="Feed-forward size; in ESM-2, 4 × `d_model`.")
+    n_heads: int = Field(
+        ge=1, le=LARGEST_SHAPE["n_heads"], description="Attention heads; `d_model` must be an even multiple."
+    )
+    learning_rate: float = Field(gt=0, le=1e30, description="Initial learning rate lr0.")
     schedules: list[Schedule] = Field(
         min_length=1, description="Schedules with which this size is trained, comma-separated."
     )
+
+    @field_validator("schedules")
+    @classmethod
+    def _once(cls, value: list[str]) -> list[str]:
+        return each_once(value)
 
     @property
     def head_dim(self) -> int:
@@ -244,7 +220,7 @@ class ModelSize(Settings):
 class Subset(Settings):
     """One row of subsets.tsv: a set of sequences of the store, the holdout candidates left out."""
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Name of the set; part of file names.")
+    name: Name = Field(description="Name of the set; part of file names.")
     kind: Literal["all", "cluster", "sample", "passes"] = Field(
         description="`all`: all sequences; `cluster`: MMseqs2 representatives; `sample`: a uniform sample; `passes`: passes over another set."
     )
@@ -261,8 +237,10 @@ class Subset(Settings):
         le=10_000,
         description="`passes`: number of passes; 0.25 is the first quarter of the first pass, 4 are four passes, each in another order.",
     )
-    n_sequences: PositiveInt = Field(
+    n_sequences: int = Field(
         default=1,
+        ge=1,
+        le=10**12,
         description="Exact for a `sample` without `same_size_as`; otherwise the plan's estimate until the set exists. "
         "Empty for `passes`, required otherwise.",
     )

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..errors import InputError
+from ..files import read_text
+from .yaml_text import LARGEST, parse_yaml
 
 
 def read_configuration(files: Sequence[Path], values: Sequence[str] = (), *, root: Path) -> dict[str, Any]:
@@ -33,7 +33,7 @@ def read_configuration(files: Sequence[Path], values: Sequence[str] = (), *, roo
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise InputError(f"--config: {text!r} is not a setting. Give key=value, such as source=proteins.fasta.gz.")
-        merged = overlaid(merged, {key: _parsed(value, f"--config {text}")})
+        merged = overlaid(merged, {key: parse_yaml(value, where=f"--config {text[:80]}")})
     return merged
 
 
@@ -46,12 +46,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         If it cannot be read, is no YAML (with line and column), or holds something else.
     """
     try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise InputError(f"--configfile: {path} does not exist. Give the path of a configuration (YAML).") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--configfile: {path} cannot be read: {error}.") from None
-    found = _parsed(text, str(path))
+        text = read_text(path, largest=LARGEST)
+    except InputError as error:
+        raise InputError(f"--configfile: {error} Give the path of a configuration (YAML).") from None
+    found = parse_yaml(text, where=str(path))
     if not isinstance(found, dict | None):
         raise InputError(f"{path} holds {type(found).__name__}, no settings. Expected lines of the form key: value.")
     return found or {}
@@ -70,13 +68,3 @@ def overlaid(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, An
         known = merged.get(key)
         merged[key] = overlaid(known, value) if isinstance(known, dict) and isinstance(value, dict) else value
     return merged
-
-
-def _parsed(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise InputError(f"{where}{place}: no valid YAML: {what}.") from None

@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from .settings import Fraction, Settings
+from .settings import Cores, Fraction, Sensitivity, Settings
 
 
 class Clustering(Settings):
@@ -26,22 +26,22 @@ class Clustering(Settings):
         default=2,
         description="0 greedy set cover, 1 connected component, 2 longest sequence first (as in ESM).",
     )
-    sensitivity: PositiveFloat | None = Field(
+    sensitivity: Sensitivity | None = Field(
         default=None,
         description="MMseqs2 `-s` for `cluster`; null: MMseqs2's default, and 7.5 below 30 % identity.",
     )
-    kmer_length: PositiveInt | None = Field(
-        default=None, description="k-mer length for `cluster`; null: MMseqs2's default."
+    kmer_length: int | None = Field(
+        default=None, ge=1, le=32, description="k-mer length for `cluster`; null: MMseqs2's default."
     )
-    kmer_per_seq: PositiveInt | None = Field(
-        default=100, description="k-mers per sequence for `linclust` (ESM used 100)."
+    kmer_per_seq: int | None = Field(
+        default=100, ge=1, le=100_000, description="k-mers per sequence for `linclust` (ESM used 100)."
     )
     memory_limit: str | None = Field(
         default=None,
-        pattern=r"^\d+[KMGT]?$",
+        pattern=r"^[0-9]{1,15}[KMGT]?$",
         description="MMseqs2 `--split-memory-limit`, for example `64G`; null: no limit. Changes no result.",
     )
-    threads: PositiveInt = Field(default=16, description="CPU cores for MMseqs2. Changes no result.")
+    threads: Cores = Field(default=16, description="CPU cores for MMseqs2. Changes no result.")
     scratch: str | None = Field(
         default=None,
         min_length=1,
@@ -57,8 +57,8 @@ class Clustering(Settings):
 class Holdout(Settings):
     """The sequences that no model trains on."""
 
-    n_sequences: PositiveInt = Field(
-        default=8000, description="Candidates, drawn before any set and excluded from all sets."
+    n_sequences: int = Field(
+        default=8000, ge=1, le=10**9, description="Candidates, drawn before any set and excluded from all sets."
     )
     max_identity: Fraction = Field(
         default=0.5, description="A candidate with a higher identity to any training sequence leaves the holdout."
@@ -67,4 +67,4 @@ class Holdout(Settings):
     cov_mode: Literal[0, 1, 2] = Field(
         default=0, description="Coverage of: 0 both sequences, 1 the training sequence, 2 the candidate."
     )
-    sensitivity: PositiveFloat = Field(default=4.0, description="MMseqs2 `-s` for the search of the holdout.")
+    sensitivity: Sensitivity = Field(default=4.0, description="MMseqs2 `-s` for the search of the holdout.")

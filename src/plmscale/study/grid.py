@@ -7,8 +7,10 @@ twice (input and head), and the backward pass costs twice the forward pass.
 
 from dataclasses import dataclass
 from itertools import product
+from pathlib import Path
 from typing import Any, get_args
 
+from ..files import read_as, read_object
 from .config import Health, ModelSize, Training
 from .schedule_settings import Schedule
 from .study import Study
@@ -76,6 +78,19 @@ class Cell:
         rest = {k: frozen[k] for k in ("subset", "schedule", "seed", "max_length")}
         rest |= {k: frozen[k] for k in ("of", "epochs") if k in frozen}
         return cls(model=model, training=Training.model_validate(frozen["training"]), **rest)
+
+
+def read_cell(path: Path) -> Cell:
+    """The cell that a `cell.json` holds.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is none.
+    """
+    frozen = read_object(path)
+    with read_as("a cell", where=path):
+        return Cell.from_json(frozen)
 
 
 def grid(study: Study) -> list[Cell]:

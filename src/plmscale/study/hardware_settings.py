@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt, model_validator
+from pydantic import Field, model_validator
 
-from .settings import Settings
+from .settings import Cores, Hours, Settings
 
 
 class Hardware(Settings):
@@ -16,8 +16,11 @@ class Hardware(Settings):
         description="Type of the device. For known types (V100-16GB to H200, listed below), the data sheet gives the "
         "values that are null.",
     )
-    peak_flops: PositiveFloat | None = Field(
-        default=None, description="Peak FLOP/s of one device at `training.precision`; null: the data sheet's."
+    peak_flops: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e21,
+        description="Peak FLOP/s of one device at `training.precision`; null: the data sheet's.",
     )
     mfu: float | None = Field(
         default=None,
@@ -33,35 +36,42 @@ class Hardware(Settings):
         description="Share of its speed that a device keeps when the devices of a cell double in number: an "
         "assumption.",
     )
-    memory_gib: PositiveFloat | None = Field(
-        default=None, description="Memory of one device in GiB; null: the data sheet's."
+    memory_gib: float | None = Field(
+        default=None, gt=0, le=1e6, description="Memory of one device in GiB; null: the data sheet's."
     )
-    watts: PositiveFloat | None = Field(
-        default=None, description="Power of one device under load; null: the data sheet's, or no energy in the plan."
+    watts: float | None = Field(
+        default=None,
+        gt=0,
+        le=1e6,
+        description="Power of one device under load; null: the data sheet's, or no energy in the plan.",
     )
     pue: float = Field(
         default=1.58,
         ge=1,
+        le=100,
         description="Energy of the site ÷ energy of its devices (world average, Uptime Institute 2023).",
     )
-    devices_per_node: PositiveInt = Field(default=8, description="Devices per node.")
-    max_nodes: PositiveInt = Field(default=4, description="Largest number of nodes for one cell.")
-    target_hours: PositiveFloat = Field(
+    devices_per_node: int = Field(default=8, ge=1, le=1024, description="Devices per node.")
+    max_nodes: int = Field(default=4, ge=1, le=100_000, description="Largest number of nodes for one cell.")
+    target_hours: Hours = Field(
         default=24.0, description="A cell gets the fewest devices that finish within this time."
     )
-    deadline_hours: PositiveFloat | None = Field(
+    deadline_hours: Hours | None = Field(
         default=None,
         description="Time within which the whole study must be trained on `max_devices`; cells then get the devices "
         "that make it cheapest, and `target_hours` is ignored.",
     )
-    max_devices: PositiveInt | None = Field(
-        default=None, description="Devices that train at the same time, over all cells; required by `deadline_hours`."
+    max_devices: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**8,
+        description="Devices that train at the same time, over all cells; required by `deadline_hours`.",
     )
     calibration_steps: int = Field(
-        default=20, ge=8, description="Optimizer steps of each size that `plmscale calibrate` times."
+        default=20, ge=8, le=100_000, description="Optimizer steps of each size that `plmscale calibrate` times."
     )
-    walltime_margin: float = Field(default=1.25, ge=1, description="Requested walltime ÷ planned walltime.")
-    max_walltime_hours: PositiveFloat | None = Field(
+    walltime_margin: float = Field(default=1.25, ge=1, le=100, description="Requested walltime ÷ planned walltime.")
+    max_walltime_hours: Hours | None = Field(
         default=None, description="Longest walltime of the partition; a longer cell takes several jobs. null: no limit."
     )
     warning_seconds: int = Field(
@@ -70,12 +80,15 @@ class Hardware(Settings):
         le=65535,
         description="Seconds before the walltime at which SLURM sends a warning: time for a step and a checkpoint.",
     )
-    cpus_per_device: PositiveInt = Field(default=8, description="CPU cores to request with each GPU.")
-    startup_seconds: NonNegativeFloat = Field(
-        default=60.0, description="Time before the first step of a job, until calibration has measured it."
+    cpus_per_device: Cores = Field(default=8, description="CPU cores to request with each GPU.")
+    startup_seconds: float = Field(
+        default=60.0,
+        ge=0,
+        le=1e6,
+        description="Time before the first step of a job, until calibration has measured it.",
     )
-    price_per_device_hour: NonNegativeFloat | None = Field(
-        default=None, description="Price of a device-hour, in any currency; null: no money in the plan."
+    price_per_device_hour: float | None = Field(
+        default=None, ge=0, le=1e9, description="Price of a device-hour, in any currency; null: no money in the plan."
     )
 
     @model_validator(mode="after")

@@ -1,10 +1,13 @@
 """One row of published_plms.tsv: a protein language model that somebody published, and what is known of its data."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, PositiveFloat, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from .settings import Settings
+
+Amount = Annotated[float, Field(gt=0, le=1e18)]
+"""Parameters, sequences or tokens."""
 
 Known = Literal["n_params", "n_active", "n_sequences", "unique_tokens", "tokens_seen"]
 
@@ -14,18 +17,16 @@ class PublishedModel(Settings):
 
     name: str = Field(min_length=1, description="Name in the table and the figure.")
     objective: str = Field(min_length=1, description="Training objective: MLM, CLM, ….")
-    n_params: PositiveFloat = Field(description="N: all parameters.")
-    n_active: PositiveFloat | None = Field(
+    n_params: Amount = Field(description="N: all parameters.")
+    n_active: Amount | None = Field(
         default=None,
         description="Parameters active for a token, if fewer (mixture of experts): its compute is counted with these.",
     )
-    n_sequences: PositiveFloat | None = Field(
+    n_sequences: Amount | None = Field(
         default=None, description="Sequences of the training data; × 325 gives the first count of tokens."
     )
-    unique_tokens: PositiveFloat | None = Field(
-        default=None, description="Tokens of one pass over the data, as published."
-    )
-    tokens_seen: PositiveFloat | None = Field(
+    unique_tokens: Amount | None = Field(default=None, description="Tokens of one pass over the data, as published.")
+    tokens_seen: Amount | None = Field(
         default=None, description="D: tokens seen in training, repeated passes included; C = 6·N·D."
     )
     status: Literal["verified", "unverified"] = Field(

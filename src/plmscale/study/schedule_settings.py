@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import Field
 
-from .settings import Fraction, Settings
+from .settings import Fraction, Nats, Settings, Tokens, TokensOrNone
 
 Schedule = Literal["token_decay", "constant", "cosine", "wsd"]
 
@@ -31,19 +31,19 @@ class Wsd(Settings):
 class Stop(Settings):
     """Stop a run at its plateau; one of `cosine` or `wsd` has not decayed to its end then."""
 
-    patience_tokens: PositiveInt | None = Field(
+    patience_tokens: Tokens | None = Field(
         default=None,
         description="A run ends when its smoothed loss has not fallen by `tolerance` within this many tokens; null: never.",
     )
-    tolerance: PositiveFloat = Field(
+    tolerance: Nats = Field(
         default=0.005,
         description="Decrease of the smoothed loss that `patience_tokens` refers to, in nats per masked token.",
     )
-    smoothing_tokens: PositiveInt | None = Field(
+    smoothing_tokens: Tokens | None = Field(
         default=None,
         description="Tokens over which a row's weight in the smoothed loss falls to 1/e; null: a quarter of the patience.",
     )
-    min_tokens: NonNegativeInt = Field(
+    min_tokens: TokensOrNone = Field(
         default=0,
         description="No stop before this many tokens: with a small rate, the loss stays at the unigram entropy for a while.",
     )

@@ -1,19 +1,20 @@
 """Read a study: the configuration and its two tables, checked together."""
 
-import csv
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlparse
 
 from pydantic import ValidationError
 
 from ..errors import InputError
-from .config import Config, ModelSize, Settings, Subset
+from .config import Config, ModelSize, Subset
 from .pass_rows import with_passes
 from .published_settings import PublishedModel
+from .table_rows import problems, read_rows
 
-Row = TypeVar("Row", bound=Settings)
+MOST_CELLS = 10_000
+"""Cells of a study, far beyond any; their plan takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -81,15 +82,16 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
     try:
         config = Config.model_validate(raw)
     except ValidationError as error:
-        raise InputError("Invalid configuration:\n" + "\n".join(_problems(error, Config))) from None
+        raise InputError("Invalid configuration:\n" + "\n".join(problems(error, Config))) from None
     models_path, subsets_path = (
         _find(p, key, base) for p, key in ((config.models, "models"), (config.subsets, "subsets"))
     )
-    models, subsets = _read(models_path, ModelSize), _read(subsets_path, Subset)
+    models, subsets = read_rows(models_path, ModelSize), read_rows(subsets_path, Subset)
     for line, model in models:
         _check_model(f"{models_path}, line {line}", model)
     _check_subsets(subsets_path, subsets)
     subsets = with_passes(subsets_path, subsets, order=config.training.order)
+    _check_cells(config, [m for _, m in models], [s for _, s in subsets])
     published = read_published(_find(config.published_models, "published_models", base)) if with_published else ()
     return Study(config, tuple(m for _, m in models), tuple(s for _, s in subsets), published=published)
 
@@ -104,7 +106,7 @@ def read_published(path: Path) -> tuple[PublishedModel, ...]:
     """
     if not path.is_file():
         raise InputError(f"the table of published models {str(path)!r} does not exist. Give the path of a table.")
-    return tuple(row for _, row in _read(path, PublishedModel))
+    return tuple(row for _, row in read_rows(path, PublishedModel))
 
 
 def source_file(config: Config, *, downloads: Path, base: Path) -> Path:
@@ -118,78 +120,11 @@ def source_file(config: Config, *, downloads: Path, base: Path) -> Path:
     return shipped if shipped.is_file() and not Path(config.source).exists() else Path(config.source)
 
 
-def _problems(error: ValidationError, model: type[Settings]) -> list[str]:
-    """One line per problem: key, what is wrong, value, and for an unknown key the known ones."""
-    lines = []
-    for problem in error.errors():
-        key = ".".join(str(part) for part in problem["loc"])
-        if not key:  # a rule about several columns of a row
-            lines.append(f"  {problem['msg'].removeprefix('Value error, ')}.")
-        elif problem["type"] == "extra_forbidden":
-            known = _fields(model, problem["loc"][:-1])
-            lines.append(f"  {key}: no such setting. Known here: {', '.join(known)}.")
-        elif problem["type"] == "missing":
-            lines.append(f"  {key}: is missing.")
-        else:
-            lines.append(f"  {key}: {problem['msg']}; found {problem['input']!r}.")
-    return lines
-
-
-def _fields(model: type[Settings], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the settings of the block at `path`."""
-    for part in path:
-        block = model.model_fields[str(part)].annotation
-        if not (isinstance(block, type) and issubclass(block, Settings)):
-            return []
-        model = block
-    return list(model.model_fields)
-
-
 def _find(path: str, key: str, base: Path) -> Path:
     for candidate in (Path(path), base / path):
         if candidate.is_file():
             return candidate
     raise InputError(f"{key}: the table {path!r} does not exist. Give the path of a tab-separated table.")
-
-
-def _read(path: Path, row_type: type[Row]) -> list[tuple[int, Row]]:
-    """Rows of a tab-separated table with their line numbers; lines that begin with # are comments."""
-    rows: list[tuple[int, Row]] = []
-    header: list[str] | None = None
-    with path.open(newline="") as table:
-        reader = csv.reader((line for line in table), delimiter="\t")
-        for values in reader:
-            if not any(v.strip() for v in values) or values[0].startswith("#"):
-                continue
-            if header is None:
-                header = [v.strip() for v in values]
-                continue
-            rows.append((reader.line_num, _row(path, reader.line_num, header, values, row_type)))
-    if not rows:
-        raise InputError(f"{path}: the table has no rows. Expected columns: {', '.join(row_type.model_fields)}.")
-    names: dict[str, int] = {}
-    for line, row in rows:
-        name = str(getattr(row, "name"))  # noqa: B009  (every row type of these tables has a name)
-        if name in names:
-            raise InputError(
-                f"{path}, line {line}: the name {name!r} is already on line {names[name]}. Names must differ."
-            )
-        names[name] = line
-    return rows
-
-
-def _row(path: Path, line: int, header: list[str], values: list[str], row_type: type[Row]) -> Row:
-    if len(values) != len(header):
-        raise InputError(
-            f"{path}, line {line}: {len(values)} cells, but the header has {len(header)} columns (tab-separated)."
-        )
-    cells: dict[str, Any] = {k: v.strip() for k, v in zip(header, values, strict=True) if v.strip()}
-    if "schedules" in cells:
-        cells["schedules"] = [s.strip() for s in cells["schedules"].split(",")]
-    try:
-        return row_type.model_validate(cells)
-    except ValidationError as error:
-        raise InputError(f"{path}, line {line}:\n" + "\n".join(_problems(error, row_type))) from None
 
 
 def _check_model(where: str, model: ModelSize) -> None:
@@ -200,6 +135,15 @@ def _check_model(where: str, model: ModelSize) -> None:
         raise InputError(
             f"{where}: d_model {model.d_model} of {model.name!r} is not an even multiple of its {model.n_heads} heads "
             f"(rotary embeddings turn pairs of dimensions). Choose {nearest}, or another number of heads."
+        )
+
+
+def _check_cells(config: Config, models: list[ModelSize], subsets: list[Subset]) -> None:
+    n = len(config.seeds) * sum(s.train for s in subsets) * sum(len(m.schedules) for m in models)
+    if n > MOST_CELLS:
+        raise InputError(
+            f"the tables and {len(config.seeds)} seeds ask for {n:,} cells; a study has at most {MOST_CELLS:,}. Leave "
+            "rows or seeds out."
         )
 
 

@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -144,14 +144,30 @@ def _append(path: Path, row: dict[str, Any]) -> None:
 def read_events(path: Path) -> list[dict[str, Any]]:
     """Events of a ledger; lines that a kill cut short are left out."""
     found = []
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
-        if isinstance(row, dict) and {"event", "at"} <= row.keys():
+        if isinstance(row, dict) and "event" in row and _are_numbers(row):
             found.append(row)
     return found
+
+
+_LARGEST = 1e11
+"""Beyond any time in seconds, and any step."""
+
+_NUMBERS = {"start": ("world",), "resumed": ("step",), "saved": ("step",)}
+"""By event its numbers besides the time."""
+
+
+def _are_numbers(row: Mapping[str, Any]) -> bool:
+    """Whether the numbers of an event are there and can be the ones of an attempt."""
+    given = [row.get(key) for key in ("at", *_NUMBERS.get(str(row["event"]), ()))]
+    if row["event"] == "end":
+        given.append(row.get("wall_seconds") or 0)
+        given.append(0 if "reason" in row else None)
+    return all(isinstance(value, int | float) and 0 <= value < _LARGEST for value in given)
 
 
 def attempts_of(events: Iterable[dict[str, Any]]) -> list[Attempt]:

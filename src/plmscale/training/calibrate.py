@@ -19,7 +19,7 @@ import torch
 
 from ..clock import process_age
 from ..errors import InputError
-from ..files import read_json, write_json
+from ..files import read_object, write_json
 from ..provenance import versions
 from ..study.flops import train_flops
 from .calibration_data import SPECIFICATION, WARM_UP
@@ -93,7 +93,7 @@ def time_size(args: argparse.Namespace, *, work: Path, out: Path) -> NoReturn:
     """
     vars(args).update({name: work / file for name, file in FILES.items()} | {"trunk": None, "until_passes": None})
     torch.set_num_threads(args.threads)
-    spec = read_json(work / SPECIFICATION)
+    spec = read_object(work / SPECIFICATION)
     with joined_ranks() as ranks:
         asked = StopRequest()
         asked.listen()

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..files import atomic, sync_folder
+from ..files import atomic, read_as, sync_folder
 from .health import HealthState
 from .manifest import MANIFEST, seal
 
@@ -55,10 +55,19 @@ class Progress:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> "Progress":
-        """The progress that a manifest holds."""
-        progress = cls(**saved)
-        progress.health = HealthState(**saved["health"])
-        return progress
+        """The progress that a manifest holds.
+
+        Raises
+        ------
+        InputError
+            If it is not one.
+        """
+        with read_as("the progress of a run", where=MANIFEST):
+            progress = cls(**saved)
+            progress.health = HealthState(**saved["health"])
+            for name in ("step", "n_tokens", "squared_lengths", "summed", "n_predicted", "seconds", "wall_seconds"):
+                float(getattr(progress, name))
+            return progress
 
 
 class Checkpoints:
@@ -209,10 +218,11 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         return []
     rows = []
-    for line in path.read_text().splitlines(keepends=True):
-        if not line.endswith("\n"):
-            break
-        rows.append(json.loads(line))
+    with read_as("a file of metrics", where=path):
+        for line in path.read_text().splitlines(keepends=True):
+            if not line.endswith("\n"):
+                break
+            rows.append(dict(json.loads(line)))
     return rows
 
 
@@ -222,4 +232,5 @@ def read_last_row(path: Path, *, tail: int = 4096) -> dict[str, Any] | None:
         file.seek(0, os.SEEK_END)
         file.seek(max(0, file.tell() - tail))
         lines = file.read().split(b"\n")
-    return json.loads(lines[-2]) if len(lines) >= 2 and lines[-2] else None
+    with read_as("a file of metrics", where=path):
+        return dict(json.loads(lines[-2])) if len(lines) >= 2 and lines[-2] else None

@@ -18,7 +18,7 @@ import torch.distributed as dist
 
 from ..clock import process_age
 from ..errors import InputError
-from ..files import read_json, write_json
+from ..files import read_as, read_object, write_json
 from .attempts import LEDGER, RESULT, Attempts
 from .checkpoints import Checkpoints
 from .engine import Ranks
@@ -111,9 +111,11 @@ class CellClaim:
         """
         found = None
         if self._lock and (self._folder / RESULT).is_file():
-            result = read_json(self._folder / RESULT)
+            result = read_object(self._folder / RESULT)
             asked = float(os.environ.get(ASKED) or time.time() - process_age())
-            if result["at"] >= asked and result["record"]["cell"] == cell:
+            with read_as("what a job has finished", where=self._folder / RESULT):
+                counts = float(result["at"]) >= asked and result["record"]["cell"] == cell
+            if counts:
                 found = result
             else:
                 (self._folder / RESULT).unlink()

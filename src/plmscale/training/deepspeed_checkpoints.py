@@ -1,5 +1,6 @@
 """What DeepSpeed's checkpoints lack: failures that do not leave other ranks waiting, and another number of ranks."""
 
+import pickle
 import shutil
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from unittest.mock import patch
 import torch.distributed as dist
 
 from ..errors import InputError
+from ..model.pickles import DAMAGE, first_line, restricted, why_refused
 
 UNIVERSAL = "partial-universal"
 """Folder of a converted checkpoint, beside the checkpoints; removed once it is loaded."""
@@ -56,6 +58,51 @@ def failures_at_the_end(engine: Any) -> Iterator[None]:
         raise failures[0]
 
 
+def classes_in_checkpoints() -> list[type]:
+    """The classes that DeepSpeed's checkpoints of ZeRO stages 1 and 2 hold besides tensors and plain values.
+
+    All of them are numbers under names: where a parameter lies in a partition, the stage, the scale of the loss.
+    """
+    from deepspeed.runtime.fp16.loss_scaler import LossScaler  # noqa: PLC0415  (the torch engine needs no DeepSpeed)
+    from deepspeed.runtime.zero.config import ZeroStageEnum  # noqa: PLC0415
+    from deepspeed.utils.tensor_fragment import fragment_address  # noqa: PLC0415
+
+    return [LossScaler, ZeroStageEnum, fragment_address]
+
+
+def load(engine: Any, folder: Path) -> None:
+    """Load a checkpoint that the same number of ranks wrote, its files by torch's restricted unpickler.
+
+    Parameters
+    ----------
+    engine : deepspeed.DeepSpeedEngine
+    folder : Path
+
+    Raises
+    ------
+    HalfLoaded
+        If a file is not what DeepSpeed writes.
+    """
+    try:
+        with restricted(*classes_in_checkpoints()):
+            found, _ = engine.load_checkpoint(str(folder.parent), tag=folder.name)
+    except pickle.UnpicklingError as error:
+        raise HalfLoaded(folder, f"a file holds more than tensors and plain values ({why_refused(error)})") from None
+    except DAMAGE as error:
+        raise HalfLoaded(folder, first_line(error)) from error
+    if found is None:
+        raise HalfLoaded(folder, "DeepSpeed finds no weights in it")
+
+
+class HalfLoaded(InputError):
+    """A checkpoint that cannot be loaded to its end: weights and moments are not what they were before."""
+
+    def __init__(self, folder: Path, why: str) -> None:
+        super().__init__(
+            f"{folder} cannot be taken up: {why}. This run did not write it. Delete it, and the one before is taken."
+        )
+
+
 def load_from_another_world(engine: Any, folder: Path) -> None:
     """Load a ZeRO checkpoint that another number of ranks wrote, through DeepSpeed's universal checkpoint.
 
@@ -82,7 +129,7 @@ def load_from_another_world(engine: Any, folder: Path) -> None:
             f"many devices as before, or delete {folder.parent} to train it from the start."
         )
     with patch.object(engine._config, "load_universal_checkpoint", True):
-        engine.load_checkpoint(str(universal.parent), tag=universal.name)
+        load(engine, universal)
     dist.barrier()
     if dist.get_rank() == 0:
         shutil.rmtree(universal)
@@ -91,12 +138,15 @@ def load_from_another_world(engine: Any, folder: Path) -> None:
 def _convert(folder: Path, universal: Path) -> str | None:
     """Run the converter. Returns the last line of what went wrong, or None."""
     shutil.rmtree(universal, ignore_errors=True)
-    converter = [sys.executable, "-m", "deepspeed.checkpoint.ds_to_universal", "--inject_missing_state"]
+    converter = [sys.executable, "-m", "plmscale.training.deepspeed_converter", "--inject_missing_state"]
     workers = ["--num_extract_workers", "1", "--num_merge_workers", "1"]
     folders = ["--input_folder", str(folder), "--output_folder", str(universal)]
     done = subprocess.run([*converter, *workers, *folders], capture_output=True, text=True)
     universal.with_name("latest_universal").unlink(missing_ok=True)
     if done.returncode:
         shutil.rmtree(universal, ignore_errors=True)
+        refused = why_refused(Exception(done.stderr))
+        if refused:
+            return f"a file holds more than tensors and plain values ({refused.splitlines()[0]})"
         return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     return None

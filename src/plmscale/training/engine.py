@@ -19,9 +19,10 @@ from torch.distributed import HashStore  # pyright: ignore[reportPrivateImportUs
 from torch.nn import functional
 
 from ..extras import needed_by
+from ..model.pickles import DAMAGE, first_line, read_pickled
 from ..sets.batches import MicroBatch
 from ..study.config import Optimizer
-from .deepspeed_checkpoints import failures_at_the_end, load_from_another_world
+from .deepspeed_checkpoints import HalfLoaded, failures_at_the_end, load, load_from_another_world
 
 
 @dataclass(frozen=True)
@@ -144,9 +145,12 @@ class TorchEngine:
 
     def load(self, folder: Path, *, world: int) -> None:
         """See `Engine.load`."""
-        state = torch.load(folder / "state.pt", map_location=self._ranks.device, weights_only=True)
-        self.module.load_state_dict(state["model"])
-        self._optimizer.load_state_dict(state["optimizer"])
+        state = read_pickled(folder / "state.pt", device=self._ranks.device)
+        try:
+            self.module.load_state_dict(state["model"])
+            self._optimizer.load_state_dict(state["optimizer"])
+        except DAMAGE as error:
+            raise HalfLoaded(folder, first_line(error)) from error
 
 
 def _uncompiled(function: Any = None, **_: Any) -> Any:
@@ -200,7 +204,7 @@ class DeepSpeedEngine:
         if self._shared_out and world != self._ranks.world:
             load_from_another_world(self._engine, folder)
         else:
-            self._engine.load_checkpoint(str(folder.parent), tag=folder.name)
+            load(self._engine, folder)
 
 
 @dataclass(frozen=True)

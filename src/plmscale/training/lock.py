@@ -222,7 +222,7 @@ def lock_files(folder: Path) -> list[LockFile]:
             holder = Holder(**json.loads(path.read_text()))
         except FileNotFoundError:
             continue
-        except (ValueError, TypeError):  # being written where there are no links
+        except (ValueError, TypeError, RecursionError):  # being written where there are no links
             touched, holder = path.stat().st_mtime, None
         found.append(LockFile(path, int(number), holder, touched))
     return sorted(found, key=lambda each: each.number)

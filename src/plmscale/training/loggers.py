@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ..errors import InputError
-from ..files import atomic
+from ..files import atomic, read_object
 
 log = logging.getLogger(__name__)
 
@@ -131,7 +131,7 @@ def _whole_lines(path: Path) -> list[str]:
     """Lines of a file that may be absent; a last one that a kill cut short is left out."""
     if not path.is_file():
         return []
-    return [line for line in path.read_text().splitlines(keepends=True) if line.endswith("\n")]
+    return [line for line in path.read_text(errors="replace").splitlines(keepends=True) if line.endswith("\n")]
 
 
 class WandbWriter:
@@ -146,7 +146,7 @@ class WandbWriter:
         import wandb  # type: ignore[import-not-found]  (optional)
 
         self._path = run.folder / "wandb.json"
-        before = json.loads(self._path.read_text()) if run.continued and self._path.is_file() else {}
+        before = read_object(self._path) if run.continued and self._path.is_file() else {}
         self._id, self._drawn = before.get("id") or uuid.uuid4().hex, before.get("step", 0)
         self._note()
         self._run = wandb.init(

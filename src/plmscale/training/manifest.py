@@ -13,6 +13,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import InputError
+from ..files import read_json
+
 MANIFEST = "progress.json"
 """Written last into a checkpoint: a folder without it is not a checkpoint."""
 
@@ -113,18 +116,33 @@ def unseal(folder: Path) -> dict[str, Any]:
         If it is missing, not what was written, or from a version without checksums.
     """
     try:
-        content = json.loads((folder / MANIFEST).read_text())
-    except FileNotFoundError:
-        raise DamagedCheckpoint(f"{MANIFEST} is missing") from None
-    except ValueError:
-        raise DamagedCheckpoint(f"{MANIFEST} is not JSON") from None
+        content = read_json(folder / MANIFEST)
+    except InputError as error:
+        what = "not JSON" if (folder / MANIFEST).is_file() else "missing"
+        raise DamagedCheckpoint(f"{MANIFEST} is {what}") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         found = content.get("format", 1) if isinstance(content, dict) else None
         raise DamagedCheckpoint(f"{MANIFEST} has format {found}, not {FORMAT}: another version of plmscale wrote it")
     checksum = content.pop("crc32", None)
     if checksum != _own_checksum(content):
         raise DamagedCheckpoint(f"{MANIFEST} has another checksum than when it was written")
+    if not _is_manifest(content):
+        raise DamagedCheckpoint(f"{MANIFEST} lacks what a manifest has, or has it as another type")
     return content
+
+
+def _is_manifest(content: Mapping[str, Any]) -> bool:
+    """Whether the parts of a manifest are there, of their types: a checksum can be made by anybody."""
+    kinds = {"step": int, "world": int, "written_by": str, "progress": dict, "files": dict}
+    if not all(isinstance(content.get(name), kind) for name, kind in kinds.items()):
+        return False
+    inside = all(".." not in Path(name).parts and not Path(name).is_absolute() for name in content["files"])
+    sums = [content["files"], *([content["of"]] if "of" in content else [])]
+    return inside and all(isinstance(one, dict) and all(map(_is_digest, one.values())) for one in sums)
+
+
+def _is_digest(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), int) for key in ("bytes", "crc32"))
 
 
 def _own_checksum(content: Mapping[str, Any]) -> int:

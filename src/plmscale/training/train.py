@@ -11,8 +11,8 @@ from typing import NoReturn
 import torch
 
 from ..errors import InputError
-from ..files import no_room, read_json
-from ..study.grid import Cell
+from ..files import no_room
+from ..study.grid import read_cell
 from .claim import CellClaim
 from .engine import joined_ranks
 from .interruption import StopRequest
@@ -50,7 +50,7 @@ def _take_turn(args: argparse.Namespace, claim: CellClaim, make_run: Callable[[]
     """Train and write, or take over what another job has finished meanwhile; the exit status."""
     try:
         with claim.taken():
-            result = claim.finished(Cell.from_json(read_json(args.cell)).frozen())
+            result = claim.finished(read_cell(args.cell).frozen())
             if result and reaches(result["record"], args.until_passes):
                 if claim.is_first:
                     write_outputs(args, result["record"], result["rows"])

@@ -17,14 +17,14 @@ import torch.distributed as dist
 from safetensors.torch import save_file
 
 from ..clock import process_age
-from ..files import atomic, read_json
+from ..files import atomic
 from ..model.esm2 import ESM2
 from ..model.evaluation import masked_scores
 from ..model.evaluation_masks import EvaluationSettings
 from ..sequences.store import Store
 from ..sets.batches import Batches, Prefetcher
 from ..sets.subsets import read_subset
-from ..study.grid import Cell
+from ..study.grid import Cell, read_cell
 from ..study.schedules import check_budget, lr_fraction, stable_until
 from ..study.trunks import trunk_cell
 from .attempts import Attempts
@@ -60,7 +60,7 @@ class Run:
         self.args, self.ranks, self.asked, self.claim = args, ranks, asked, claim
         self.attempts = claim.attempts if claim else Attempts()
         self.options = MonitorOptions.from_args(args, world=ranks.world)
-        self.cell = Cell.from_json(read_json(args.cell))
+        self.cell = read_cell(args.cell)
         self.training = self.cell.training
         store = Store.open(args.store)
         self.batches = Batches(

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from .checkpoints import Progress, read_rows
+from .deepspeed_checkpoints import HalfLoaded
 from .manifest import DamagedCheckpoint, unseal
 from .resume import ROWS, CheckpointManager
 
@@ -46,6 +47,8 @@ class TrunkCheckpointManager(CheckpointManager):
                 continue
             try:
                 self._load_copy(folder, content["world"], scratch)
+            except HalfLoaded:  # weights and moments are those of neither
+                raise
             except InputError as error:
                 log.warning("%s is not branched off from: %s", folder, error)
                 continue

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import InputError
-from ..files import read_json
+from ..files import read_as, read_object
 from ..study.grid import grid
 from ..study.study import Study
 from ..study.trunks import SCHEDULE, Trunk, trunks_of_records
@@ -48,10 +48,10 @@ def _finished(run: Path) -> dict[str, Any] | None:
     for name in ("run.json", RESULT):
         if (run / name).is_file():
             try:
-                found = read_json(run / name)
-            except InputError:
+                found = read_object(run / name)
+                return dict(found["record"] if name == RESULT else found)
+            except (InputError, TypeError, ValueError):
                 continue
-            return found["record"] if name == RESULT else found
     return None
 
 
@@ -95,13 +95,14 @@ def is_there(trunk: Trunk, *, results: Path) -> bool:
 def reached(trunk: Trunk, *, results: Path) -> float:
     """Passes that the trunk on disk is good for; 0 without one, or where it is one of something else."""
     record = trunk_record(trunk, results=results)
-    return record["until_passes"] if record else 0.0
+    with read_as("the record of a trunk", where=results / "trunks" / trunk.path / RECORD):
+        return float(record["until_passes"]) if record else 0.0
 
 
 def trunk_record(trunk: Trunk, *, results: Path) -> dict[str, Any] | None:
     """The record of a trunk; None without one, or where it is one of something else."""
     try:
-        there = read_json(results / "trunks" / trunk.path / RECORD)
+        there = read_object(results / "trunks" / trunk.path / RECORD)
+        return there if there["cell"] == trunk.cell.frozen() else None
     except InputError:
         return None
-    return there if there["cell"] == trunk.cell.frozen() else None

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import InputError
-from ..files import read_json
+from ..files import read_object
 from .attempts import device_seconds
 from .checkpoints import Progress
 from .run_record import record_of, write_outputs
@@ -72,11 +72,12 @@ class TrunkRun(Run):
     def _earlier(self, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The attempts at what this training has extended, of the record that it is about to replace."""
         try:
-            there = read_json(self.args.record)
-        except InputError:
+            there = read_object(self.args.record)
+            earlier, cell = list(there["attempts"]), there["cell"]
+        except (InputError, TypeError):
             return []
         extended = all(each["from_step"] or not each["to_step"] for each in attempts)
-        return there["attempts"] if extended and there["cell"] == self.cell.frozen() else []
+        return earlier if extended and cell == self.cell.frozen() else []
 
 
 def _points(text: str) -> list[float]:

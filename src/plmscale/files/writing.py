@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from .errors import InputError
+from ..errors import InputError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of the operating system that mean: there is no room for this file."""
@@ -132,25 +132,6 @@ def write_json(path: str | Path, value: Any) -> None:
     """Write `value` as indented JSON, atomically. NaN and infinities are refused: they are not JSON."""
     with atomic(path) as partial:
         partial.write_text(json.dumps(value, indent=2, allow_nan=False) + "\n")
-
-
-def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is not JSON; the message names the file and, for bad JSON, the line.
-    """
-    path = Path(path)
-    try:
-        return json.loads(path.read_text())
-    except FileNotFoundError as error:
-        raise InputError(f"{path} does not exist.") from error
-    except json.JSONDecodeError as error:
-        raise InputError(
-            f"{path}, line {error.lineno}: not valid JSON ({error.msg}). Delete it and run again."
-        ) from error
 
 
 def check_writable(folder: Path, *, option: str = "--directory") -> None:

@@ -1,0 +1,70 @@
+"""Settings of how cells are run, and of the analysis: blocks of `plmscale.study.config.Config`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from .settings import Cores, Count, Flops, Settings, Tokens
+
+
+class Execution(Settings):
+    """How cells are run. No setting here can change a result beyond float rounding, so none retrains a cell."""
+
+    engine: Literal["deepspeed", "torch"] = Field(
+        default="deepspeed", description="Training engine; `torch` is the plain reference implementation."
+    )
+    zero_stage: Literal[0, 1, 2] = Field(default=2, description="DeepSpeed ZeRO stage.")
+    checkpoint_tokens: Tokens = Field(default=100_000_000, description="Tokens between two checkpoints of a cell.")
+    branch: bool = Field(
+        default=True,
+        description="true: cells with the schedule `wsd` that differ only in their budget (sets of kind `passes` and the set that "
+        "they use) share one trunk at a constant rate, and each branches off where its decay begins: the same result for "
+        "less compute. false: each cell is trained from its start.",
+    )
+    keep_checkpoints: bool = Field(default=False, description="Keep the last checkpoint of a finished cell.")
+    max_attempts: Count = Field(
+        default=5, description="A cell is refused after this many consecutive attempts without a new checkpoint."
+    )
+    threads: Cores = Field(default=1, description="CPU threads per training rank.")
+    compile: bool = Field(
+        default=False,
+        description="Compile the blocks with torch: a minute or two at the start of a job. For GPUs; no gain on CPUs.",
+    )
+    monitors: list[Literal["tensorboard", "csv", "wandb"]] = Field(
+        default=["tensorboard"], description="Loggers that show a run while it trains; `wandb` must be installed."
+    )
+    wandb_project: str = Field(
+        default="plmscale",
+        pattern=r"^[^/\\#?%:\n]{1,128}$",
+        description="Project of Weights & Biases; its environment variables (`WANDB_MODE=offline`) set the rest.",
+    )
+    progress_seconds: float = Field(
+        default=30.0, gt=0, le=86_400, description="Seconds between two progress lines in a log."
+    )
+
+
+class Analysis(Settings):
+    """Curves, fits and tables."""
+
+    flops: Literal["appendix_e", "6nd", "6nd_non_embedding", "measured_lengths"] = Field(
+        default="appendix_e", description="FLOP convention for all axes and fits."
+    )
+    n_envelope_points: int = Field(
+        default=1500, ge=10, le=100_000, description="Log-spaced FLOPs at which the envelope is evaluated."
+    )
+    n_bootstrap: int = Field(
+        default=200, ge=20, le=100_000, description="Bootstrap replicates over runs for each interval."
+    )
+    plateau_levels: list[Annotated[float, Field(gt=0, le=1)]] = Field(
+        default=[0.90, 0.95, 1.0], min_length=1, max_length=100, description="Levels of the plateau, as fractions."
+    )
+    plateau_definition: Literal["drop", "ratio"] = Field(
+        default="drop",
+        description="Definition of a level. `drop`: share of (first loss − plateau); `ratio`: plateau ÷ loss.",
+    )
+    budgets: list[Flops] = Field(
+        default=[1e17, 1e18, 1e19, 1e20],
+        min_length=1,
+        max_length=1000,
+        description="FLOPs for which table 2 gives the optimal size.",
+    )
