@@ -24,6 +24,7 @@ from .alphabet import (
     encode,
     show_letter,
 )
+from .plain_text import OtherText, plain_text
 from .streams import DamagedStream, HashedFile, UnsupportedCompression, ahead, decompressed
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class FastaReader:
         return self._source.hexdigest() if self._source else ""
 
     def __iter__(self) -> Iterator["Records"]:
+        from .fasta_kernel import LINE
         from .fasta_records import InvalidRecord, RecordParser  # here, since they import the compiler
 
         parser = RecordParser()
@@ -109,6 +111,9 @@ class FastaReader:
             yield self._counted(parser.end(), parser)
         except InvalidRecord as problem:
             raise self._error(problem) from None
+        except OtherText as problem:
+            line = parser[LINE] + problem.n_lines  # the blocks before have been parsed
+            raise InputError(f"{self.path}, line {line}: {problem}") from None
         except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
             raise InputError(f"cannot read {self.path}: {error.strerror}. Give the path of a FASTA file.") from error
         if not self.tally.n_records_read:
@@ -119,7 +124,7 @@ class FastaReader:
 
     def _blocks(self, source: HashedFile) -> Iterator[bytes]:
         try:
-            yield from ahead(decompressed(source, block_size=self._block_size))
+            yield from ahead(plain_text(decompressed(source, block_size=self._block_size)))
         except UnsupportedCompression as error:
             raise InputError(
                 f"{self.path} is compressed with {error}. Compress it with gzip or zstd instead."
@@ -150,6 +155,7 @@ class FastaReader:
 
     def _error(self, problem: "InvalidRecord") -> InputError:
         from . import fasta_kernel as kernel
+        from .fasta_records import LARGEST_NAME, LARGEST_RECORD
 
         where = f"{self.path}, line {problem.line}"
         if problem.kind == kernel.BEFORE_FIRST:
@@ -160,6 +166,10 @@ class FastaReader:
             )
         if problem.kind == kernel.NAMELESS:
             return InputError(f"{where}: a `>` without a name. Write `>name`, a different name for each record.")
+        if problem.kind in (kernel.TOO_LONG, kernel.LONG_NAME):
+            long = problem.kind == kernel.TOO_LONG
+            what = f"more than {LARGEST_RECORD:,} residues" if long else f"a name of more than {LARGEST_NAME:,} bytes"
+            return InputError(f"{where}: record {problem.name} has {what}. It is no protein. Check the file.")
         return InputError(
             f"{where}: record {problem.name} has {show_letter(problem.found[0])} at residue {problem.residue}. "
             f"Legal letters are {RESIDUES}J in upper or lower case, and one * at the end. If the file was downloaded, "

@@ -27,8 +27,8 @@ BEFORE, NAME_START, NAME, TITLE, LINE_START, BODY = range(6)
 of that star or 0; N_TOKENS and N_ID_BYTES are the filled parts of the output; PREVIOUS is the last byte of the last
 block."""
 
-BEFORE_FIRST, NAMELESS, ILLEGAL, INNER_STAR = range(1, 5)
-"""Values of PROBLEM."""
+BEFORE_FIRST, NAMELESS, ILLEGAL, INNER_STAR, TOO_LONG, LONG_NAME = range(1, 7)
+"""Values of PROBLEM; the last two are found outside, by `fasta_records`."""
 
 _LOWER = 32
 _J, _J_LOWER, _STAR, _LINE_END, _BLANK, _RETURN, _OTHER = 64, 65, 66, 67, 68, 69, 255

@@ -7,6 +7,12 @@ from numpy.typing import NDArray
 
 from . import fasta_kernel as kernel
 
+LARGEST_RECORD = 1 << 28
+"""Residues of the largest record, 7,000 times the largest protein known: more is another kind of file."""
+
+LARGEST_NAME = 1 << 20
+"""Bytes of the longest name of a record."""
+
 
 @dataclass(frozen=True)
 class Records:
@@ -116,10 +122,19 @@ class RecordParser:
         return self._finished(out)
 
     def _output(self, n_bytes: int) -> kernel.Output:
-        """Room for a block behind what is unfinished. Tokens get new memory each time: the records are views of it."""
-        tokens, n_tokens = np.empty(self[kernel.N_TOKENS] + n_bytes, dtype=np.uint8), self[kernel.N_TOKENS]
-        tokens[:n_tokens] = self._tokens
-        n_ids = self[kernel.N_ID_BYTES]
+        """Room for a block behind what is unfinished. Tokens get new memory where records were given: they are views.
+
+        A record that fills several blocks stays where it is, in memory that doubles: its letters are copied once or
+        twice, not once a block.
+        """
+        n_tokens, n_ids = self[kernel.N_TOKENS], self[kernel.N_ID_BYTES]
+        if n_tokens > LARGEST_RECORD or n_ids > LARGEST_NAME:
+            raise self._too_large()
+        tokens = self._tokens
+        if tokens.size < n_tokens + n_bytes:
+            tokens = np.empty(max(n_tokens + n_bytes, 2 * n_tokens), dtype=np.uint8)
+            tokens[:n_tokens] = self._tokens[:n_tokens]
+            self._tokens = tokens
         if self._ids.size < n_ids + n_bytes + 1:
             self._ids = np.concatenate([self._ids[:n_ids], np.empty(n_bytes + n_ids + 1, dtype=np.uint8)])
         if self._lengths.size < n_bytes // 2 + 1:
@@ -130,8 +145,11 @@ class RecordParser:
     def _finished(self, out: kernel.Output) -> Records:
         state = self._state
         n, n_tokens, n_ids = (self[entry] for entry in (kernel.N_RECORDS, kernel.RECORD_BEGIN, kernel.ID_BEGIN))
+        if n and out.lengths[:n].max() > LARGEST_RECORD:
+            raise self._too_large()
         found = Records(out.ids[:n_ids].tobytes(), out.tokens[:n_tokens], out.lengths[:n].copy(), out.keys[:n].copy())
-        self._tokens = out.tokens[n_tokens : state[kernel.N_TOKENS]].copy()
+        if n:
+            self._tokens = out.tokens[n_tokens : state[kernel.N_TOKENS]].copy()
         rest = out.ids[n_ids : state[kernel.N_ID_BYTES]].copy()
         self._ids[: rest.size] = rest
         state[kernel.N_TOKENS] -= n_tokens
@@ -139,6 +157,11 @@ class RecordParser:
         state[kernel.N_RECORDS] = state[kernel.RECORD_BEGIN] = state[kernel.ID_BEGIN] = 0
         self.n_records += n
         return found
+
+    def _too_large(self) -> InvalidRecord:
+        state = self._state
+        state[kernel.PROBLEM] = kernel.LONG_NAME if self[kernel.N_ID_BYTES] > LARGEST_NAME else kernel.TOO_LONG
+        return InvalidRecord(state, name=self._ids[:40].tobytes().split(b"\n")[0].decode("utf-8", "replace"), found=b"")
 
     def _problem(self, found: bytes) -> InvalidRecord:
         name = self._ids[self[kernel.ID_BEGIN] : self[kernel.N_ID_BYTES]].tobytes()

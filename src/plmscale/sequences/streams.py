@@ -6,13 +6,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from hashlib import sha256
 from types import TracebackType
 from typing import IO, TypeVar, cast
+from zlib import crc32
 
 from isal import igzip_lib
 
 _IsalError = cast(type[Exception], igzip_lib.IsalError)  # isal's stubs declare an instance
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_SKIPPABLE = b"\x50\x2a\x4d\x18"
+"""Magic number of a skippable frame of zstd, which may end in 0x50 to 0x5f (RFC 8878, 3.1.2): pzstd begins with one."""
+
 _OTHER_ARCHIVES = {b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"PK\x03\x04": "zip"}
 
+_CRC, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16
+"""Flags of the optional fields of a header of gzip."""
+
+_LARGEST_HEADER = 1 << 22
 
 Item = TypeVar("Item")
 
@@ -93,7 +101,7 @@ def decompressed(source: HashedFile, *, block_size: int) -> Iterator[bytes]:
             raise UnsupportedCompression(kind)
     if first.startswith(_GZIP):
         yield from _gunzipped(first, source, block_size)
-    elif first.startswith(_ZSTD):
+    elif first.startswith(_ZSTD) or first[1:4] == _SKIPPABLE[1:] and first[0] & 0xF0 == _SKIPPABLE[0]:
         yield from _unzstd(first, source, block_size)
     else:
         while first:
@@ -105,7 +113,12 @@ def _gunzipped(first: bytes, source: HashedFile, block_size: int) -> Iterator[by
     """Inflate all members of a gzip file (bgzip and `cat a.gz b.gz` write several). Checks each member's CRC."""
     packed = first
     while packed:
-        member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP)
+        while (begin := header_size(packed)) is None:
+            if not (more := source.read(block_size)):
+                raise DamagedStream("ends in the middle of the compressed stream")
+            packed += more
+        packed = packed[begin:]
+        member = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_GZIP_NO_HDR_VER)
         while not member.eof:
             if member.needs_input and not packed and not (packed := source.read(block_size)):
                 raise DamagedStream("ends in the middle of the compressed stream")
@@ -120,6 +133,39 @@ def _gunzipped(first: bytes, source: HashedFile, block_size: int) -> Iterator[by
         packed = member.unused_data.lstrip(b"\0")
         while not packed and (more := source.read(block_size)):
             packed = more.lstrip(b"\0")
+
+
+def header_size(packed: bytes) -> int | None:
+    """Bytes of the header of a gzip member (RFC 1952, 2.3); None where it is not all there yet.
+
+    isal 1.9.1 reads headers itself, but loses its place where there are several optional fields.
+
+    Raises
+    ------
+    DamagedStream
+        If it is no header of gzip.
+    """
+    if len(packed) < 10:
+        return None
+    if not packed.startswith(_GZIP) or packed[2] != 8 or packed[3] & 0xE0:
+        raise DamagedStream("is damaged in the compressed stream (no header of gzip where a member begins)")
+    flags, at = packed[3], 10
+    if flags & _EXTRA:
+        at += 2 + int.from_bytes(packed[10:12], "little")
+    for _ in range(bool(flags & _NAME) + bool(flags & _COMMENT)):
+        end = packed.find(b"\0", at) if at < len(packed) else -1
+        if end < 0:
+            if len(packed) > _LARGEST_HEADER:
+                raise DamagedStream("is damaged in the compressed stream (a name that does not end)")
+            return None
+        at = end + 1
+    if flags & _CRC:
+        if len(packed) < at + 2:
+            return None
+        if crc32(packed[:at]) & 0xFFFF != int.from_bytes(packed[at : at + 2], "little"):
+            raise DamagedStream("is damaged in the compressed stream (checksum of a header)")
+        at += 2
+    return at if at <= len(packed) else None
 
 
 def _unzstd(first: bytes, source: HashedFile, block_size: int) -> Iterator[bytes]:

@@ -1,8 +1,6 @@
 """The sets of a study, made from its store as the configuration says."""
 
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from ..sequences.store import Store
 from ..study.config import Clustering, Holdout, Subset
 from .holdout import HoldoutSettings, holdout
 from .mmseqs import MmseqsSettings, SearchSettings
+from .scratch import scratch_folder
 from .subsets import (
     Selection,
     cluster_subset,
@@ -41,7 +40,8 @@ class SetFiles:
     log : Path
         MMseqs2's own output is added to it.
     scratch : Path
-        Folder for MMseqs2's files; each set has one of its own in it, which goes when the set is made.
+        Where MMseqs2's files go, in a folder of this user and study (`scratch.scratch_folder`); that of a set goes when
+        the set is made.
     """
 
     store: Path
@@ -97,7 +97,7 @@ def make_subset(
         chosen = sample_subset(store, available, name=subset.name, n=n, seed=seed)
     else:
         assert clustering is not None and subset.min_identity is not None  # noqa: S101  (checked with the table)
-        with _workdir(files, subset.name) as work:
+        with scratch_folder(files.scratch, study=files.ids.parent, name=subset.name) as work:
             chosen = cluster_subset(
                 store,
                 np.flatnonzero(available),
@@ -107,15 +107,6 @@ def make_subset(
                 log=files.log,
             )
     _write(files, store, chosen, subset=subset, max_length=max_length)
-
-
-@contextmanager
-def _workdir(files: SetFiles, name: str) -> Iterator[Path]:
-    """A folder for MMseqs2; it stays if the block fails, so that the next attempt goes on there."""
-    work = files.scratch / name
-    work.mkdir(parents=True, exist_ok=True)
-    yield work
-    shutil.rmtree(work)
 
 
 def make_holdout(
@@ -137,7 +128,7 @@ def make_holdout(
         threads=threads,
         memory_limit=memory_limit,
     )
-    with _workdir(files, "holdout") as work:
+    with scratch_folder(files.scratch, study=files.ids.parent, name="holdout") as work:
         kept = holdout(
             store,
             candidates,

@@ -45,8 +45,8 @@ class Clustering(Settings):
     scratch: str | None = Field(
         default=None,
         min_length=1,
-        description="Scratch folder of MMseqs2, best on a local disk; a killed job continues there. null: beside the "
-        "sets.",
+        description="Scratch folder of MMseqs2, best on a local disk; a killed job continues there, in one of this "
+        "user and study alone. null: beside the sets.",
     )
 
     def science(self) -> dict[str, object]:
