@@ -153,7 +153,15 @@ def _plain(value: Any) -> str:
     if isinstance(value, float):
         # Whole numbers become floats in a column with gaps; as such they would gain a ".0".
         return repr(float(value))
-    return re.sub(r"\s+", " ", str(value))
+    text = re.sub(r"\s+", " ", str(value))
+    return f"'{text}" if isinstance(value, str) and _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+
+
+_FORMULA = re.compile(r"\s*[=+\-@]")
+"""Begins what a spreadsheet takes for a formula and computes; an apostrophe before it makes it a text again (OWASP)."""
+
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?inf|-")
+"""Texts that begin with a sign and are none, a lone dash for nothing among them."""
 
 
 def to_markdown(table: Table, *, title: str) -> str:
@@ -166,7 +174,11 @@ def to_markdown(table: Table, *, title: str) -> str:
 
 
 def _md(text: str) -> str:
-    return re.sub(r"\s+", " ", text).replace("|", "\\|").replace("*", "\\*")
+    return _MD_SPECIAL.sub(r"\\\g<0>", re.sub(r"\s+", " ", text)).replace("&", "&amp;").replace("<", "&lt;")
+
+
+_MD_SPECIAL = re.compile(r"[\\|*`\[\]]|(?<!\w)_|_(?!\w)|~(?=~)|://|^#+ ")
+"""What begins markup in GitHub's Markdown, within a cell: an underscore within a word does not."""
 
 
 def to_latex(table: Table, *, name: str, title: str) -> str:
@@ -226,7 +238,9 @@ _MATHEMATICS = re.compile(r"(×?10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|\b[αNDC][_^
 
 def _tex(text: str) -> str:
     """Text escaped for LaTeX; powers of ten and symbols like N_opt become mathematics."""
-    return "".join(_tex_part(part) for part in _MATHEMATICS.split(re.sub(r"\s+", " ", text)))
+    found = "".join(_tex_part(part) for part in _MATHEMATICS.split(re.sub(r"\s+", " ", text)))
+    # Behind a line end `[` and `*` are read as options of it.
+    return f"{{}}{found}" if found.startswith(("[", "*")) else found
 
 
 def _tex_part(part: str) -> str:

@@ -16,13 +16,24 @@ from typing import Any
 from urllib.parse import urlparse
 
 from ..errors import InputError
-from ..files import read_object, write_json
+from ..files import read_as, read_object, write_json
+from ..study.urls import without_secrets
 from .metalink import LARGEST, MetalinkEntry, read_metalink
+from .transfer import PATIENCE, SLOWEST, Response, Transfer, transfer
 
 _NO_RANGES = 33  # curl: the server cannot resume
 _SERVER_ERROR = "error: 5"  # HTTP 5xx: may pass
 _FAILURES_IN_A_ROW = 5
 _PERMANENT = {1, 3, 6, 22, 37, 51, 60, 67, 78}  # curl: protocol, URL, host, HTTP error, file, certificate, login
+
+_STEP = SLOWEST * PATIENCE
+"""Bytes that count as progress: a server that drips would otherwise be waited for without end."""
+
+_LONGEST_TEXT = 300
+"""Seconds that a metalink may take."""
+
+LARGEST_FILE = 1 << 40
+"""Bytes of the largest source; UniRef100 has 2^37."""
 
 _log = logging.getLogger(__name__)
 
@@ -74,17 +85,19 @@ def retrieve(request: DownloadRequest, target: Path, *, record: Path, pause: flo
     InputError
         If the file cannot be had, or is not what is published. A file of wrong length or checksum is deleted.
     """
+    shown = without_secrets(request.url)
     if not which("curl"):
-        raise InputError(f"curl is needed to download {request.url}. Install it, or give a path as `source`.")
+        raise InputError(f"curl is needed to download {shown}. Install it, or give a path as `source`.")
     published = _published(request)
     part = target.with_name(f"{target.name}.part")
     part.parent.mkdir(parents=True, exist_ok=True)
-    _drop_stale(part, asdict(request) | {"published": asdict(published) if published else None})
-    _transfer(request.url, part, size=published.size if published else None, pause=pause)
+    asked = {key: value and without_secrets(value) for key, value in asdict(request).items()}
+    note = _Note(part, asked | {"published": asdict(published) if published else None})
+    _download(request.url, part, note, size=published.size if published else None, pause=pause)
     found = _verify(part, request, published)
     part.replace(target)
-    _expectation(part).unlink(missing_ok=True)
-    known = {"url": request.url, "metalink": request.metalink, "release": published.release if published else None}
+    note.path.unlink(missing_ok=True)
+    known = {"url": shown, "metalink": asked["metalink"], "release": published.release if published else None}
     done = {"retrieved": datetime.now(UTC).isoformat(timespec="seconds"), "tool": _curl_version()}
     write_json(record, known | found | done)
     return known | found | done
@@ -98,68 +111,129 @@ def _published(request: DownloadRequest) -> MetalinkEntry | None:
                 "URL of the release's RELEASE.metalink."
             )
         return None
-    text = _text(request.metalink)
-    published = read_metalink(text, name=Path(urlparse(request.url).path).name, where=request.metalink)
+    where = without_secrets(request.metalink)
+    published = read_metalink(_text(request.metalink), name=Path(urlparse(request.url).path).name, where=where)
+    if published.size > LARGEST_FILE:
+        raise InputError(f"{where} publishes {published.size:,} bytes, more than any source has ({LARGEST_FILE:,}).")
     if request.release and published.release != request.release:
         raise InputError(
-            f"{request.metalink} is of release {published.release}, but source_release is {request.release!r}. UniProt "
+            f"{where} is of release {published.release}, but source_release is {request.release!r}. UniProt "
             "keeps earlier releases of UniRef as XML, under previous_releases/: docs/data.md says how to use one. Or "
             f"take this one: source_release: {published.release!r}."
         )
     if request.md5 and published.md5 != request.md5:
-        raise InputError(
-            f"source_md5 is {request.md5}, but {request.metalink} publishes {published.md5}. Correct or remove it."
-        )
+        raise InputError(f"source_md5 is {request.md5}, but {where} publishes {published.md5}. Correct or remove it.")
     return published
 
 
 def _text(url: str) -> bytes:
-    command = [*_curl(url), "--retry", "3", "--max-filesize", str(LARGEST)]
-    done = subprocess.run(command, capture_output=True, check=False)
-    if done.returncode:
-        raise InputError(f"cannot read {url}: {_last_line(done.stderr)}. Check the URL and the connection.")
-    return done.stdout
+    """A text of at most `LARGEST` bytes, whatever length the server says, or does not say."""
+    failures = 0
+    while True:
+        parts: list[bytes] = []
+        done = transfer(url, parts.append, most=LARGEST, longest=_LONGEST_TEXT)
+        if done.too_large:
+            raise InputError(f"{without_secrets(url)} has more than {LARGEST:,} bytes: it is no metalink.")
+        if not done.status:
+            return b"".join(parts)
+        failures += 1
+        if _is_permanent(done) or failures == _FAILURES_IN_A_ROW:
+            raise InputError(f"cannot read {without_secrets(url)}: {done.reason}. Check the URL and the connection.")
+        time.sleep(failures)
 
 
-def _curl(url: str) -> list[str]:
-    stalled = ["--connect-timeout", "30", "--speed-limit", "1", "--speed-time", "60"]
-    allowed = ["--proto", "=http,https,ftp", "--proto-redir", "=http,https,ftp"]
-    return ["curl", "--fail", "--location", "--silent", "--show-error", *stalled, *allowed, "--url", url]
+class _Note:
+    """What is known of a file that is being downloaded, beside what there is of it.
+
+    A file that is not of the same request, or of which it is not known what it is, is deleted.
+    """
+
+    def __init__(self, part: Path, expected: dict[str, Any]) -> None:
+        self.path, self._expected, self.response = part.with_name(f"{part.name}.json"), expected, Response()
+        if part.exists():
+            known = self._read()
+            if known is None:
+                _log.warning("%s is of another file or release: deleted", part)
+                part.unlink()
+            else:
+                self.response = known
+        self.keep(self.response)
+
+    def _read(self) -> Response | None:
+        try:
+            found = read_object(self.path)
+            with read_as("a note", where=self.path):
+                response = Response(**found.pop("response", {}))
+        except InputError:
+            return None
+        return response if found == self._expected else None
+
+    def keep(self, response: Response) -> None:
+        """Write down what the server says of the file."""
+        self.response = response
+        write_json(self.path, self._expected | {"response": asdict(response)})
 
 
-def _expectation(part: Path) -> Path:
-    return part.with_name(f"{part.name}.json")
-
-
-def _drop_stale(part: Path, expected: dict[str, Any]) -> None:
-    """Keep what was downloaded only if it is of the same file; then say what is being downloaded."""
-    note = _expectation(part)
-    if part.exists() and (not note.exists() or read_object(note) != expected):
-        _log.warning("%s is of another file or release: deleted", part)
-        part.unlink()
-    write_json(note, expected)
-
-
-def _transfer(url: str, part: Path, *, size: int | None, pause: float) -> None:
-    """Download until curl says that all is there; each attempt goes on where the last one was."""
-    failures = longest = 0
+def _download(url: str, part: Path, note: _Note, *, size: int | None, pause: float) -> None:
+    """Download until all is there; each attempt goes on where the last one was, if the server has the same file."""
+    shown, failures, longest = without_secrets(url), 0, 0
     while size is None or not part.exists() or part.stat().st_size < size:
         before = part.stat().st_size if part.exists() else 0
-        command = [*_curl(url), "--continue-at", "-", "--output", str(part)]
-        done = subprocess.run(command, capture_output=True, check=False)
-        got = part.stat().st_size if part.exists() else 0
-        if not done.returncode and part.exists() and (got > before or not before):
-            return
-        failures, longest = (1 if got > longest else failures + 1), max(got, longest)
-        reason = _last_line(done.stderr)
-        _log.warning("attempt ended after %d bytes: %s", got, reason)
-        if (done.returncode in _PERMANENT and _SERVER_ERROR not in reason) or failures >= _FAILURES_IN_A_ROW:
-            raise InputError(
-                f"cannot download {url}: {reason}, after {got} bytes. They are kept: the same command resumes there."
-            )
-        if before and done.returncode in (0, _NO_RANGES):  # 0: nothing follows, so it may be another file
+        known = note.response
+        with part.open("ab") as file:
+            most = (LARGEST_FILE if size is None else size + 1) - before
+            done = transfer(url, file.write, begin=before, most=most, if_range=_strong(known))
+        got = part.stat().st_size
+        if _is_another(done, known, before):
+            _log.warning("%s has changed on the server: it is downloaded from its start", part)
             part.unlink()
+            note.keep(Response())
+            got = 0
+        elif done.too_large and size is None:
+            part.unlink()
+            raise InputError(f"{shown} has more than {LARGEST_FILE:,} bytes, which no source has. It is deleted.")
+        elif _is_complete(done, known, before=before, got=got):
+            return
+        elif not before and got:
+            note.keep(done.response)
+        failures, longest = (1 if got >= longest + _STEP else failures + 1), max(got, longest)
+        _log.warning("attempt ended after %d bytes: %s", got, done.reason)
+        gone = done.response.status == 416  # nothing follows: it may be another file
+        if (_is_permanent(done) and not gone) or failures >= _FAILURES_IN_A_ROW:
+            raise InputError(
+                f"cannot download {shown}: {done.reason}, after {got} bytes. They are kept: the same command resumes "
+                "there."
+            )
+        if before and (gone or done.status in (0, _NO_RANGES)) and part.exists():
+            part.unlink()
+            note.keep(Response())
         time.sleep(pause * 2 ** (failures - 1))  # a server that fails is given longer each time
+
+
+def _is_permanent(done: Transfer) -> bool:
+    """Whether trying again would end in the same way."""
+    return done.status in _PERMANENT and _SERVER_ERROR not in done.reason
+
+
+def _strong(known: Response) -> str | None:
+    """What a server compares with what it has; a weak ETag does not do (RFC 9110, 13.1.5)."""
+    return known.etag if known.etag and not known.etag.startswith("W/") else known.modified
+
+
+def _is_another(done: Transfer, known: Response, before: int) -> bool:
+    """Whether what came, if anything, is of another file than what was there, or of another place in it."""
+    if not before or done.response.status not in (200, 206, 416):
+        return False
+    elsewhere = done.response.status == 206 and done.response.begin not in (None, before)
+    return elsewhere or done.response.is_of_another_file(known)
+
+
+def _is_complete(done: Transfer, known: Response, *, before: int, got: int) -> bool:
+    """Whether all is there: curl says so, or the server has nothing beyond what is there (416)."""
+    if before and done.response.status == 416:
+        total = known.total if done.response.total is None else done.response.total
+        return total == before
+    return not done.status and not done.too_large and (got > before or not before)
 
 
 def _verify(part: Path, request: DownloadRequest, published: MetalinkEntry | None) -> dict[str, Any]:
@@ -168,25 +242,20 @@ def _verify(part: Path, request: DownloadRequest, published: MetalinkEntry | Non
         while block := file.read(1 << 20):
             md5.update(block)
             sha256.update(block)
-    size = part.stat().st_size
+    size, where = part.stat().st_size, without_secrets(request.metalink or "")
     expected = published.md5 if published else request.md5
     problem = None
     if published and size != published.size:
-        problem = f"has {size} bytes, but {request.metalink} publishes {published.size}"
+        problem = f"has {size} bytes, but {where} publishes {published.size}"
     elif expected and md5.hexdigest() != expected:
-        problem = (
-            f"has the MD5 {md5.hexdigest()}, but {request.metalink if published else 'source_md5'} says {expected}"
-        )
+        problem = f"has the MD5 {md5.hexdigest()}, but {where if published else 'source_md5'} says {expected}"
     if problem:
         part.unlink()
-        raise InputError(f"what {request.url} gave {problem}. It is deleted. Try again later, or another mirror.")
+        raise InputError(
+            f"what {without_secrets(request.url)} gave {problem}. It is deleted. Try again later, or another mirror."
+        )
     by = "metalink" if published else "source_md5" if expected else None
     return {"bytes": size, "md5": md5.hexdigest(), "sha256": sha256.hexdigest(), "verified_by": by}
-
-
-def _last_line(output: bytes) -> str:
-    lines = output.decode("utf-8", "backslashreplace").strip().splitlines()
-    return lines[-1].removeprefix("curl: ") if lines else "curl gave no reason"
 
 
 def _curl_version() -> str:
