@@ -70,7 +70,7 @@ def read_pickled(path: Path, *, device: torch.device | str = "cpu") -> Any:
         raise InputError(f"cannot read {path}: {error.strerror}.") from error
     except pickle.UnpicklingError as error:
         raise InputError(
-            f"{path} is not a checkpoint of tensors and plain values ({why_refused(error) or 'it is damaged'}). "
+            f"{path} is not a checkpoint of tensors and plain values ({why_refused(error)}). "
             "Nothing else is loaded, since a pickle can run any program."
         ) from None
     except InputError:
@@ -89,7 +89,8 @@ def _refuse_packed(path: Path) -> None:
 
 def why_refused(error: BaseException) -> str:
     """What the restricted unpickler found, in its own words."""
-    return str(error).partition("WeightsUnpickler error: ")[2].split("Please use")[0].strip()
+    said = str(error).partition("WeightsUnpickler error: ")[2].split("Please use")[0].strip()
+    return said.splitlines()[0] if said else "it is damaged"
 
 
 def first_line(error: BaseException) -> str:

@@ -174,11 +174,14 @@ def to_markdown(table: Table, *, title: str) -> str:
 
 
 def _md(text: str) -> str:
-    return _MD_SPECIAL.sub(r"\\\g<0>", re.sub(r"\s+", " ", text)).replace("&", "&amp;").replace("<", "&lt;")
+    escaped = _MD_SPECIAL.sub(r"\\\g<0>", re.sub(r"\s+", " ", text))
+    return _MD_ENTITY.sub("&amp;", escaped).replace("<", "&lt;")
 
 
 _MD_SPECIAL = re.compile(r"[\\|*`\[\]]|(?<!\w)_|_(?!\w)|~(?=~)|://|^#+ ")
 """What begins markup in GitHub's Markdown, within a cell: an underscore within a word does not."""
+
+_MD_ENTITY = re.compile(r"&(?=#|[A-Za-z][A-Za-z0-9]*;)")
 
 
 def to_latex(table: Table, *, name: str, title: str) -> str:

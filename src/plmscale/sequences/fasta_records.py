@@ -129,7 +129,7 @@ class RecordParser:
         """
         n_tokens, n_ids = self[kernel.N_TOKENS], self[kernel.N_ID_BYTES]
         if n_tokens > LARGEST_RECORD or n_ids > LARGEST_NAME:
-            raise self._too_large()
+            raise self._too_large(self._ids[:n_ids].tobytes())
         tokens = self._tokens
         if tokens.size < n_tokens + n_bytes:
             tokens = np.empty(max(n_tokens + n_bytes, 2 * n_tokens), dtype=np.uint8)
@@ -146,7 +146,8 @@ class RecordParser:
         state = self._state
         n, n_tokens, n_ids = (self[entry] for entry in (kernel.N_RECORDS, kernel.RECORD_BEGIN, kernel.ID_BEGIN))
         if n and out.lengths[:n].max() > LARGEST_RECORD:
-            raise self._too_large()
+            names = out.ids[:n_ids].tobytes().split(b"\n")
+            raise self._too_large(names[int(out.lengths[:n].argmax())])
         found = Records(out.ids[:n_ids].tobytes(), out.tokens[:n_tokens], out.lengths[:n].copy(), out.keys[:n].copy())
         if n:
             self._tokens = out.tokens[n_tokens : state[kernel.N_TOKENS]].copy()
@@ -158,10 +159,10 @@ class RecordParser:
         self.n_records += n
         return found
 
-    def _too_large(self) -> InvalidRecord:
+    def _too_large(self, name: bytes) -> InvalidRecord:
         state = self._state
         state[kernel.PROBLEM] = kernel.LONG_NAME if self[kernel.N_ID_BYTES] > LARGEST_NAME else kernel.TOO_LONG
-        return InvalidRecord(state, name=self._ids[:40].tobytes().split(b"\n")[0].decode("utf-8", "replace"), found=b"")
+        return InvalidRecord(state, name=name[:40].decode("utf-8", "backslashreplace"), found=b"")
 
     def _problem(self, found: bytes) -> InvalidRecord:
         name = self._ids[self[kernel.ID_BEGIN] : self[kernel.N_ID_BYTES]].tobytes()

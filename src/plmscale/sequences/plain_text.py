@@ -60,7 +60,7 @@ def plain_text(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 def _is_open(begin: bytearray) -> bool:
     """Whether more of a text has to be seen to tell its line ends."""
-    return len(begin) < len(codecs.BOM_UTF8) or (b"\r" in begin and b"\n" not in begin and len(begin) < _LOOKED_AT)
+    return len(begin) < len(codecs.BOM_UTF8) or (b"\n" not in begin and len(begin) < _LOOKED_AT)
 
 
 def _refuse(at: int, block: bytes) -> None:

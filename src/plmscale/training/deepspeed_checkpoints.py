@@ -145,8 +145,5 @@ def _convert(folder: Path, universal: Path) -> str | None:
     universal.with_name("latest_universal").unlink(missing_ok=True)
     if done.returncode:
         shutil.rmtree(universal, ignore_errors=True)
-        refused = why_refused(Exception(done.stderr))
-        if refused:
-            return f"a file holds more than tensors and plain values ({refused.splitlines()[0]})"
         return (done.stderr.strip().splitlines() or [f"exit status {done.returncode}"])[-1]
     return None
