@@ -92,7 +92,8 @@ CONFIGS = [
     b"models: config/toy_models.tsv\nsubsets: config/toy_subsets.tsv\nseeds: [0, 1]\nsource: a.fasta\n"
     b"hardware:\n  name: A100-80GB\n  max_nodes: 4\n  target_hours: 1.5\n"
     b"training: {batch_tokens: 5000, stop: {tolerance: 1.0e-3}}\n",
-    b"max_length: &x 512\nexecution: &y\n  threads: 2\ndata_seed: *x\nanalysis:\n  budgets: [1.0e+17, 1.0e+18]\n  flops: 6nd\n",
+    b"max_length: &x 512\nexecution: &y\n  threads: 2\ndata_seed: *x\n"
+    b"analysis:\n  budgets: [1.0e+17, 1.0e+18]\n  flops: 6nd\n",
 ]
 
 
@@ -257,7 +258,7 @@ def reference(data: bytes) -> list[tuple[bytes, str]] | None:
         data = data.replace(b"\r", b"\n")
     if any(data[i + 1 : i + 2] not in (b"\r", b"\n", b"") for i, byte in enumerate(data) if byte == 13):
         return None
-    for line in data.split(b"\n"):
+    for line in data.lstrip(b" \t\v\f\r\n").split(b"\n"):
         if line.startswith(b">"):
             words = line[1:].split(None, 1) if line[1:].strip(b" \t\v\f\r") else []
             if not words:
@@ -359,8 +360,9 @@ def test_a_file_of_pzstd_is_read():
 
 
 def test_a_record_beyond_the_largest_is_named(tmp_path, monkeypatch):
-    from plmscale.sequences import fasta_records
+    from plmscale.sequences import fasta_records, plain_text
 
+    monkeypatch.setattr(plain_text, "_LOOKED_AT", 10)
     monkeypatch.setattr(fasta_records, "LARGEST_RECORD", 10_000)
     monkeypatch.setattr(fasta_records, "LARGEST_NAME", 1000)
     path = tmp_path / "a.fasta"
@@ -413,3 +415,30 @@ def test_safetensors_are_read_or_refused(tmp_path):
         assert sum(tensor.nbytes for tensor in found.values()) <= len(data)
         read += 1
     assert read > 5
+
+
+def extreme(schema: dict, blocks: dict, *, high: bool) -> dict:
+    """Every number of a block of settings at an end of its range."""
+    found = {}
+    for name, part in schema["properties"].items():
+        part = next((one for one in part.get("anyOf", ()) if one.get("type") != "null"), part)
+        if "$ref" in part:
+            found[name] = extreme(blocks[part["$ref"].rpartition("/")[2]], blocks, high=high)
+        elif part.get("type") in ("integer", "number") and "enum" not in part:
+            closed, opened = ("maximum", "exclusiveMaximum") if high else ("minimum", "exclusiveMinimum")
+            value = part[closed] if closed in part else part[opened] + (-1e-9 if high else 1e-9)
+            found[name] = int(value) if part["type"] == "integer" else float(value)
+    return found
+
+
+@pytest.mark.parametrize("high", [True, False])
+def test_a_plan_with_every_number_at_its_end_is_a_plan(high):
+    schema = Config.model_json_schema()
+    raw = extreme(schema, schema["$defs"], high=high)
+    del raw["training"]["masking"], raw["advice"], raw["budget_gpu_hours"]  # these two are asked for, or refused
+    raw["hardware"]["memory_gib"] = 1e6  # else no cell fits, which is said
+    study = load_study(raw, base=ROOT)
+    began = time.process_time()
+    rows = plan_study(study, counted={}, calibrations={}).rows
+    assert time.process_time() - began < 30
+    assert len(rows) == 56

@@ -55,7 +55,7 @@ class Allocation:
 
 
 def device_counts(hardware: Hardware) -> Iterator[int]:
-    """Numbers of devices that a cell may have: doubled within a node, then whole nodes.
+    """Numbers of devices that a cell may have: doubled within a node, then whole nodes; beyond 96 in steps of 3 %.
 
     Examples
     --------
@@ -68,7 +68,8 @@ def device_counts(hardware: Hardware) -> Iterator[int]:
     while devices <= limit:
         yield devices
         inside = devices < hardware.devices_per_node
-        devices = min(2 * devices, hardware.devices_per_node) if inside else devices + hardware.devices_per_node
+        more = max(1, devices // (32 * hardware.devices_per_node) - 1) * hardware.devices_per_node
+        devices = min(2 * devices, hardware.devices_per_node) if inside else devices + more
 
 
 def allocate(

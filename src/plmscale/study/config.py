@@ -57,7 +57,7 @@ class Optimizer(Settings):
     beta2: float = Field(default=0.98, ge=0, lt=1, description="Decay of the second moment.")
     epsilon: float = Field(
         default=1e-8,
-        gt=0,
+        ge=1e-30,
         le=1e-3,
         description="Adam's ε. The paper prints 10⁸, with which Adam would not move; values above 1e-3 are refused.",
     )
@@ -97,7 +97,7 @@ class Training(Settings):
         default=0, description="Tokens during which the learning rate rises linearly from 0."
     )
     decay_rate: float = Field(
-        default=0.999, gt=0, le=1, description="`token_decay`: lr = lr0 · decay_rate^(tokens / decay_tokens)."
+        default=0.999, ge=1e-9, le=1, description="`token_decay`: lr = lr0 · decay_rate^(tokens / decay_tokens)."
     )
     decay_tokens: Tokens = Field(default=1_000_000, description="`token_decay`: see `decay_rate`.")
     cosine: Cosine = Field(default=Cosine(), description="The schedule `cosine`.")
@@ -201,7 +201,7 @@ class ModelSize(Settings):
     n_heads: int = Field(
         ge=1, le=LARGEST_SHAPE["n_heads"], description="Attention heads; `d_model` must be an even multiple."
     )
-    learning_rate: float = Field(gt=0, le=1e30, description="Initial learning rate lr0.")
+    learning_rate: float = Field(ge=1e-30, le=1e30, description="Initial learning rate lr0.")
     schedules: list[Schedule] = Field(
         min_length=1, description="Schedules with which this size is trained, comma-separated."
     )
@@ -233,7 +233,7 @@ class Subset(Settings):
     of: str | None = Field(default=None, description="`passes`: name of the set whose sequences are used.")
     epochs: float | None = Field(
         default=None,
-        gt=0,
+        ge=1e-9,
         le=10_000,
         description="`passes`: number of passes; 0.25 is the first quarter of the first pass, 4 are four passes, each in another order.",
     )

@@ -39,7 +39,7 @@ class Execution(Settings):
         description="Project of Weights & Biases; its environment variables (`WANDB_MODE=offline`) set the rest.",
     )
     progress_seconds: float = Field(
-        default=30.0, gt=0, le=86_400, description="Seconds between two progress lines in a log."
+        default=30.0, ge=1e-3, le=86_400, description="Seconds between two progress lines in a log."
     )
 
 

@@ -18,13 +18,13 @@ class Hardware(Settings):
     )
     peak_flops: float | None = Field(
         default=None,
-        gt=0,
+        ge=1e6,
         le=1e21,
         description="Peak FLOP/s of one device at `training.precision`; null: the data sheet's.",
     )
     mfu: float | None = Field(
         default=None,
-        gt=0,
+        ge=1e-6,
         lt=1,
         description="Utilisation: share of the peak that one device reaches, until calibration has measured it; null: "
         "an assumption, 0.5 in fp32 and 0.35 otherwise.",
@@ -37,11 +37,11 @@ class Hardware(Settings):
         "assumption.",
     )
     memory_gib: float | None = Field(
-        default=None, gt=0, le=1e6, description="Memory of one device in GiB; null: the data sheet's."
+        default=None, ge=1e-6, le=1e6, description="Memory of one device in GiB; null: the data sheet's."
     )
     watts: float | None = Field(
         default=None,
-        gt=0,
+        ge=1e-6,
         le=1e6,
         description="Power of one device under load; null: the data sheet's, or no energy in the plan.",
     )
@@ -52,7 +52,7 @@ class Hardware(Settings):
         description="Energy of the site ÷ energy of its devices (world average, Uptime Institute 2023).",
     )
     devices_per_node: int = Field(default=8, ge=1, le=1024, description="Devices per node.")
-    max_nodes: int = Field(default=4, ge=1, le=100_000, description="Largest number of nodes for one cell.")
+    max_nodes: int = Field(default=4, ge=1, le=10_000, description="Largest number of nodes for one cell.")
     target_hours: Hours = Field(
         default=24.0, description="A cell gets the fewest devices that finish within this time."
     )

@@ -19,7 +19,7 @@ class Wsd(Settings):
     """The schedule `wsd`: warm-up, stable, decay at the end of the run's own pass."""
 
     decay_share: float = Field(
-        default=0.2, gt=0, le=1, description="`wsd`: last share of the run's tokens, during which the rate decays."
+        default=0.2, ge=1e-6, le=1, description="`wsd`: last share of the run's tokens, during which the rate decays."
     )
     shape: Literal["linear", "1-sqrt"] = Field(
         default="1-sqrt",

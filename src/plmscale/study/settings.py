@@ -4,19 +4,19 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-# Upper ends are far beyond what anybody has trained or has, and small enough that a plan with all of them ends in
-# seconds and no arithmetic overflows; a test computes it.
+# Ends are far beyond what anybody has trained or has, and near enough that a plan with all of them ends in seconds and
+# no arithmetic overflows or divides by zero; a test computes both.
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Tokens = Annotated[int, Field(ge=1, le=10**16)]
 TokensOrNone = Annotated[int, Field(ge=0, le=10**16)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Cores = Annotated[int, Field(ge=1, le=4096)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
-Nats = Annotated[float, Field(gt=0, le=100)]
-Hours = Annotated[float, Field(gt=0, le=1e6)]
-DeviceHours = Annotated[float, Field(gt=0, le=1e12)]
-Flops = Annotated[float, Field(gt=0, le=1e35)]
-Sensitivity = Annotated[float, Field(gt=0, le=20)]
+Nats = Annotated[float, Field(ge=1e-9, le=100)]
+Hours = Annotated[float, Field(ge=1e-6, le=1e6)]
+DeviceHours = Annotated[float, Field(ge=1e-9, le=1e12)]
+Flops = Annotated[float, Field(ge=1, le=1e35)]
+Sensitivity = Annotated[float, Field(ge=1e-3, le=20)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
 
 

@@ -13,7 +13,7 @@ from .pass_rows import with_passes
 from .published_settings import PublishedModel
 from .table_rows import problems, read_rows
 
-MOST_CELLS = 10_000
+MOST_CELLS = 5_000
 """Cells of a study, far beyond any; their plan takes seconds."""
 
 
