@@ -29,6 +29,8 @@ from results_data import PAPERS_5M, UNIGRAM_ENTROPY, make_results, make_study, n
 DIVERGED = "w32/half/constant/seed0"
 INTERRUPTED = "w48/tenth/token_decay/seed0"
 
+DATA = Path(__file__).parent / "data/hostile"
+
 
 @pytest.fixture(scope="module")
 def results():
@@ -244,6 +246,43 @@ def test_text_that_would_break_a_format_is_escaped():
     assert "a_b\\|c & 50 % x y" in to_markdown(table, title="t")
     tex = to_latex(table, name="a_b", title="t")
     assert r"a\_b|c \& 50 \% x y \$1\textasciicircum{}2 \{$N_{\mathrm{opt}}$\} & 1.50$\times 10^{-7}$ \\" in tex
+
+
+FORMULAS = ["=1+1", "+cmd|' /C calc'!A0", "-2+3", "@SUM(A1)", " =1", "\t=1"]
+NUMBERS = ["-1.5", "+2", "-1e-3", "-inf", "-", "a=b", "3-4", "–"]
+
+
+def test_a_text_that_a_spreadsheet_would_compute_stays_a_text():
+    data = pd.DataFrame({"name": FORMULAS + NUMBERS, "n": [-1.5] * 14}, dtype=object)
+    lines = [line.split("\t") for line in to_tsv(Table(data, (Column("Name", "name"),))).splitlines()[1:]]
+    assert [line[0] for line in lines[:6]] == ["'" + re.sub(r"\s+", " ", text) for text in FORMULAS]
+    assert [line[0] for line in lines[6:]] == NUMBERS
+    assert {line[1] for line in lines} == {"-1.5"}
+
+
+def test_a_cell_that_begins_with_a_bracket_is_no_option_of_the_line_before():
+    names = list(pd.read_csv(DATA / "longtable_bracket.csv")["run"]) + ["*", "[5cm]"]
+    table = Table(pd.DataFrame({"name": names}), (Column("[Name]", "name"),))
+    tex = to_latex(table, name="t", title="t")
+    assert not re.search(r"(\\\\|rule|head)\s*[\[*]", tex)
+    assert all(f"{{}}{name}" in tex for name in names)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("<img src=x onerror=alert(1)>", "&lt;img src=x onerror=alert(1)>"),
+        ("a &lt; b & c", "a &amp;lt; b & c"),
+        ("[a](http://b)", r"\[a\](http\://b)"),
+        ("`a`|b", r"\`a\`\|b"),
+        ("_a_ b_c", r"\_a\_ b_c"),
+        ("a\\|b", r"a\\\|b"),
+        ("a\nb", "a b"),
+    ],
+)
+def test_markup_in_a_cell_is_no_markup(text, shown):
+    table = Table(pd.DataFrame({"name": [text]}), (Column("Name", "name"),))
+    assert to_markdown(table, title="t").splitlines()[4] == f"| {shown} |"
 
 
 def test_summary_warns_of_runs_made_with_different_versions(results):
