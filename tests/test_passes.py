@@ -124,7 +124,7 @@ def test_what_is_timed_is_one_pass(tmp_path):
         ("x\tpasses\t\t\t\t2\t\tyes", "of is empty for 'x'"),
         ("x\tpasses\t\t\tbase\t1\t\tyes", "epochs is 1, and one pass over 'base' is that set itself"),
         ("x\tpasses\t\t\tbase\t4\t\tyes", "'x' is 'four' again"),
-        ("x\tpasses\t\t\tbase\t0\t\tyes", "epochs: Input should be greater than or equal to 1e-09"),
+        ("x\tpasses\t\t\tbase\t0\t\tyes", "epochs: Input should be greater than or equal to 0.000000001"),
         ("x\tpasses\t\t\tbase\t1e9\t\tyes", "epochs: Input should be less than or equal to 10000"),
         ("x\tpasses\t\t\tbase\tnan\t\tyes", "epochs"),
         ("x\tpasses\t\t\tbase\t2\t70\tyes", "n_sequences is 70 for kind 'passes'"),
