@@ -21,7 +21,7 @@ from .comparison_settings import ComparisonSettings, OwnRuns
 from .data_settings import Clustering, Holdout
 from .hardware_settings import Hardware
 from .schedule_settings import Cosine, Schedule, Stop, Wsd
-from .settings import Fraction, Settings
+from .settings import Fraction, InitialWeights, Settings
 
 
 class Masking(Settings):
@@ -83,6 +83,11 @@ class Training(Settings):
     )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         default="fp32", description="Number format of the matrix products."
+    )
+    initial_weights: InitialWeights = Field(
+        default="bert",
+        description="What training starts from. `bert`: normal, standard deviation 0.02; `fan_in`: normal, 1/√(features in), for widths "
+        "below 320; `fair_esm`: as the constructor of fair-esm draws them. In cell.json unless it is `bert`.",
     )
     warmup_tokens: NonNegativeInt = Field(
         default=0, description="Tokens during which the learning rate rises linearly from 0."

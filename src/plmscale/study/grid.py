@@ -17,6 +17,9 @@ RESIDUES_PER_SEQUENCE = 325
 """The paper's estimate of a sequence's length (appendix A, table 3)."""
 
 
+FIRST_INITIAL_WEIGHTS = "bert"
+"""Initial weights of the studies from before there was a choice."""
+
 SCHEDULE_BLOCKS = frozenset(get_args(Schedule)) & frozenset(Training.model_fields)
 """Blocks of `training` that are named after a schedule and concern it alone."""
 
@@ -51,14 +54,16 @@ class Cell:
         """The cell as plain JSON types: what `cell.json` holds, a change of which trains the cell again.
 
         Left out is what cannot change its result: `schedules`, which selects cells, the settings of schedules that the
-        cell does not follow, those of a stop that is off, and the rules of health while they are the default's: they
-        came later than the first studies, whose finished runs they would not have judged otherwise.
+        cell does not follow, those of a stop that is off, and settings that came later than the first studies while
+        they say what these did: the rules of health and the initial weights.
         """
         other = {name for name in SCHEDULE_BLOCKS if name != self.schedule}
         if self.training.stop.patience_tokens is None:
             other.add("stop")
         if self.training.health == Health():
             other.add("health")
+        if self.training.initial_weights == FIRST_INITIAL_WEIGHTS:
+            other.add("initial_weights")
         return {
             "model": self.model.model_dump(mode="json", exclude={"schedules"}),
             "subset": self.subset,
