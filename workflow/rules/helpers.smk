@@ -124,8 +124,8 @@ def passed_over(wildcards):
 
 
 def passes_over(wildcards):
-    """The row of a set that makes passes over another."""
-    return SUBSETS[wildcards.subset].model_dump(mode="json")
+    """The row of a set that makes passes over another; what is trained on it does not matter."""
+    return SUBSETS[wildcards.subset].model_dump(mode="json", exclude={"schedules"})
 
 
 def same_size_as(wildcards):
@@ -190,7 +190,7 @@ def subset_science(wildcards):
     """What a set depends on: an estimated size does not matter, nor does whether models are trained on it."""
     subset = SUBSETS[wildcards.subset]
     exact = subset.kind == "sample" and not subset.same_size_as
-    return subset.model_dump(mode="json", exclude={"of", "epochs"}) | {
+    return subset.model_dump(mode="json", exclude={"of", "epochs", "schedules"}) | {
         "train": False,
         "n_sequences": subset.n_sequences if exact else 1,
     }

@@ -272,6 +272,11 @@ class Subset(Settings):
         "Empty for `passes`, required otherwise.",
     )
     train: bool = Field(description="`yes`: models are trained on it; `no`: it is only counted (table 3).")
+    schedules: list[Schedule] | None = Field(
+        default=None,
+        min_length=1,
+        description="Schedules with which sizes are trained on this set, comma-separated; empty: all that a size has.",
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "Subset":

@@ -84,13 +84,14 @@ class Cell:
 
 
 def grid(study: Study) -> list[Cell]:
-    """The cells of a study: every size × set to train on × schedule of the size × seed, less those left out."""
+    """The cells of a study: every size × set to train on × schedule of both × seed, less those left out."""
     trained = [s for s in study.subsets if s.train]
     training, max_length = study.config.training, study.config.max_length
     cells = [
         Cell(model, s.name, schedule, seed, training, max_length, of=s.of, epochs=s.epochs or 1.0)
         for model in study.models
         for s, schedule, seed in product(trained, model.schedules, study.config.seeds)
+        if s.schedules is None or schedule in s.schedules
     ]
     left_out = set(study.left_out)
     return [cell for cell in cells if cell.path not in left_out]

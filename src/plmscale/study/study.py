@@ -12,6 +12,7 @@ from ..errors import InputError
 from .config import Config, ModelSize, Settings, Subset
 from .pass_rows import with_passes
 from .published_settings import PublishedModel
+from .schedule_settings import Schedule
 
 Row = TypeVar("Row", bound=Settings)
 
@@ -89,6 +90,7 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
     for line, model in models:
         _check_model(f"{models_path}, line {line}", model)
     _check_subsets(subsets_path, subsets)
+    _check_schedules(subsets_path, subsets, {one for _, model in models for one in model.schedules})
     subsets = with_passes(subsets_path, subsets, order=config.training.order)
     published = read_published(_find(config.published_models, "published_models", base)) if with_published else ()
     return Study(config, tuple(m for _, m in models), tuple(s for _, s in subsets), published=published)
@@ -225,3 +227,13 @@ def _check_subsets(path: Path, subsets: list[tuple[int, Subset]]) -> None:
             )
     if not any(s.train for _, s in subsets):
         raise InputError(f"{path}: no set has train = yes, so there is nothing to train. Set it for at least one row.")
+
+
+def _check_schedules(path: Path, subsets: list[tuple[int, Subset]], known: set[Schedule]) -> None:
+    for line, subset in subsets:
+        for name in subset.schedules or ():
+            if name not in known:
+                raise InputError(
+                    f"{path}, line {line}: no size is trained with the schedule {name!r} of {subset.name!r} (the table "
+                    f"of sizes has {', '.join(sorted(known))}). Correct it, or add it to the sizes that it is for."
+                )
