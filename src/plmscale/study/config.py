@@ -19,6 +19,7 @@ from pydantic import (
 from .advice_settings import AdviceSettings
 from .comparison_settings import ComparisonSettings, OwnRuns
 from .data_settings import Clustering, Holdout
+from .forecast_settings import ForecastSettings
 from .hardware_settings import Hardware
 from .schedule_settings import Cosine, Schedule, Stop, Wsd
 from .settings import Fraction, InitialWeights, Settings
@@ -219,6 +220,9 @@ class Config(Settings):
         description="Folders of results, of studies or of `plmscale fit`; `plmscale run compare` compares them.",
     )
     comparison: ComparisonSettings = Field(default=ComparisonSettings(), description="How `compare` is done.")
+    forecast: ForecastSettings = Field(
+        default=ForecastSettings(), description="What is predicted before it is trained."
+    )
     advice: AdviceSettings = Field(default=AdviceSettings(), description="The question to `plmscale run advise`.")
 
     @property

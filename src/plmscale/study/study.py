@@ -1,6 +1,7 @@
 """Read a study: the configuration and its two tables, checked together."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -91,6 +92,7 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
         _check_model(f"{models_path}, line {line}", model)
     _check_subsets(subsets_path, subsets)
     _check_schedules(subsets_path, subsets, {one for _, model in models for one in model.schedules})
+    _check_forecast(config.forecast.sets, [subset for _, subset in subsets])
     subsets = with_passes(subsets_path, subsets, order=config.training.order)
     published = read_published(_find(config.published_models, "published_models", base)) if with_published else ()
     return Study(config, tuple(m for _, m in models), tuple(s for _, s in subsets), published=published)
@@ -237,3 +239,14 @@ def _check_schedules(path: Path, subsets: list[tuple[int, Subset]], known: set[S
                     f"{path}, line {line}: no size is trained with the schedule {name!r} of {subset.name!r} (the table "
                     f"of sizes has {', '.join(sorted(known))}). Correct it, or add it to the sizes that it is for."
                 )
+
+
+def _check_forecast(sets: Sequence[str], subsets: Sequence[Subset]) -> None:
+    trained = [subset.name for subset in subsets if subset.train]
+    for name in sets:
+        if name not in trained:
+            raise InputError(f"forecast.sets: {name!r} is no set that is trained on ({', '.join(trained)}).")
+    if sets and set(trained) <= set(sets):
+        raise InputError(
+            "forecast.sets: these are all sets that are trained on; the others would predict them. Name fewer."
+        )
