@@ -1,14 +1,17 @@
 """Counts and grid against the paper's printed numbers."""
 
 import itertools
+from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from plmscale.errors import InputError
 from plmscale.study.config import ModelSize, Training
 from plmscale.study.flops import count_params, forward_flop_terms, forward_flops, train_flops, train_flops_per_token
 from plmscale.study.grid import Cell, grid
 from plmscale.study.schedule_settings import Cosine, Schedule, Wsd
+from plmscale.study.study import Study, load_study
 
 # Paper, table 4, and what appendices E and F give for it: N, training FLOPs per token at 1024.
 PAPER = {
@@ -120,3 +123,34 @@ def test_cell_of_each_schedule_round_trip(schedule):
     cell = Cell(size(1, 40), "s", schedule, 0, Training(cosine=Cosine(floor=0.3), wsd=Wsd(floor=0.2)), 64)
     again = Cell.from_json(cell.frozen())
     assert again.frozen() == cell.frozen()
+
+
+HEADER = "name\tkind\tof\tepochs\tn_sequences\ttrain\tschedules\n"
+SETS = (
+    HEADER
+    + "base\tall\t\t\t1000\tyes\tconstant\nquarter\tpasses\tbase\t0.25\t\tyes\twsd\ntwo\tpasses\tbase\t2\t\tyes\t\n"
+)
+SIZES = "name\tn_layers\td_model\td_ffn\tn_heads\tlearning_rate\tschedules\n" + "".join(
+    f"{name}\t1\t16\t64\t1\t4e-3\t{schedules}\n" for name, schedules in (("S", "constant,wsd"), ("T", "wsd"))
+)
+
+
+def study(folder: Path, sets: str) -> Study:
+    (folder / "models.tsv").write_text(SIZES)
+    (folder / "subsets.tsv").write_text(sets)
+    tables = {"models": str(folder / "models.tsv"), "subsets": str(folder / "subsets.tsv")}
+    return load_study({"source": "p.fasta", **tables}, base=folder, with_published=False)
+
+
+def test_a_set_is_trained_with_its_own_schedules(tmp_path):
+    cells = grid(study(tmp_path, SETS))
+    expected = ["S/base/constant", "S/quarter/wsd", "S/two/constant", "S/two/wsd", "T/quarter/wsd", "T/two/wsd"]
+    assert sorted(cell.path for cell in cells) == [f"{one}/seed0" for one in expected]
+    everywhere = study(tmp_path, SETS.replace("\tconstant\n", "\t\n").replace("\twsd\n", "\t\n"))
+    frozen = {cell.path: cell.frozen() for cell in grid(everywhere)}
+    assert {cell.path: cell.frozen() for cell in cells}.items() <= frozen.items(), "a cell does not know why it is"
+
+
+def test_a_schedule_of_a_set_that_no_size_has_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"subsets.tsv, line 3: no size .* 'cosine' of 'quarter' .*constant, wsd"):
+        study(tmp_path, SETS.replace("\twsd\n", "\tcosine\n"))

@@ -17,6 +17,7 @@ from plmscale.presentation.formats import with_interval
 from plmscale.presentation.tables import Column, Table, to_latex, to_markdown, to_tsv
 from plmscale.provenance import dependencies
 from plmscale.report.law_lines import LINE
+from plmscale.report.study_warnings import initial_weights_warning
 from plmscale.report.summary import summary_text, write_summary
 from plmscale.report.tables.laws import PAPER_PARAMETERS, PAPER_SIZES
 from plmscale.report.tables.study import BUILDERS, write_tables
@@ -290,6 +291,17 @@ def test_summary_warns_of_runs_made_with_different_versions(results):
     first = results.records[0] | {"versions": results.records[0]["versions"] | {"plmscale": "0.0.9"}}
     text = summary_text(with_findings(replace(results, records=[first, *results.records[1:]])))
     assert "different versions of plmscale: 0.0.9, 0.1.0" in " ".join(text.split())
+
+
+def test_summary_warns_of_narrow_sizes_from_weights_of_one_scale(results):
+    study = results.study
+    training = study.config.training.model_copy(update={"initial_weights": "bert"})
+    config = study.config.model_copy(update={"training": training})
+    (warning,) = initial_weights_warning(replace(study, config=config))
+    assert "Initial weights of 6 sizes with 32 to 288 features have a standard deviation of 0.02" in warning
+    wide = tuple(model.model_copy(update={"d_model": 320}) for model in study.models)
+    assert initial_weights_warning(replace(study, config=config, models=wide)) == []
+    assert initial_weights_warning(study) == [], "fan_in follows the width"
 
 
 def test_summary_says_what_the_numbers_say(results, tmp_path):

@@ -60,6 +60,7 @@ rule findings:
     """What is said beside the laws, once: outcomes, costs, learning rates, choices, sets, published models."""
     input:
         **fitted_study(),
+        forecast=forecast_made(),
     output:
         collect("results/analysis/{finding}.json", finding=FINDINGS),
     log:

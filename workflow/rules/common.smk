@@ -8,6 +8,7 @@ from pathlib import Path
 
 from plmscale import files, provenance
 from plmscale.errors import InputError
+from plmscale.forecast.before import cells_before
 from plmscale.plan import calibration, plan
 from plmscale.plan.grid_choice import within_budget
 from plmscale.results import owner
@@ -38,6 +39,7 @@ try:
     TRUNKS = trunk_files.trunks_here(STUDY, results=OURS)
     RESOURCES = plan.grid_resources(STUDY, COUNTED, CALIBRATIONS, shared=TRUNKS)
     BRANCHES = trunks.trunk_of_each(TRUNKS)
+    FORECAST = cells_before(STUDY, results=OURS)
     COUNTED_TRUNKS = trunk_files.to_count(TRUNKS, results=OURS)
 except InputError as error:
     sys.exit(f"error: {error}")  # Snakemake's own report would bury the message, and --quiet all drops it

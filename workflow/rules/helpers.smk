@@ -92,6 +92,25 @@ def trunk_record(finished):
     return record
 
 
+def fitted_cells():
+    """The cells that a forecast rests on."""
+    return [path for path, one in CELLS.items() if one.subset not in cfg.forecast.sets]
+
+
+def forecast_study(wildcards):
+    """The study that a forecast is of."""
+    this_study(wildcards)
+    if not cfg.forecast.sets:
+        sys.exit("error: forecast.sets: no set. Name some: --config forecast='{sets: [large]}'")
+    return STUDY.to_json()
+
+
+def forecast_first(wildcards):
+    """The forecast that comes before a cell; of a cell that was trained without one, none."""
+    path = cell(wildcards).path
+    return ["results/forecast/made.txt"] if path in FORECAST else []
+
+
 def trunk_checkpoints(wildcards):
     """Where a cell branches off from."""
     found = BRANCHES.get(cell(wildcards).path)
@@ -124,8 +143,8 @@ def passed_over(wildcards):
 
 
 def passes_over(wildcards):
-    """The row of a set that makes passes over another."""
-    return SUBSETS[wildcards.subset].model_dump(mode="json")
+    """The row of a set that makes passes over another; what is trained on it does not matter."""
+    return SUBSETS[wildcards.subset].model_dump(mode="json", exclude={"schedules"})
 
 
 def same_size_as(wildcards):
@@ -190,7 +209,7 @@ def subset_science(wildcards):
     """What a set depends on: an estimated size does not matter, nor does whether models are trained on it."""
     subset = SUBSETS[wildcards.subset]
     exact = subset.kind == "sample" and not subset.same_size_as
-    return subset.model_dump(mode="json", exclude={"of", "epochs"}) | {
+    return subset.model_dump(mode="json", exclude={"of", "epochs", "schedules"}) | {
         "train": False,
         "n_sequences": subset.n_sequences if exact else 1,
     }
@@ -234,6 +253,11 @@ def fitted_study():
         "subsets": collect("results/subsets/{subset}.json", subset=[*SUBSETS, "holdout"]),
         "stats": "results/store/stats.json",
     }
+
+
+def forecast_made():
+    """What was predicted, if anything was."""
+    return ["results/forecast/made.txt"] if FORECAST else []
 
 
 def finished_study():

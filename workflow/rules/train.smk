@@ -31,6 +31,7 @@ rule train:
         holdout=rules.holdout.output.ids,
         trunk=trunk_record(finished=False),
         past_trunk=ancient(trunk_record(finished=True)),
+        forecast=ancient(forecast_first),
     output:
         metrics=f"{RUN}/metrics.parquet",
         run=f"{RUN}/run.json",

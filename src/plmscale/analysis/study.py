@@ -1,8 +1,11 @@
 """The findings of a study: one call a kind, each in the room that it belongs to."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from ..compare.set_worth import set_worth
+from ..forecast.frozen import read_forecast
+from ..forecast.score import score_cells, score_sizes
 from ..laws.analysis import fit_settings
 from ..laws.confidence.sensitivity import of_curves
 from ..laws.rates.fitted import rate_findings
@@ -32,9 +35,12 @@ def find(results: Results) -> Findings:
         sensitivity=of_curves(results.curves, settings=fit_settings(study.config.analysis)),
         set_worth=set_worth(results),
         published=Published(law, place(study.published, law), law_line(law)),
+        forecast=score_cells(results.forecast, cells),
+        forecast_sizes=score_sizes(results.forecast, results.fits),
     )
 
 
-def write_study_findings(results: Results, folder: Path) -> None:
-    """`find`, written to `folder`."""
-    write_findings(find(results), folder)
+def write_study_findings(results: Results, folder: Path, *, forecast: Path | None = None) -> None:
+    """`find`, written to `folder`; `forecast` is the file of one that was made before the study was finished."""
+    known = read_forecast(forecast) if forecast is not None else None
+    write_findings(find(replace(results, forecast=known)), folder)

@@ -25,6 +25,7 @@ COMMANDS = {
     "plan": Command(STUDY, "compute what a study costs, before it runs"),
     "run": Command(STUDY, "run a study, or one of its targets", "workflow"),
     "calibrate": Command(STUDY, "measure on your devices the speeds that the plan assumes", "workflow"),
+    "forecast": Command(STUDY, "predict cells before they are trained, and score it after"),
     "status": Command(STUDY, "show the progress of a study, and why cells failed"),
     "remove": Command(STUDY, "delete one cell, so that it is trained again"),
     "fit": Command(LAWS, "fit scaling laws to a table, an export or a folder of runs"),

@@ -7,18 +7,29 @@ Tokens of all sequences of a micro-batch lie one after the other. Three kernels 
 `padded`        everything else, and the reference: rows are padded for the attention alone.
 """
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import accumulate
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-try:
-    from torch.nn.attention.varlen import varlen_attn
-except ImportError:  # before torch 2.10
-    varlen_attn = None
+
+@cache
+def varlen_kernel() -> Callable[..., Any] | None:
+    """torch's variable-length attention, if this torch has one that takes the scale.
+
+    Only a GPU asks for it: its import brings torch's compiler along, half of the time of a start.
+    """
+    try:
+        from torch.nn.attention.varlen import varlen_attn
+    except ImportError:  # before torch 2.10
+        return None
+    return varlen_attn if "scale" in inspect.signature(varlen_attn).parameters else None
 
 
 @dataclass(frozen=True)
@@ -163,7 +174,7 @@ def _best_kernel(kv: Tensor) -> str:
     if kv.device.type == "cpu" and kv.dtype == torch.float32:
         return "cpu"
     half = kv.dtype in (torch.bfloat16, torch.float16)
-    return "varlen" if kv.is_cuda and half and varlen_attn is not None else "padded"
+    return "varlen" if kv.is_cuda and half and varlen_kernel() is not None else "padded"
 
 
 def _varlen(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout, *, selected: bool) -> Tensor:
@@ -171,8 +182,9 @@ def _varlen(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout, *, selected: 
     spare = -head_dim % 8  # flash kernels take multiples of 8; zero columns change no product
     q, k, v = (functional.pad(x, (0, spare)) for x in (q, k, v))
     longest = max(layout.lengths)
-    assert varlen_attn is not None
-    mixed = varlen_attn(
+    kernel = varlen_kernel()
+    assert kernel is not None
+    mixed = kernel(
         q,
         k,
         v,

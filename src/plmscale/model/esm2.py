@@ -10,14 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ..study.settings import InitialWeights
 from .architecture import OURS, EncoderShape, Vocabulary
 from .attention import PackedLayout, Rotation, attend, interleaved
+from .initial_weights import initialise
 
 TRAINED_MASK_RATIO = 0.15 * 0.8
 """Share of positions that are MASK in training: token dropout rescales embeddings by it (fair-esm, esm2.py)."""
-
-INITIAL_SD = 0.02
-"""Standard deviation of initial weights (BERT; `initializer_range` of the published ESM-2 configurations)."""
 
 
 class RotaryEmbedding(nn.Module):
@@ -112,12 +111,21 @@ class ESM2(nn.Module):
     size : EncoderShape
         For example a `ModelSize`.
     seed : int or None
-        Seed of the initial weights: normal with standard deviation 0.02, biases 0. None leaves torch's own.
+        Seed of the initial weights. None leaves torch's own.
+    initial_weights : {"bert", "fan_in", "fair_esm"}
+        What they are drawn from (`plmscale.model.initial_weights.initialise`).
     vocabulary : Vocabulary
         Tokens; `ESM1B` for published checkpoints.
     """
 
-    def __init__(self, size: EncoderShape, *, seed: int | None, vocabulary: Vocabulary = OURS) -> None:
+    def __init__(
+        self,
+        size: EncoderShape,
+        *,
+        seed: int | None,
+        initial_weights: InitialWeights = "bert",
+        vocabulary: Vocabulary = OURS,
+    ) -> None:
         super().__init__()
         self._pad, self._mask = vocabulary.pad, vocabulary.mask
         self.embed_tokens = nn.Embedding(len(vocabulary), size.d_model, padding_idx=self._pad)
@@ -125,17 +133,7 @@ class ESM2(nn.Module):
         self.emb_layer_norm_after = nn.LayerNorm(size.d_model)
         self.lm_head = RobertaLMHead(size.d_model, self.embed_tokens.weight)
         if seed is not None:
-            self._initialise(seed)
-
-    def _initialise(self, seed: int) -> None:
-        generator = torch.Generator().manual_seed(seed)
-        with torch.no_grad():
-            for module in self.modules():
-                if isinstance(module, nn.Linear):
-                    module.weight.normal_(std=INITIAL_SD, generator=generator)
-                    module.bias.zero_()
-            self.embed_tokens.weight.normal_(std=INITIAL_SD, generator=generator)
-            self.embed_tokens.weight[self._pad] = 0
+            initialise(self, choice=initial_weights, seed=seed, n_layers=size.n_layers, pad=self._pad)
 
     def forward(self, tokens: Tensor, select: Tensor | None = None, *, lengths: Tensor | None = None) -> Tensor:
         """Logits.

@@ -11,10 +11,10 @@ import pandas as pd
 from ..files import atomic
 from ..presentation.formats import number, short
 from ..results.study_results import Results
-from ..runs.collect import version_warnings
+from .forecast import forecast_lines
 from .law_lines import law_lines, paragraph
-from .learning_rates import off_optimum
 from .sensitivity import choices_lines
+from .study_warnings import study_warnings
 from .tables.laws import fits_of
 
 
@@ -53,11 +53,11 @@ def summary_text(results: Results) -> str:
     for schedule in results.schedules:
         lines += ["", f"Learning rate: {schedule}", *law_lines(fits_of(results, schedule))]
         lines += [line for text in choices_lines(results, schedule) for line in paragraph(text)]
+    if forecast := forecast_lines(results):
+        lines += ["", "Forecast", *(line for text in forecast for line in paragraph(text))]
     lines += ["", "Holdout", *_holdout(results, table), "", "Cost", *paragraph(cost_sentence(results))]
-    for warning in off_optimum(results.rates):
-        lines += ["", "Warning", *paragraph(f"Learning rate of {warning}")]
-    for warning in version_warnings(results.records):
-        lines += ["", "Warning", *paragraph(f"The {warning}.")]
+    for warning in study_warnings(results):
+        lines += ["", "Warning", *paragraph(warning)]
     return "\n".join(lines) + "\n"
 
 

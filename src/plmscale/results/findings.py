@@ -60,6 +60,8 @@ class Findings:
     set_worth : DataFrame
         What the tokens of a set are worth in those of another (`plmscale.compare.set_worth`); `why` is a `Reason`.
     published : Published
+    forecast, forecast_sizes : DataFrame
+        The cells and optimal sizes that were forecast, and what came (`plmscale.forecast.score`).
     """
 
     cells: pd.DataFrame
@@ -70,6 +72,8 @@ class Findings:
     sensitivity: pd.DataFrame
     set_worth: pd.DataFrame
     published: Published
+    forecast: pd.DataFrame
+    forecast_sizes: pd.DataFrame
 
     @property
     def trained(self) -> tuple[float, float]:

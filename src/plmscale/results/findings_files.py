@@ -23,6 +23,7 @@ TABLES = {
     "costs": ("plan", "costs"),
     "sensitivity": ("sensitivity",),
     "set_worth": ("set_worth",),
+    "forecast": ("forecast", "forecast_sizes"),
 }
 """Tables by file."""
 

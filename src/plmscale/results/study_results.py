@@ -38,6 +38,8 @@ class Results:
         Usable measurements of speed by size.
     trunk_records : list of dict
         The records of trunks (`trunk.json`).
+    forecast : dict, optional
+        What was predicted before it was trained (`plmscale.forecast.frozen`).
     found : Findings, optional
         What was computed of all this; None while it is.
     """
@@ -50,6 +52,7 @@ class Results:
     stats: dict[str, Any]
     calibrations: dict[str, dict[str, Any]] = field(default_factory=dict)
     trunk_records: list[dict[str, Any]] = field(default_factory=list)
+    forecast: dict[str, Any] | None = None
     found: Findings | None = None
 
     @property

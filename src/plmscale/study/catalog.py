@@ -22,7 +22,7 @@ ComparedBy = Literal["study", "schedule", "set"]
 COMPARED_BY: tuple[ComparedBy, ...] = get_args(ComparedBy)
 """What may stand side by side."""
 
-FINDINGS = ("outcomes", "costs", "learning_rates", "sensitivity", "set_worth", "published_models")
+FINDINGS = ("outcomes", "costs", "learning_rates", "sensitivity", "set_worth", "published_models", "forecast")
 """What is computed beside the fits, for tables, figures, summary and page: results/analysis/{finding}.json."""
 
 OWN_TABLES = (
@@ -36,7 +36,7 @@ OWN_TABLES = (
 )
 """Tables of imported runs."""
 
-IF_ANY = ("learning_rates", "repeated_data", "set_worth")
+IF_ANY = ("learning_rates", "repeated_data", "set_worth", "forecast")
 """Tables and figures of something that not every study does: shown in its report where they hold anything."""
 
 
@@ -71,6 +71,7 @@ TABLES = {
     "repeated_data": Product("Repeated data: what so many passes over one set are worth"),
     "set_worth": Product("Sets of equal count: what the tokens of one are worth in those of another"),
     "published_models": Product("Published models: tokens per parameter, and verdicts under this study's law"),
+    "forecast": Product("Forecast: losses predicted before training, and what came"),
 }
 
 FIGURES = {
@@ -89,6 +90,7 @@ FIGURES = {
     "learning_rates": Product("Learning rates: loss of sweeps, and the best rate against size"),
     "repeated_data": Product("Repeated data: worth of passes over one set, and losses against passes"),
     "published_models": Product("Published models: tokens per parameter against size"),
+    "forecast": Product("Forecast: predicted losses and what came"),
 }
 
 

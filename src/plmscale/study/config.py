@@ -13,6 +13,7 @@ from .advice_settings import AdviceSettings
 from .comparison_settings import ComparisonSettings, OwnRuns
 from .data_settings import Clustering, Holdout
 from .execution_settings import Analysis, Execution
+from .forecast_settings import ForecastSettings
 from .hardware_settings import Hardware
 from .names import check_path, check_url, each_once
 from .schedule_settings import Cosine, Schedule, Stop, Wsd
@@ -21,6 +22,7 @@ from .settings import (
     Count,
     DeviceHours,
     Fraction,
+    InitialWeights,
     Name,
     Nats,
     Seed,
@@ -92,6 +94,11 @@ class Training(Settings):
     )
     precision: Literal["fp32", "tf32", "bf16"] = Field(
         default="fp32", description="Number format of the matrix products."
+    )
+    initial_weights: InitialWeights = Field(
+        default="bert",
+        description="What training starts from. `bert`: normal, standard deviation 0.02; `fan_in`: normal, 1/√(features in), for widths "
+        "below 320; `fair_esm`: as the constructor of fair-esm draws them. In cell.json unless it is `bert`.",
     )
     warmup_tokens: TokensOrNone = Field(
         default=0, description="Tokens during which the learning rate rises linearly from 0."
@@ -166,6 +173,9 @@ class Config(Settings):
         description="Folders of results, of studies or of `plmscale fit`; `plmscale run compare` compares them.",
     )
     comparison: ComparisonSettings = Field(default=ComparisonSettings(), description="How `compare` is done.")
+    forecast: ForecastSettings = Field(
+        default=ForecastSettings(), description="What is predicted before it is trained."
+    )
     advice: AdviceSettings = Field(default=AdviceSettings(), description="The question to `plmscale run advise`.")
 
     @field_validator("seeds")
@@ -245,6 +255,11 @@ class Subset(Settings):
         "Empty for `passes`, required otherwise.",
     )
     train: bool = Field(description="`yes`: models are trained on it; `no`: it is only counted (table 3).")
+    schedules: list[Schedule] | None = Field(
+        default=None,
+        min_length=1,
+        description="Schedules with which sizes are trained on this set, comma-separated; empty: all that a size has.",
+    )
 
     @model_validator(mode="after")
     def _sizes(self) -> "Subset":

@@ -19,6 +19,9 @@ RESIDUES_PER_SEQUENCE = 325
 """The paper's estimate of a sequence's length (appendix A, table 3)."""
 
 
+FIRST_INITIAL_WEIGHTS = "bert"
+"""Initial weights of the studies from before there was a choice."""
+
 SCHEDULE_BLOCKS = frozenset(get_args(Schedule)) & frozenset(Training.model_fields)
 """Blocks of `training` that are named after a schedule and concern it alone."""
 
@@ -53,14 +56,16 @@ class Cell:
         """The cell as plain JSON types: what `cell.json` holds, a change of which trains the cell again.
 
         Left out is what cannot change its result: `schedules`, which selects cells, the settings of schedules that the
-        cell does not follow, those of a stop that is off, and the rules of health while they are the default's: they
-        came later than the first studies, whose finished runs they would not have judged otherwise.
+        cell does not follow, those of a stop that is off, and settings that came later than the first studies while
+        they say what these did: the rules of health and the initial weights.
         """
         other = {name for name in SCHEDULE_BLOCKS if name != self.schedule}
         if self.training.stop.patience_tokens is None:
             other.add("stop")
         if self.training.health == Health():
             other.add("health")
+        if self.training.initial_weights == FIRST_INITIAL_WEIGHTS:
+            other.add("initial_weights")
         return {
             "model": self.model.model_dump(mode="json", exclude={"schedules"}),
             "subset": self.subset,
@@ -94,13 +99,14 @@ def read_cell(path: Path) -> Cell:
 
 
 def grid(study: Study) -> list[Cell]:
-    """The cells of a study: every size × set to train on × schedule of the size × seed, less those left out."""
+    """The cells of a study: every size × set to train on × schedule of both × seed, less those left out."""
     trained = [s for s in study.subsets if s.train]
     training, max_length = study.config.training, study.config.max_length
     cells = [
         Cell(model, s.name, schedule, seed, training, max_length, of=s.of, epochs=s.epochs or 1.0)
         for model in study.models
         for s, schedule, seed in product(trained, model.schedules, study.config.seeds)
+        if s.schedules is None or schedule in s.schedules
     ]
     left_out = set(study.left_out)
     return [cell for cell in cells if cell.path not in left_out]

@@ -1,6 +1,6 @@
 """The base of every block of settings."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -38,3 +38,7 @@ class Settings(BaseModel):
         if "bool" not in kind and any(isinstance(one, bool) for one in truths):
             raise ValueError("true and false are no value of this setting")
         return value
+
+
+InitialWeights = Literal["bert", "fan_in", "fair_esm"]
+"""What the weights are drawn from that training starts with (`plmscale.model.initial_weights`)."""

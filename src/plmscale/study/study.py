@@ -1,5 +1,6 @@
 """Read a study: the configuration and its two tables, checked together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ..errors import InputError
 from .config import Config, ModelSize, Subset
 from .pass_rows import with_passes
 from .published_settings import PublishedModel
+from .schedule_settings import Schedule
 from .table_rows import problems, read_rows
 
 MOST_CELLS = 5_000
@@ -90,6 +92,8 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
     for line, model in models:
         _check_model(f"{models_path}, line {line}", model)
     _check_subsets(subsets_path, subsets)
+    _check_schedules(subsets_path, subsets, {one for _, model in models for one in model.schedules})
+    _check_forecast(config.forecast.sets, [subset for _, subset in subsets])
     subsets = with_passes(subsets_path, subsets, order=config.training.order)
     _check_cells(config, [m for _, m in models], [s for _, s in subsets])
     published = read_published(_find(config.published_models, "published_models", base)) if with_published else ()
@@ -139,7 +143,8 @@ def _check_model(where: str, model: ModelSize) -> None:
 
 
 def _check_cells(config: Config, models: list[ModelSize], subsets: list[Subset]) -> None:
-    n = len(config.seeds) * sum(s.train for s in subsets) * sum(len(m.schedules) for m in models)
+    pairs = [(m, s.schedules or m.schedules) for m in models for s in subsets if s.train]
+    n = len(config.seeds) * sum(len(set(m.schedules) & set(own)) for m, own in pairs)
     if n > MOST_CELLS:
         raise InputError(
             f"the tables and {len(config.seeds)} seeds ask for {n:,} cells; a study has at most {MOST_CELLS:,}. Leave "
@@ -169,3 +174,24 @@ def _check_subsets(path: Path, subsets: list[tuple[int, Subset]]) -> None:
             )
     if not any(s.train for _, s in subsets):
         raise InputError(f"{path}: no set has train = yes, so there is nothing to train. Set it for at least one row.")
+
+
+def _check_schedules(path: Path, subsets: list[tuple[int, Subset]], known: set[Schedule]) -> None:
+    for line, subset in subsets:
+        for name in subset.schedules or ():
+            if name not in known:
+                raise InputError(
+                    f"{path}, line {line}: no size is trained with the schedule {name!r} of {subset.name!r} (the table "
+                    f"of sizes has {', '.join(sorted(known))}). Correct it, or add it to the sizes that it is for."
+                )
+
+
+def _check_forecast(sets: Sequence[str], subsets: Sequence[Subset]) -> None:
+    trained = [subset.name for subset in subsets if subset.train]
+    for name in sets:
+        if name not in trained:
+            raise InputError(f"forecast.sets: {name!r} is no set that is trained on ({', '.join(trained)}).")
+    if sets and set(trained) <= set(sets):
+        raise InputError(
+            "forecast.sets: these are all sets that are trained on; the others would predict them. Name fewer."
+        )

@@ -118,7 +118,8 @@ class Run:
     def _engine(self) -> Engine:
         if self.training.precision == "tf32":
             torch.set_float32_matmul_precision("high")
-        model = ESM2(self.cell.model, seed=self.cell.seed).to(self.ranks.device)
+        choice = self.training.initial_weights
+        model = ESM2(self.cell.model, seed=self.cell.seed, initial_weights=choice).to(self.ranks.device)
         if self.args.compile:
             model.compile_blocks()
         optimizer = make_optimizer(model, self.training.optimizer, self.cell.model.learning_rate)

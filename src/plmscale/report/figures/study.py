@@ -35,6 +35,7 @@ from ...results.analysed import LawResults
 from ...results.study_results import Results
 from ...runs.curves import Curve
 from ...study.catalog import figure_names
+from ..forecast import forecast_figure
 from ..sensitivity import forest
 from .isoflop import isoflop_profiles
 from .laws import compute_optimal, parametric_fit
@@ -288,5 +289,6 @@ DRAWERS: dict[str, Callable[[Results, SizeScale], Figure]] = {
     "learning_rates": rates_figure,
     "repeated_data": repeated_figure,
     "published_models": published_models,
+    "forecast": forecast_figure,
 }
 """The figures of `plmscale.study.catalog.FIGURES` besides the one per schedule."""

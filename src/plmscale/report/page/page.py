@@ -19,9 +19,8 @@ from ...presentation.formats import is_missing, number, short, verdict
 from ...provenance import versions
 from ...published.models import RULE, law_sentence
 from ...results.study_results import Results
-from ...runs.collect import version_warnings
 from ...study.catalog import IF_ANY, TABLES, figure_names
-from ..learning_rates import off_optimum
+from ..study_warnings import study_warnings
 from ..summary import cost_sentence
 from . import parts, words
 from .figures import TITLES, Interactive, loss_figure
@@ -186,10 +185,7 @@ def _said(results: Results, files: PageFiles) -> dict[str, Any]:
         "partly": any(not is_missing(row["final_loss"]) for row in failures),
         "n_cells": len(rows),
         "trained": _trained(results, rows),
-        "warnings": [
-            *(f"Learning rate of {text}" for text in off_optimum(found.rates)),
-            *(f"The {warning}." for warning in version_warnings(results.records)),
-        ],
+        "warnings": study_warnings(results),
         "cost": [cost_sentence(results)],
         "choices": choices,
         "n_different": sum(row["differs"] for row in choices),

@@ -13,6 +13,7 @@ from ...results.study_results import Results
 from ...study.catalog import TABLES
 from ...study.config import ModelSize
 from ...study.flops import count_params, forward_flop_terms, forward_flops, parameter_terms, train_flops_per_token
+from ..forecast import forecast_table
 from ..learning_rates import rates_table
 from ..sensitivity import sensitivity_table
 from .costs import plan_table, planned_vs_actual
@@ -230,6 +231,7 @@ BUILDERS: dict[str, Callable[[Results], Table]] = {
     "learning_rates": rates_table,
     "repeated_data": repeated_table,
     "set_worth": set_worth_table,
+    "forecast": forecast_table,
     "published_models": published_models,
 }
 """The table of every name in `plmscale.study.catalog.TABLES`."""
