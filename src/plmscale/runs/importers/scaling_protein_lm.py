@@ -12,17 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ...errors import InputError
-from ..table_files import (
-    NumberColumn,
-    header,
-    is_table,
-    numbers,
-    read_table,
-    texts,
-)
+from ..cells import NumberColumn, numbers, texts
+from ..ranges import FLOPS_PER_PARAM_TOKEN
+from ..table_files import header, is_table, read_table
 from ..tidy import ImportedRuns, ImportOptions, tidy
-from ..tidy_rows import FLOPS_PER_PARAM_TOKEN
-from .trackers import TENSORBOARD_COLUMNS
+from .tensorboard import TENSORBOARD_COLUMNS
 
 SIZES = {
     "3M": 3538944,
