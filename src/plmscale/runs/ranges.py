@@ -19,8 +19,8 @@ FLOPS_PER_PARAM_TOKEN = 6.0
 # A factor between C and 6ND outside this range is another unit (GFLOPs, thousands of tokens), not another convention:
 # appendix E of Serrano et al. 2024 is 1.13 to 1.54 times 6ND, counting without embeddings a little less than one.
 PLAUSIBLE_FLOPS = (0.2, 5.0)
-SMALLEST_MODEL = 1000.0
-FEWEST_TOKENS = 10_000.0
+SMALLEST_MODEL = 5000.0
+FEWEST_TOKENS = 100_000.0
 # Published runs go from 0.036 (16B parameters, Hoffmann et al. 2022) to 64,000 tokens per parameter.
 PLAUSIBLE_TOKENS_PER_PARAM = (1e-3, 1e7)
 UNIFORM_GUESS = float(np.log(33))
@@ -94,8 +94,7 @@ def check_range(name: str, values: Array, *, lines: Sequence[Any], source: str, 
     wrong = RANGES[name].wrong(values)
     if wrong.any():
         i = int(np.argmax(wrong))
-        positive = "positive" if values[i] < 0 and not RANGES[name].low > 1 else ""
-        must = f"{positive}, {RANGES[name].words}" if positive and RANGES[name].zero else RANGES[name].words
+        must = RANGES[name].words
         raise InputError(f"{source}, line {lines[i]}: {name} is {values[i]:g}{origin}; it must be {must}.")
 
 

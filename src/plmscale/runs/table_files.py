@@ -8,7 +8,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -198,38 +198,41 @@ def _parsed(path: Path, content: _Text | pd.DataFrame, *, rows: bool = True) -> 
 def _text_rows(path: Path, content: _Text, *, rows: bool) -> _Parsed:
     told = re.match(r"sep=(.)(?:\r\n?|\n)", content.text)  # Excel's own line
     separator = told[1] if told else _separator(path, content.text)
-    names: list[str] = []
-    kept, lines, repeated = [], [], []
-    for line, cells in _records(path, content.text, separator):
-        if told and line == 1 or not any(cells):
-            continue
-        if not names:
-            names = cells
-            if not rows:
-                break
-        elif cells == names:
-            repeated.append(line)
+    filled = ((line, cells) for line, cells in _records(path, content.text, separator) if any(cells))
+    if told:
+        next(filled)
+    names = next(filled, (0, []))[1]
+    found = _Parsed(names, [], [], [])
+    for line, cells in filled if rows else ():
+        if cells == names:
+            found.repeated.append(line)
         else:
-            kept.append(cells)
-            lines.append(line)
-    # Empty cells after the last name, in every row, are a separator too many and no column.
-    width = len(names)
-    if kept and all(len(row) > width and not any(row[width:]) for row in kept):
-        kept = [row[:width] for row in kept]
-    while names and not names[-1] and all(len(row) == len(names) and not row[-1] for row in kept):
-        names, kept = names[:-1], [row[:-1] for row in kept]
-    names = [name or f"column {i + 1}" for i, name in enumerate(names)]
-    _check_names(names, str(path))
-    for line, row in zip(lines, kept, strict=True):
-        if len(row) != len(names):
+            found.rows.append(cells)
+            found.lines.append(line)
+    found = _without_empty_ends(found)
+    if rows:
+        _check_names(found.names, str(path))
+    for line, row in zip(found.lines, found.rows, strict=True):
+        if len(row) != len(found.names):
             raise InputError(
-                f"{path}, line {line}: the row has {len(row)} cells and the header {len(names)}. Separators are "
+                f"{path}, line {line}: the row has {len(row)} cells and the header {len(found.names)}. Separators are "
                 f"{_NAMED.get(separator, repr(separator))}s; put a cell that contains one in quotation marks."
             )
-    return _Parsed(names, kept, lines, repeated)
+    return found
 
 
-def _records(path: Path, text: str, separator: str) -> Any:
+def _without_empty_ends(found: _Parsed) -> _Parsed:
+    """Without empty cells at the end of every row, which come of a separator too many and are no column."""
+    names, rows = list(found.names), found.rows
+    width = len(names)
+    if rows and all(len(row) > width and not any(row[width:]) for row in rows):
+        rows = [row[:width] for row in rows]
+    while names and not names[-1] and all(len(row) == len(names) and not row[-1] for row in rows):
+        names, rows = names[:-1], [row[:-1] for row in rows]
+    return found._replace(names=[name or f"column {i + 1}" for i, name in enumerate(names)], rows=rows)
+
+
+def _records(path: Path, text: str, separator: str) -> Iterator[tuple[int, list[str]]]:
     """Line of the file and cells of every record."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
     line = 1

@@ -16,7 +16,7 @@ from .metrics import choose_loss, refuse_other_units, words
 from .metrics import may_be_loss as may_be
 from .table_files import header_notes
 from .tidy_rows import COUNTS, FlopsRule, TableRows, with_all_three, without_gaps
-from .whole_runs import checked, settled, with_status, without_copies
+from .whole_runs import checked, gone_notes, settled, with_status, without_copies
 
 THREE = ("n_params", "n_tokens", "flops")
 CONFIGURED = "config."
@@ -130,6 +130,7 @@ def tidy(
     found, notes = _fields(table, source=source, options=options)
     notes = [*header_notes(table, source), *notes, *_suffix_notes(table, found)]
     rows = TableRows.of(table, found, source=source)
+    notes += gone_notes(rows, table[found["loss"]].tolist())
     for fill in (without_gaps, partial(with_all_three, rule=options.flops)):
         rows, more = fill(rows)
         notes += more

@@ -1,12 +1,14 @@
 """Rows as runs: what was logged twice, in which order, with which status; the same run under two names."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pandas.api.types import is_numeric_dtype
 
 from ..errors import InputError
 from ..presentation.formats import count
@@ -30,6 +32,36 @@ class _Run(NamedTuple):
     """Rows, in the order of the file."""
     position: Array
     """Steps where all rows have one, else tokens."""
+
+
+def gone_notes(rows: TableRows, losses: Sequence[Any]) -> list[str]:
+    """Sentences on runs that have no loss at all, or end with one that is nan or inf.
+
+    Parameters
+    ----------
+    rows : TableRows
+        As read, with all its gaps.
+    losses : sequence
+        The cells of the loss.
+    """
+    if "run" not in rows.texts:
+        return []
+    finite = np.isfinite(rows.number("loss"))
+    last: dict[str, bool] = {}
+    seen = {run for run, known in zip(rows.texts["run"], finite, strict=True) if known}
+    for run, cell, known in zip(rows.texts["run"], losses, finite, strict=True):
+        if known or (isinstance(cell, str) and cell.strip()) or (isinstance(cell, float) and np.isinf(cell)):
+            last[run] = not known
+    diverged = [run for run, lost in last.items() if lost and run in seen]
+    gone = [run for run in dict.fromkeys(rows.texts["run"]) if run not in seen]
+    notes = []
+    if diverged:
+        names = f"{', '.join(diverged[:8])}{', …' * (len(diverged) > 8)}"
+        notes.append(f"Warning: the loss of {names} ends as nan or inf: did they diverge? What came before is fitted.")
+    if gone:
+        names = f"{', '.join(gone[:8])}{', …' * (len(gone) > 8)}"
+        notes.append(f"Warning: runs without any loss were left out: {names}.")
+    return notes
 
 
 def settled(rows: TableRows, *, in_time: bool) -> tuple[TableRows, list[str]]:
@@ -118,9 +150,7 @@ def without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     copies: dict[str, str] = {}
     same = [name for name in frame.columns if name not in ("run", "model", "step")]
     for run, own in frame.groupby("run", sort=False):
-        key = tuple(
-            tuple(own[name].tolist()) if own[name].dtype == object else own[name].to_numpy().tobytes() for name in same
-        )
+        key = tuple(_content(pd.Series(own[name])) for name in same)
         other = first.setdefault(key, str(run))
         if other != run:
             copies[str(run)] = other
@@ -131,6 +161,11 @@ def without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         f"Warning: {count(len(copies))} runs are others once more and count once: {shown}{', …' * (len(copies) > 8)}."
     )
     return frame.loc[~frame["run"].isin(list(copies))].reset_index(drop=True), [note]
+
+
+def _content(column: pd.Series) -> Any:
+    """Values of a column that can be compared; NaN is the same as NaN."""
+    return column.to_numpy().tobytes() if is_numeric_dtype(column) else tuple(column.tolist())
 
 
 def _runs(rows: TableRows) -> list[_Run]:

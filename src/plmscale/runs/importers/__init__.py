@@ -13,7 +13,7 @@ import pandas as pd
 from ...errors import InputError
 from ..fields import FORMATS
 from ..metrics import AXIS_WANTED, may_be_loss, same_metric
-from ..table_files import header, is_table
+from ..table_files import header, read_table
 from ..tidy import ImportedRuns, ImportOptions, missing_fields
 from ..whole_runs import without_copies
 from . import deepspeed, history, published, scaling_protein_lm, tensorboard, trainer_state, wandb
@@ -78,7 +78,7 @@ def detect(path: Path, *, columns: Mapping[str, str] | None = None) -> str:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist.")
-    names = header(path) if path.is_file() and is_table(path) else []
+    names = header(path) if path.is_file() else []
     if columns and published.is_table_of_runs(names, columns):
         return "tidy"
     for name, importer in IMPORTERS.items():
@@ -93,14 +93,14 @@ def _seen(path: Path, names: Sequence[str]) -> str:
         files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
         return f"It is a folder of {', '.join(files[:8]) or 'nothing'}{', …' * (len(files) > 8)}."
     if not names:
+        read_table(path)  # says what is wrong
+    if not names:
         return "It has no columns; a table is text (csv, tsv, jsonl) or parquet, and its first line names the columns."
-    columns = f"Its columns are {', '.join(names[:30])}{', …' * (len(names) > 30)}."
     if any(may_be_loss(name) for name in names) and not set(names) >= RUNS_TABLE:
         return (
-            f"{columns} Nearest is `history`, which needs an axis that counts {AXIS_WANTED}; or `tidy`: "
-            f"{missing_fields(names)}"
+            f"Nearest is `history`, which needs an axis that counts {AXIS_WANTED}; or `tidy`: {missing_fields(names)}"
         )
-    return f"{columns} Nearest is `tidy`, a table of runs with a loss: {missing_fields(names)}"
+    return f"Nearest is `tidy`, a table of runs with a loss: {missing_fields(names)}"
 
 
 def load(path: Path, *, kind: str | None = None, options: ImportOptions | None = None) -> ImportedRuns:
@@ -133,6 +133,9 @@ def load(path: Path, *, kind: str | None = None, options: ImportOptions | None =
 
 def load_all(paths: Sequence[Path], *, kind: str | None = None, options: ImportOptions | None = None) -> ImportedRuns:
     """Runs of several paths as one; where names repeat, they get their path in front."""
+    given = {path.resolve() for path in paths}
+    if len(given) < len(paths):
+        raise InputError(f"a path is given twice: {', '.join(str(path) for path in paths)}. Give each once.")
     parts = [load(path, kind=kind, options=options) for path in paths]
     if len(parts) == 1:
         return parts[0]

@@ -11,17 +11,16 @@ from .exports import Export, assemble, distinct, step_column
 
 
 def deepspeed_files(path: Path) -> list[Path]:
-    """Files of DeepSpeed's csv monitor, if one may hold a loss."""
-    files = [path] if path.is_file() else sorted(path.rglob("*.csv"))
-    own = [file for file in files if len(names := header(file)) == 2 and names[0] == "step"]
-    return own if any(may_be_loss(file.stem) or may_be_loss(header(file)[1]) for file in own) else []
+    """Files of DeepSpeed's csv monitor, named after their event as their second column is, if one is a loss."""
+    files = [path] if path.is_file() and path.suffix == ".csv" else sorted(path.rglob("*.csv"))
+    own = [f for f in files if len(names := header(f)) == 2 and names[0] == "step" and _ends_in(f.stem, names[1])]
+    return own if any(may_be_loss(file.stem) for file in own) else []
 
 
 def read_deepspeed(path: Path, options: ImportOptions) -> ImportedRuns:
     """One run per job folder. Steps of its own events are samples: `tokens_per_step` is per sample."""
     files = deepspeed_files(path)
-    # The name of the file is that of the event; a file that was renamed has its last part in the header.
-    events = {file: file.stem if _ends_in(file.stem, header(file)[1]) else header(file)[1] for file in files}
+    events = {file: file.stem for file in files}
     metrics: dict[str, list[str]] = {}
     for file, event in events.items():
         metrics.setdefault(event, []).append(str(file.parent))

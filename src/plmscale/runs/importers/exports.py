@@ -51,6 +51,12 @@ def assemble(exports: Sequence[Export], *, source: str, kind: str, options: Impo
         If two exports have one name, a run has no row in the table, or no size can be found; the message names them.
     """
     exports, notes = _once(exports, source)
+    empty = [export.run for export in exports if export.rows.empty]
+    if empty:
+        exports = [export for export in exports if not export.rows.empty]
+        notes.append(f"Warning: runs without any evaluation were left out: {', '.join(empty[:8])}.")
+    if not exports:
+        raise InputError(f"{source}: no run has an evaluation.")
     described = described_runs(options)
     parts, unknown = [], []
     for export in exports:
@@ -103,7 +109,7 @@ def distinct(files: Sequence[Path], root: Path, names: list[str]) -> list[str]:
     if len(set(names)) == len(names):
         return names
     folders = [file.relative_to(root).parent.as_posix() if file != root else file.name for file in files]
-    full = [f"{folder}/{name}" for folder, name in zip(folders, names, strict=True)]
+    full = [f"{folder}/{name}".removeprefix("./") for folder, name in zip(folders, names, strict=True)]
     head, tail = common_part(full)
     return [name[len(head) : len(name) - len(tail) or None] for name in full]
 

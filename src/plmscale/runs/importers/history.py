@@ -31,8 +31,8 @@ _CARRIED = (*_IDENTITY, "batch_tokens", "learning_rate", "lr_fraction")
 
 def history_files(path: Path) -> list[Path]:
     """Histories at a path, or below a folder."""
-    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file())
-    return [file for file in files if is_table(file) and is_history(header(file))]
+    files = [path] if path.is_file() else sorted(file for file in path.rglob("*") if file.is_file() and is_table(file))
+    return [file for file in files if is_history(header(file))]
 
 
 def is_history(names: Sequence[str]) -> bool:

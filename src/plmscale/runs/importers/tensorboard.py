@@ -38,7 +38,7 @@ def tensorboard_files(path: Path) -> list[Path]:
 
 def read_tensorboard(path: Path, options: ImportOptions) -> ImportedRuns:
     """One run per file of the tag that is the loss: its name is the file's, or its folder's where names repeat."""
-    files = [_named(file) for file in tensorboard_files(path)]
+    files = _beside_a_loss([_named(file) for file in tensorboard_files(path)])
     tags: dict[str, list[str]] = {}
     for file in files:
         tags.setdefault(file.tag, []).append(_whole_name(file))
@@ -72,6 +72,17 @@ def _named(file: Path) -> _File:
     if match:
         return _File(file, match["run"] or file.parent.name, match["tag"])
     return _File(file, file.parent.name, stem) if is_loss(stem) else _File(file, stem.removeprefix("run-"), UNTAGGED)
+
+
+def _beside_a_loss(files: Sequence[_File]) -> list[_File]:
+    """Files that are named after their scalar alone, where one beside them is a loss: `s8/loss.csv`, `s8/lr.csv`."""
+    known = {file.path.parent for file in files if file.tag != UNTAGGED}
+    return [
+        _File(file.path, file.path.parent.name, file.path.stem)
+        if file.tag == UNTAGGED and file.path.parent in known
+        else file
+        for file in files
+    ]
 
 
 def _whole_name(file: _File) -> str:

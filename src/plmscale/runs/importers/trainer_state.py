@@ -1,5 +1,6 @@
 """Hugging Face's Trainer: trainer_state.json, alone or in folders of checkpoints."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from .exports import Export, assemble, distinct, step_column
 NAME = "trainer_state.json"
 _CLOSING = ("train_runtime", "train_samples_per_second")
 """Keys of the last entry, which holds means over the whole training."""
+CLOSING_LOSS = "train_loss"
 _TOKENS = "num_input_tokens_seen"
 _CHECKPOINT = re.compile(r"checkpoint-(\d+)")
 
@@ -43,6 +45,8 @@ def read_trainer_state(path: Path, options: ImportOptions) -> ImportedRuns:
     for name, entries in zip(names, histories, strict=True):
         for key in dict.fromkeys(key for entry in entries for key in entry):
             metrics.setdefault(key, []).append(name)
+    if options.loss_column == CLOSING_LOSS and CLOSING_LOSS not in metrics:
+        raise InputError(f"{path}: {CLOSING_LOSS!r} is the mean over the whole training, not the loss at a step.")
     loss = choose_loss(metrics, runs=names, wanted=options.loss_column, source=str(path))
     exports, notes = [], []
     for name, file, entries in zip(names, files, histories, strict=True):
@@ -78,12 +82,18 @@ def _rows(entries: Sequence[Mapping[str, Any]], loss: str, source: str, run: str
     lines = [i for i, _ in kept]
     table = pd.DataFrame({"step": [entry.get("step") for _, entry in kept]}, index=lines, dtype=object)
     rows = pd.DataFrame({"step": step_column(table, "step", source)}, index=lines)
-    rows["loss"] = pd.Series([entry[loss] for _, entry in kept], index=lines, dtype=object)
+    rows["loss"] = pd.Series([_told(entry[loss]) for _, entry in kept], index=lines, dtype=object)
     tokens = [entry.get(_TOKENS) for _, entry in kept]
     given = [one for one in tokens if one is not None]
-    if not given or all(one == 0 for one in given):
+    if given and (len(given) < len(tokens) or all(one == 0 for one in given)):
+        why = "is not in all entries" if len(given) < len(tokens) else "is 0 in all entries"
+        return rows, [f"Run {run!r}: {_TOKENS} {why} of {loss!r} and was not used."]
+    if not given:
         return rows, []
-    if len(given) < len(tokens):
-        return rows, [f"Run {run!r}: {_TOKENS} is not in all entries of {loss!r} and was not used."]
     rows["n_tokens"] = pd.Series(tokens, index=lines, dtype=object)
     return rows, []
+
+
+def _told(value: Any) -> Any:
+    """A loss that was logged as NaN as text: it is no gap."""
+    return "nan" if isinstance(value, float) and math.isnan(value) else value

@@ -9,7 +9,7 @@ import pandas as pd
 from ...errors import InputError
 from ..cells import NumberColumn, numbers, texts
 from ..metrics import axis_kind, choose_loss, refuse_axis
-from ..table_files import header, is_table, read_table
+from ..table_files import header, read_table
 from ..tidy import ImportedRuns, ImportOptions
 from .exports import Export, assemble, step_column
 
@@ -24,7 +24,7 @@ class _Column(NamedTuple):
 
 def wandb_columns(path: Path) -> list[_Column]:
     """Columns of a chart's CSV export without its bounds; empty where the file is none."""
-    names = header(path) if path.is_file() and is_table(path) else []
+    names = header(path) if path.is_file() else []
     found = []
     for name in names[1:]:
         match = _COLUMN.fullmatch(name)
