@@ -23,8 +23,8 @@ _SUFFIX = {"k": 1e3, "m": 1e6, "b": 1e9, "g": 1e9, "t": 1e12}
 _PLAIN = re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _GROUPED = re.compile(r"[+-]?[1-9][0-9]{0,2}(?:(?:,[0-9]{3})+|(?:_[0-9]{3})+)(?:\.[0-9]*)?")
 _WITH_SUFFIX = re.compile(r"([+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)) ?([kKmMbBgGtT])")
-_NOTHING = ("", "none", "null", "na", "n/a", "nan", "<na>")
-_INFINITE = ("inf", "infinity")
+_NOTHING = ("", "none", "null", "na", "n/a", "nan", "+nan", "-nan", "<na>")
+_INFINITE = ("inf", "+inf", "-inf", "infinity", "+infinity", "-infinity")
 _COMMA = re.compile(r"[+-]?[0-9]*,[0-9]+")
 
 
@@ -129,7 +129,7 @@ def _number(cell: Any, line: Any, where: NumberColumn) -> float:
 
 def _parsed(text: str, line: Any, where: NumberColumn) -> float:
     value = math.nan
-    plain = text.lower().lstrip("+-")
+    plain = text.lower()
     if plain in _NOTHING:
         return value
     if plain in _INFINITE:

@@ -5,7 +5,7 @@ A row is one evaluation of one run. A run with several rows is a curve; a table 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 
 import pandas as pd
 
@@ -184,6 +184,7 @@ def _same(key: str, name: str, alias: str) -> bool:
     return _plain(name) == _plain(alias)
 
 
+@cache
 def _plain(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 

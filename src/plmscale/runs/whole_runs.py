@@ -146,14 +146,19 @@ def checked(rows: TableRows) -> tuple[TableRows, list[str]]:
 
 def without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
     """Without runs that are another once more: the same in every number, whatever their name."""
+    by_run: dict[str, list[int]] = {}
+    for i, run in enumerate(frame["run"].tolist()):
+        by_run.setdefault(str(run), []).append(i)
+    own = [name for name in frame.columns if name not in ("run", "model", "step")]
+    numbers = [frame[name].to_numpy() for name in own if is_numeric_dtype(frame[name])]
+    words = [frame[name].tolist() for name in own if not is_numeric_dtype(frame[name])]
     first: dict[Any, str] = {}
     copies: dict[str, str] = {}
-    same = [name for name in frame.columns if name not in ("run", "model", "step")]
-    for run, own in frame.groupby("run", sort=False):
-        key = tuple(_content(pd.Series(own[name])) for name in same)
-        other = first.setdefault(key, str(run))
+    for run, rows in by_run.items():
+        said = tuple(column[rows[0]] for column in words)
+        other = first.setdefault((said, *(column[rows].tobytes() for column in numbers)), run)
         if other != run:
-            copies[str(run)] = other
+            copies[run] = other
     if not copies:
         return frame, []
     shown = ", ".join(f"{run} is {other}" for run, other in list(copies.items())[:8])
@@ -161,11 +166,6 @@ def without_copies(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         f"Warning: {count(len(copies))} runs are others once more and count once: {shown}{', …' * (len(copies) > 8)}."
     )
     return frame.loc[~frame["run"].isin(list(copies))].reset_index(drop=True), [note]
-
-
-def _content(column: pd.Series) -> Any:
-    """Values of a column that can be compared; NaN is the same as NaN."""
-    return column.to_numpy().tobytes() if is_numeric_dtype(column) else tuple(column.tolist())
 
 
 def _runs(rows: TableRows) -> list[_Run]:
