@@ -151,7 +151,7 @@ WRITERS: tuple[tuple[Callable[[Path, Runs], Path], str], ...] = (
 FORMATS = {write.__name__: (write, kind) for write, kind in WRITERS}
 NAMES = [f"s{i}" for i in range(25)]
 # Formats that leave out a row without a loss before they look at its step.
-SKIPPING = ("wandb", "trainer_state", "lightning", "mlflow", "json_lines")
+SKIPPING = ("trainer_state", "lightning", "mlflow", "json_lines")
 
 
 def size_of(run: str) -> int:

@@ -146,17 +146,27 @@ def tidy(
 def fields_of(names: Sequence[str], chosen: Mapping[str, str] | None = None) -> dict[str, list[str]]:
     """Columns by the field that they name: as `chosen`, the field's own name, then in the order of its aliases."""
     chosen = {key: name for key, name in (chosen or {}).items() if name in names}
+    left = [name for name in names if name not in chosen.values()]
     found: dict[str, list[str]] = {}
-    for key, (aliases, _) in FIELDS.items():
-        if key in chosen:
-            found[key] = [chosen[key]]
-            continue
-        left = [name for name in names if name not in chosen.values()]
-        exact = [name for alias in (key, *aliases) for name in left if name == alias]
-        loose = [name for alias in (key, *aliases) if len(alias) > 1 for name in left if _same(key, name, alias)]
-        if same := list(dict.fromkeys([*exact, *loose])):
-            found[key] = same
+    for key in FIELDS:
+        exact, loose = _aliases(key)
+        # As written before alike, then by alias: the first is read.
+        ranks = {name: (0, exact[name]) for name in left if name in exact}
+        for name in left:
+            alike = _plain(name.removeprefix(CONFIGURED) if key not in _NOT_CONFIGURED else name)
+            if name not in ranks and alike in loose:
+                ranks[name] = (1, loose[alike])
+        if key in chosen or ranks:
+            found[key] = [chosen[key]] if key in chosen else sorted(ranks, key=ranks.__getitem__)
     return found
+
+
+@cache
+def _aliases(key: str) -> tuple[dict[str, int], dict[str, int]]:
+    """Place of every name of a field: as it is written, and by its letters, for names of more than one."""
+    names = (key, *FIELDS[key].aliases)
+    exact = {name: i for i, name in enumerate(names)}
+    return exact, {_plain(name): i for i, name in reversed(list(enumerate(names))) if len(name) > 1}
 
 
 def missing_fields(names: Sequence[str], chosen: Mapping[str, str] | None = None) -> str:
@@ -176,12 +186,6 @@ def missing_fields(names: Sequence[str], chosen: Mapping[str, str] | None = None
         f"two of n_params (N), n_tokens (D) and flops (C) are needed, found {known or 'none'}; its columns are "
         f"{', '.join(names[:30])}{', …' * (len(names) > 30)}.{hint}"
     )
-
-
-def _same(key: str, name: str, alias: str) -> bool:
-    if key not in _NOT_CONFIGURED:
-        name = name.removeprefix(CONFIGURED)
-    return _plain(name) == _plain(alias)
 
 
 @cache

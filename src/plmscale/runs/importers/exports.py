@@ -74,9 +74,7 @@ def assemble(exports: Sequence[Export], *, source: str, kind: str, options: Impo
             f"{source}: the export does not say how large these runs are, or what a step is: {', '.join(unknown[:8])}"
             f"{', …' * (len(unknown) > 8)}. Give a table with --describe (columns {WANTED}; group, schedule, seed)."
         )
-    for part in parts:
-        part.attrs.clear()
-    table = pd.concat([part.astype(object) for part in parts], ignore_index=True)
+    table = pd.concat(parts, ignore_index=True)
     left_out = [name for name in described if not any(name in (e.run, _last(e.run)) for e in exports)]
     plain = ImportOptions(flops=options.flops, loss_column="loss")
     lines = table.pop("line")
@@ -202,22 +200,25 @@ def _has_progress(rows: pd.DataFrame, facts: dict[str, str]) -> bool:
 
 def _with_facts(export: Export, facts: dict[str, str], source: str) -> pd.DataFrame:
     """Rows of an export with their run, their place, and what the describing table says."""
-    rows = export.rows.copy()
+    rows, n = export.rows, len(export.rows)
     inside = export.path.relative_to(source) if export.path.is_relative_to(source) else export.path
-    lines = list(rows.index) if str(export.path) == source else [f"{line} of {inside}" for line in rows.index]
-    rows = rows.assign(run=export.run, line=pd.Series(lines, index=rows.index, dtype=object))
+    lines = rows.index.tolist()
+    columns: dict[str, Any] = {str(name): rows[name].tolist() for name in rows.columns}
+    columns["run"] = [export.run] * n
+    columns["line"] = lines if str(export.path) == source else [f"{line} of {inside}" for line in lines]
     for name, per_step in (("n_tokens", "batch_tokens"), ("flops", FLOPS_PER_STEP)):
-        if facts.get(name) and name not in rows and len(rows) > 1:
+        if facts.get(name) and name not in columns and n > 1:
             raise InputError(
                 f"{source}, describing table: {name} of {export.run!r} is one number, where each evaluation needs its "
                 f"own. Give {'tokens_per_step' if name == 'n_tokens' else FLOPS_PER_STEP}."
             )
-        if name not in rows and "step" in rows and facts.get(per_step):
-            rows[name] = rows["step"].astype(float) * _per_step(facts[per_step], per_step, export.run, source)
+        if name not in columns and "step" in columns and facts.get(per_step):
+            factor = _per_step(facts[per_step], per_step, export.run, source)
+            columns[name] = [float(step) * factor for step in columns["step"]]
     for name, value in facts.items():
-        if name in FIELDS and name not in ("run", "loss", "step") and value and name not in rows:
-            rows[name] = value
-    return rows
+        if name in FIELDS and name not in ("run", "loss", "step") and value and name not in columns:
+            columns[name] = [value] * n
+    return pd.DataFrame(columns, dtype=object)
 
 
 def _per_step(cell: str, name: str, run: str, source: str) -> float:
