@@ -349,3 +349,19 @@ def test_rows_of_a_data_frame_are_runs_of_their_own_whatever_its_index():
     named = pd.DataFrame({"run": ["a", "b"], "N": [5e6, 6e6], "D": [1e8, 1e8], "loss": [3.1, 3.0]}).set_index("run")
     assert set(read_runs(named).frame["run"]) == {"a", "b"}
     assert np.isclose(read_runs(named).frame["flops"].iloc[0], 3e15)
+
+
+def test_one_size_of_another_unit_is_named_where_only_its_loss_says_so(tmp_path):
+    """300k is among the other sizes, and no third number contradicts it; its loss is that of 300M."""
+    sizes = {"100k": 4.0, "1M": 3.8, "10M": 3.6, "100M": 3.4, "300k": 3.3}
+    rows = "".join(f"{i},{n},1e9,{loss}\n" for i, (n, loss) in enumerate(sizes.items()))
+    notes = load(put(tmp_path, {"t.csv": f"run,N,D,loss\n{rows}"}) / "t.csv").notes
+    warned = [note for note in notes if note.startswith("Warning")]
+    assert len(warned) == 1 and "N is 300k in line 6" in warned[0] and "333 times as large" in warned[0]
+    right = put(tmp_path, {"u.csv": "run,N,D,loss\n" + rows.replace("300k", "300M")}) / "u.csv"
+    assert not any(note.startswith("Warning") for note in load(right).notes)
+
+
+def test_an_axis_of_epochs_is_refused_where_its_tag_says_so(tmp_path):
+    said = refused(put(tmp_path, {"run-s8-tag-epoch_loss.csv": TB + "1,0,3\n2,1,2.5\n"}), describe=DESCRIBED)
+    assert "axis 'epoch'" in said

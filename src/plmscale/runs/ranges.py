@@ -28,6 +28,8 @@ UNIFORM_GUESS = float(np.log(33))
 PLAUSIBLE_LOSS = (0.3, 2 * UNIFORM_GUESS)
 # A size or length that is so far from all others of its table is one of another unit.
 ALONE = 100.0
+# Sizes whose runs are compared saw as many tokens, up to this factor.
+SAME_TOKENS = 1.2
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,8 @@ def unlikely_ends(ends: Ends) -> list[str]:
             )
             runs = f"in {count(at.size)} of {count(wrong.size)} runs ({lines_in_words([ends.lines[i] for i in at])})"
             notes.append(f"Warning: {runs}, {sentence.format(span)}{more}")
-    return notes + _alone(ends, "n_params", "N") + _alone(ends, "n_tokens", "D")
+    notes += _alone(ends, "n_params", "N") + _alone(ends, "n_tokens", "D")
+    return notes if any("nearest" in note for note in notes) else notes + _out_of_order(ends)
 
 
 def _alone(ends: Ends, field: str, letter: str) -> list[str]:
@@ -171,6 +174,42 @@ def _alone(ends: Ends, field: str, letter: str) -> list[str]:
                 f"other ({_said(nearest)}): is it in another unit?"
             )
     return notes
+
+
+def _out_of_order(ends: Ends) -> list[str]:
+    """Sizes whose losses are those of sizes more than a hundred times as large or small, at as many tokens."""
+    notes = []
+    groups = np.array(ends.groups)
+    for group in dict.fromkeys(ends.groups):
+        own = groups == group
+        for size in np.unique(ends.n_params[own]):
+            at = np.flatnonzero(own & (ends.n_params == size))
+            factors = [f for f in (_factor(ends, int(i), own & (ends.n_params != size)) for i in at) if f is not None]
+            low, high = (min(factors), max(factors)) if factors else (1.0, 1.0)
+            if low > ALONE or high < 1 / ALONE:
+                other = f"{low:,.0f} times as large" if low > ALONE else f"{1 / high:,.0f} times as small"
+                lines = lines_in_words([ends.lines[i] for i in at])
+                notes.append(
+                    f"Warning: N is {_said(float(size))} in {lines}, and the loss that of a model at least {other}: is "
+                    "N in another unit?"
+                )
+    return notes
+
+
+def _factor(ends: Ends, i: int, others: NDArray[np.bool_]) -> float | None:
+    """Nearest of the sizes with a loss as that of run i, over its own; None if fewer than 3 sizes can be compared."""
+    others = others & (np.abs(np.log(ends.n_tokens / ends.n_tokens[i])) < np.log(SAME_TOKENS))
+    sizes, losses = ends.n_params[others], ends.loss[others]
+    if np.unique(sizes).size < 3:
+        return None
+    better, worse = sizes[losses < ends.loss[i]], sizes[losses > ends.loss[i]]
+    own = float(ends.n_params[i])
+    # One other that contradicts may be the wrong one itself.
+    if np.unique(worse[worse > own]).size > 1 and not np.any(better < own):
+        return float(worse.max() / own)
+    if np.unique(better[better < own]).size > 1 and not np.any(worse > own):
+        return float(better.min() / own)
+    return 1.0
 
 
 def _said(value: float) -> str:

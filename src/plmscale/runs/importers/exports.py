@@ -64,6 +64,9 @@ def assemble(exports: Sequence[Export], *, source: str, kind: str, options: Impo
         if not facts.get("n_params") and "n_params" not in export.rows:
             # Weights beside the export say the size as well.
             facts["n_params"] = str(weights_in(export.path.parent) or "")
+        if not facts.get("batch_tokens") and "batch_tokens" in export.rows:
+            each = set(texts(export.rows, "batch_tokens"))
+            facts["batch_tokens"] = each.pop() if len(each) == 1 else ""
         if not (facts.get("n_params") or "n_params" in export.rows) or not _has_progress(export.rows, facts):
             unknown.append(export.run)
             continue

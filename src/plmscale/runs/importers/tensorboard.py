@@ -11,7 +11,7 @@ import pandas as pd
 from ...errors import InputError
 from ...files import read_json
 from ..cells import NumberColumn, numbers
-from ..metrics import choose_loss, is_loss, matching
+from ..metrics import choose_loss, is_loss, matching, refuse_axis, words
 from ..table_files import header, read_table
 from ..tidy import ImportedRuns, ImportOptions
 from .exports import Export, assemble, distinct, step_column
@@ -43,6 +43,8 @@ def read_tensorboard(path: Path, options: ImportOptions) -> ImportedRuns:
     for file in files:
         tags.setdefault(file.tag, []).append(_whole_name(file))
     tag = _loss_tag(tags, files, path, options)
+    if words(tag)[:1] == ["epoch"]:  # Keras counts epochs where others count steps
+        raise refuse_axis("epoch", source=str(path))
     own = [file for file in files if file.tag == tag]
     names = distinct([file.path for file in own], path, [file.run for file in own])
     exports = [Export(name, _curve(file.path), file.path) for name, file in zip(names, own, strict=True)]
