@@ -149,7 +149,7 @@ WRITERS: tuple[tuple[Callable[[Path, Runs], Path], str], ...] = (
     (tidy, "tidy"),
 )
 FORMATS = {write.__name__: (write, kind) for write, kind in WRITERS}
-NAMES = [f"s{i}" for i in range(25)]
+NAMES = [f"s{i}" for i in range(50)]
 # Formats that leave out a row without a loss before they look at its step.
 SKIPPING = ("trainer_state", "lightning", "mlflow", "json_lines")
 
@@ -172,11 +172,14 @@ def some_rows(chance: random.Random, name: str) -> tuple[Rows, list[tuple[float,
     """Rows of a run, and what they mean: tokens and losses; None where they may not be read."""
     n = chance.randint(1, 4)
     rows = [[str(100 * (i + 1)), f"{3.9 - 0.1 * i:.1f}"] for i in range(n)]
+    # Most cells may be read: what is refused is tried by itself, which takes longer.
+    may_be = chance.random() < 0.8
     if chance.random() < 0.7:
-        rows[chance.randrange(n)][1] = chance.choice(LOSSES)[0]
+        rows[chance.randrange(n)][1] = chance.choice([cell for cell, what in LOSSES if (what != REFUSED) == may_be])
     if chance.random() < 0.3:
         # At the end, so that what it means leaves the order as it is.
-        rows[-1][0] = chance.choice([cell for cell, what in COUNTS if n < 3 or what != 250.0])
+        able = [(cell, what) for cell, what in COUNTS if n < 3 or what != 250.0]
+        rows[-1][0] = chance.choice([cell for cell, what in able if (what != REFUSED) == may_be])
     step_of, loss_of = dict(COUNTS), dict(LOSSES)
     known: list[tuple[float, float]] = []
     for step, loss in rows:
@@ -201,7 +204,7 @@ def test_cells_of_every_format_are_read_right_or_refused(tmp_path, name):
                 read(name, FORMATS[name][0](tmp_path / "one", {"s0": rows}))
                 pytest.fail(f"{rows} was read")
     right = [(rows, known) for rows, known in inputs if known is not None]
-    assert N_INPUTS // 4 < len(right) < N_INPUTS * 3 // 4
+    assert N_INPUTS // 2 < len(right) < N_INPUTS * 9 // 10
     for i in range(0, len(right), len(NAMES)):
         part = dict(zip(NAMES, right[i : i + len(NAMES)], strict=False))
         frame = read(name, FORMATS[name][0](tmp_path / str(i), {run: rows for run, (rows, _) in part.items()}))
