@@ -148,10 +148,11 @@ def test_the_csv_monitor_of_deepspeed_is_read(tmp_path):
 
 
 def test_several_paths_are_one_set_of_runs(tmp_path):
-    paths = [write(tmp_path / f"{name}.csv", "run,N,D,loss\na,5M,1e8,2.5\n") for name in ("one", "two")]
+    texts = {"one": "run,N,D,loss\na,5M,1e8,2.5\n", "two": "run,N,D,loss\na,5M,1e8,2.4\n"}
+    paths = [write(tmp_path / f"{name}.csv", text) for name, text in texts.items()]
     assert load_all(paths).frame["run"].tolist() == ["one.csv/a", "two.csv/a"]
     (tmp_path / "other").mkdir()
-    alike = [paths[0], write(tmp_path / "other/one.csv", "run,N,D,loss\na,5M,1e8,2.5\n")]
+    alike = [paths[0], write(tmp_path / "other/one.csv", "run,N,D,loss\na,5M,1e8,2.3\n")]
     assert load_all(alike).frame["run"].tolist() == [f"{path.as_posix()}/a" for path in alike]
 
 

@@ -1,6 +1,6 @@
 """Runs from a path or a data frame."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -11,8 +11,9 @@ import pandas as pd
 from ..errors import InputError
 from ..presentation.formats import count, short
 from ..runs.importers import IMPORTERS, load_all
-from ..runs.table_files import read_table
-from ..runs.tidy import ImportedRuns, ImportOptions, tidy
+from ..runs.importers.published import tidy_table
+from ..runs.table_files import frame_as_table, read_table
+from ..runs.tidy import ImportedRuns, ImportOptions
 from .names import known
 
 FLOPS = ("given", "6nd")
@@ -31,6 +32,8 @@ class Runs(ImportedRuns):
         Where they are from.
     notes : tuple of str
         What was assumed, mended or left out.
+    loss : str
+        The metric that is the loss, as the source calls it.
     """
 
     @property
@@ -73,6 +76,7 @@ def read_runs(
     flops: Literal["given", "6nd"] = "given",
     loss_column: str | None = None,
     describe: str | Path | pd.DataFrame | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> Runs:
     """Read runs that anybody trained.
 
@@ -90,6 +94,8 @@ def read_runs(
         Column that is the loss, where there are several.
     describe : path or DataFrame, optional
         Table of what an export lacks: `run`, `n_params`, ...
+    columns : mapping of str to str, optional
+        Column by field, where its name does not say what it is: `{"n_params": "config.model.num_params"}`.
 
     Returns
     -------
@@ -105,14 +111,15 @@ def read_runs(
         known(format, IMPORTERS, what="format")
     if describe is not None and not isinstance(describe, pd.DataFrame):
         describe = read_table(Path(describe))
-    options = ImportOptions(flops=flops, loss_column=loss_column, describe=describe)
+    options = ImportOptions(flops=flops, loss_column=loss_column, describe=describe, columns=columns or {})
     if isinstance(source, pd.DataFrame):
         if format not in (None, "tidy"):
             raise InputError(f"a data frame has no format {format!r}; leave `format` out, or give the path.")
-        found = tidy(source, source="data frame", options=options)
+        table = frame_as_table(source, source="data frame")
+        found = tidy_table(table, source="data frame", options=options)
     else:
         found = load_all(_paths(source), kind=format, options=options)
-    return Runs(found.frame, found.source, found.format, found.notes)
+    return Runs(found.frame, found.source, found.format, found.notes, found.loss)
 
 
 def _paths(source: str | Path | Sequence[str | Path]) -> list[Path]:

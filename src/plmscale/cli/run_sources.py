@@ -1,9 +1,11 @@
 """Options that name runs to read: what `fit` and `advise` have in common."""
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import InputError
 from ..runs.fields import FORMATS
 
 if TYPE_CHECKING:
@@ -21,7 +23,33 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="given: FLOPs of the file, or 6ND where it has none; 6nd: always 6ND (default: given)",
     )
     parser.add_argument("--loss-column", help="column or metric that is the loss, if there are several")
+    parser.add_argument(
+        "--map",
+        action="append",
+        default=[],
+        metavar="FIELD=COLUMN",
+        help="column that holds a field, as n_params=config.model.num_params; may be given several times",
+    )
     parser.add_argument("--describe", type=Path, help="table with what an export lacks: run, n_params, ...")
+
+
+def columns_of(pairs: Sequence[str]) -> dict[str, str]:
+    """Columns by field, from `field=column` each.
+
+    Raises
+    ------
+    InputError
+        If one is not of this form, or a field is there twice.
+    """
+    columns: dict[str, str] = {}
+    for pair in pairs:
+        field, sign, column = (part.strip() for part in pair.partition("="))
+        if not (sign and field and column):
+            raise InputError(f"--map is {pair!r}; it must be FIELD=COLUMN, as n_params=config.model.num_params.")
+        if field in columns:
+            raise InputError(f"--map: {field} is given twice, as {columns[field]!r} and {column!r}.")
+        columns[field] = column
+    return columns
 
 
 def read(args: argparse.Namespace) -> "ImportedRuns":
@@ -37,5 +65,7 @@ def read(args: argparse.Namespace) -> "ImportedRuns":
     from ..runs.tidy import ImportOptions
 
     describe = read_table(args.describe) if args.describe else None
-    options = ImportOptions(flops=args.flops, loss_column=args.loss_column, describe=describe)
+    options = ImportOptions(
+        flops=args.flops, loss_column=args.loss_column, describe=describe, columns=columns_of(args.map)
+    )
     return load_all(args.paths, kind=args.format, options=options)

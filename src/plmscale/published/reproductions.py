@@ -17,15 +17,9 @@ from ..laws.power_law import power_law
 from ..laws.solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, chinchilla_law, polish
 from ..laws.solvers.repeated import R_D, RepeatedLaw, RepeatedProblem, base_held, staged_law
 from ..laws.solvers.repeated_loss import RepeatedDataLaw
+from ..runs.cells import NumberColumn, numbers, texts
 from ..runs.importers import published, scaling_protein_lm
-from ..runs.table_files import (
-    NumberColumn,
-    header,
-    is_table,
-    numbers,
-    read_table,
-    texts,
-)
+from ..runs.table_files import header, is_table, read_table
 from .laws import fit_repeated, overtraining_law, repeated_objective, scaled_huber_mle
 from .reproductions_cheng import cheng
 

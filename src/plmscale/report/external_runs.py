@@ -75,6 +75,7 @@ def _record(analysis: ExternalAnalysis) -> dict[str, Any]:
     return {
         "source": imported.source,
         "format": imported.format,
+        "loss": imported.loss,
         "notes": list(imported.notes),
         "n_runs": imported.n_runs,
         "n_rows": len(imported.frame),

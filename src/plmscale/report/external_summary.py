@@ -39,6 +39,7 @@ def summary_text(imported: ImportedRuns, results: Analysed, reached: Mapping[str
     span = f"{short(sizes[0])} to {short(sizes[-1])} parameters" if len(sizes) > 1 else f"{short(sizes[0])} parameters"
     rows = f"{imported.n_runs} runs, {count(len(imported.frame))} evaluations, {len(sizes)} sizes, {span}."
     lines = ["What was read", *paragraph(f"{imported.source} (format {imported.format}): {rows}")]
+    lines += paragraph(f"The loss is {imported.loss!r} in all runs.")
     for note in imported.notes[:MOST_NOTES]:
         lines += paragraph(note)
     if len(imported.notes) > MOST_NOTES:

@@ -56,7 +56,10 @@ FIELDS: dict[str, Field] = {
         "the best rate.",
     ),
     "step": Field(("iteration", "iter", "global_step"), "Order of the rows of a run. If absent, tokens."),
-    "status": Field((), "`done` (the default); runs with another status are shown and not fitted."),
+    "status": Field(
+        ("state", "run_status"),
+        "`done` (the default) or `finished`; runs with another status (crashed, running) are shown and not fitted.",
+    ),
 }
 """Columns of the tidy table. `loss` and two of `n_params`, `n_tokens`, `flops` are needed; the rest is optional."""
 
@@ -67,9 +70,11 @@ FORMATS = {
     "gadre": "Gadre et al. 2024: exp_data/models/*.json, or the same as a table",
     "study": "results of this workflow: a folder that contains run.json and metrics.parquet at any depth",
     "trainer_state": "Hugging Face Trainer: trainer_state.json, or a folder of them",
-    "tensorboard": "TensorBoard: CSV downloads (Wall time, Step, Value), a file or a folder of them",
+    "tensorboard": "TensorBoard: CSV or JSON downloads (Wall time, Step, Value), a file or a folder of them",
     "wandb": "Weights & Biases: a chart's CSV export, one column per run",
     "deepspeed": "DeepSpeed: the folder of its csv monitor",
-    "tidy": "a table: csv, tsv or parquet, one row per run or evaluation",
+    "history": "metrics by step, a file per run or a column `run`: Lightning's metrics.csv, a history of Weights & "
+    "Biases, MLflow's table of metrics",
+    "tidy": "a table: csv, tsv, jsonl or parquet, one row per run or evaluation",
 }
 """Formats of runs in words, special ones before general ones; `plmscale.runs.importers.IMPORTERS` reads them."""

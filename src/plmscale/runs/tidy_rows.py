@@ -10,18 +10,12 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..presentation.formats import count, short
-from .selection import ONE_PASS
-from .table_files import NumberColumn, numbers, texts
+from .cells import NumberColumn, lines_in_words, numbers, texts
+from .ranges import FLOPS_PER_PARAM_TOKEN, check_range
 
 Array = NDArray[np.float64]
 FlopsRule = Literal["given", "6nd"]
 
-FLOPS_PER_PARAM_TOKEN = 6.0
-"""C = 6ND: two FLOPs forward and four backward per parameter and token (Kaplan et al. 2020, section 2.1)."""
-
-# A factor between C and 6ND outside this range is another unit (GFLOPs, thousands of tokens), not another convention:
-# appendix E of Serrano et al. 2024 is 1.13 to 1.54 times 6ND, counting without embeddings a little less than one.
-PLAUSIBLE_FLOPS = (0.2, 5.0)
 # Sizes of one run that differ by more than rounding.
 SAME_SIZE = 1e-6
 
@@ -31,7 +25,8 @@ ONE_GROUP = "all runs"
 THREE = ("n_params", "n_tokens", "flops")
 NUMBERS = (*THREE, "loss", "seed", "unique_tokens", "batch_tokens", "lr_fraction", "learning_rate", "step")
 TEXTS = ("run", "model", "group", "schedule", "subset", "status", "trunk")
-WITH_SUFFIX = ("n_params", "n_tokens", "unique_tokens", "batch_tokens")
+COUNTS = (*THREE, "unique_tokens", "batch_tokens", "step")
+"""Columns of large counts, in which 5M and 5,000,000 are numbers."""
 
 
 @dataclass(frozen=True)
@@ -45,14 +40,20 @@ class TableRows:
 
     @classmethod
     def of(cls, table: pd.DataFrame, found: dict[str, str], *, source: str) -> "TableRows":
-        """From a table and the column of every field."""
-        values = {
-            name: numbers(table, found[name], NumberColumn(source, name, suffixes=name in WITH_SUFFIX))
-            for name in NUMBERS
-            if name in found
-        }
-        words = {name: texts(table, found[name]) for name in TEXTS if name in found}
-        return cls(source, table.index.tolist(), values, words)
+        """From a table and the column of every field.
+
+        Raises
+        ------
+        InputError
+            For a cell that is no number, or one outside its range.
+        """
+        lines = table.index.tolist()
+        values: dict[str, Array] = {}
+        for name in (name for name in NUMBERS if name in found):
+            where = NumberColumn(source, name, counts=name in COUNTS, may_diverge=name == "loss")
+            values[name] = numbers(table, found[name], where)
+            check_range(name, values[name], lines=lines, source=source)
+        return cls(source, lines, values, {name: texts(table, found[name]) for name in TEXTS if name in found})
 
     def number(self, name: str) -> Array:
         """A column, NaN where the table has none."""
@@ -62,26 +63,40 @@ class TableRows:
         """A column, `default` in its empty cells."""
         return [own or other for own, other in zip(self.texts.get(name, default), default, strict=True)]
 
-    def keep(self, kept: NDArray[np.bool_]) -> "TableRows":
-        """Some of the rows."""
-        where = np.flatnonzero(kept)
+    def keep(self, kept: NDArray[Any]) -> "TableRows":
+        """Some of the rows: a mask, or indices in order."""
+        where = np.flatnonzero(kept) if kept.dtype == bool else kept
         values = {name: column[where] for name, column in self.numbers.items()}
         words = {name: [column[i] for i in where] for name, column in self.texts.items()}
         return replace(self, lines=[self.lines[i] for i in where], numbers=values, texts=words)
 
-    def frame(self) -> pd.DataFrame:
-        """The columns that `plmscale.runs.curves.smooth` takes."""
+    def named(self) -> "TableRows":
+        """With names in `run` that tell runs apart."""
+        groups = self.groups
+        return replace(self, texts=self.texts | {"run": _run_names(self, groups, self.seeds)})
+
+    @property
+    def seeds(self) -> NDArray[np.int64]:
+        """Seeds, 0 where there is none."""
+        return np.nan_to_num(self.number("seed")).astype(np.int64)
+
+    @property
+    def groups(self) -> list[str]:
+        """Group and schedule of each row; one of them where they say the same."""
         n = len(self.lines)
-        seed = np.nan_to_num(self.number("seed")).astype(int)
-        groups = _groups(self)
-        runs = _run_names(self, groups, seed)
-        index = np.unique(np.array(runs), return_inverse=True)[1]
-        first = _first(index)
+        pairs = zip(self.text("group", [""] * n), self.text("schedule", [""] * n), strict=True)
+        return [", ".join(dict.fromkeys(part for part in pair if part)) or ONE_GROUP for pair in pairs]
+
+    def frame(self) -> pd.DataFrame:
+        """The columns that `plmscale.runs.curves.smooth` takes; rows are `named`."""
+        n = len(self.lines)
+        runs = self.texts["run"]
+        first = _first(np.unique(np.array(runs), return_inverse=True)[1])
         sizes = self.numbers["n_params"][first].round().astype(int)
         step = np.where(np.isnan(self.number("step")), self.numbers["n_tokens"], self.number("step"))
         called = {size: short(size) for size in np.unique(sizes)}
         columns: dict[str, Any] = {"run": runs, "model": self.text("model", [called[size] for size in sizes])}
-        columns |= {"subset": self.text("subset", ["-"] * n), "schedule": groups, "seed": seed}
+        columns |= {"subset": self.text("subset", ["-"] * n), "schedule": self.groups, "seed": self.seeds}
         columns |= {"status": self.text("status", ["done"] * n), "n_params": sizes}
         for name in ("unique_tokens", "batch_tokens"):
             columns[name] = np.nan_to_num(self.number(name)[first]).astype(np.int64)
@@ -99,9 +114,8 @@ def without_gaps(rows: TableRows) -> tuple[TableRows, list[str]]:
     known = np.sum([np.isfinite(rows.number(name)) for name in THREE], axis=0)
     for what, gaps in (("loss", np.isnan(rows.number("loss"))), ("two of N, D and C", known < 2)):
         if gaps.any():
-            at = [str(rows.lines[i]) for i in np.flatnonzero(gaps)[:5]]
-            more = ", …" if gaps.sum() > 5 else ""
-            notes.append(f"{count(int(gaps.sum()))} rows without {what} were left out (line {', '.join(at)}{more}).")
+            at = [rows.lines[i] for i in np.flatnonzero(gaps)]
+            notes.append(f"{count(len(at))} rows without {what} were left out ({lines_in_words(at)}).")
     complete = np.isfinite(rows.number("loss")) & (known >= 2)
     if not complete.any():
         raise InputError(f"{rows.source}: no row has a loss and two of n_params, n_tokens and flops.")
@@ -118,48 +132,44 @@ def with_all_three(rows: TableRows, *, rule: FlopsRule) -> tuple[TableRows, list
             notes.append("FLOPs are 6ND, as asked; those of the file were not used.")
         c = np.where(given, np.nan, c)
     full = {}
-    for name, own, value in (("n_params", n, c / (k * d)), ("n_tokens", d, c / (k * n)), ("flops", c, k * n * d)):
-        gaps = int(np.isnan(own).sum())
-        full[name] = np.where(np.isnan(own), value, own)
-        if gaps and not (name == "flops" and notes):
-            notes.append(f"{name} of {'all' if gaps == n.size else count(gaps)} rows is from C = 6ND.")
-    return replace(rows, numbers=rows.numbers | full), notes
+    parts = (("n_params", n, _ratio(c, k * d)), ("n_tokens", d, _ratio(c, k * n)), ("flops", c, k * n * d))
+    for name, own, value in parts:
+        gaps = np.isnan(own)
+        full[name] = np.where(gaps, value, own)
+        check_range(name, full[name], lines=rows.lines, source=rows.source, origin=_origin(name) if gaps.any() else "")
+        if gaps.any() and not (name == "flops" and notes):
+            notes.append(f"{name} of {'all' if gaps.all() else count(int(gaps.sum()))} rows is from C = 6ND.")
+    return _with_steps_taken(replace(rows, numbers=rows.numbers | full), notes)
 
 
-def checked(rows: TableRows) -> tuple[TableRows, list[str]]:
-    """The same rows; notes on what is unlikely.
-
-    Raises
-    ------
-    InputError
-        For a number that cannot be.
-    """
+def _with_steps_taken(rows: TableRows, notes: list[str]) -> tuple[TableRows, list[str]]:
+    """Without rows before the first step that say no size."""
     n, d, c = (rows.numbers[name] for name in THREE)
-    for name, wrong in (("n_params", n <= 0), ("n_tokens", d < 0), ("flops", c < 0)):
-        if wrong.any():
-            i = int(np.argmax(wrong))
-            value = rows.numbers[name][i]
-            raise InputError(f"{rows.source}, line {rows.lines[i]}: {name} is {value:g}; it must be positive.")
-    notes = []
-    spent = d > 0
-    ratio = float(np.median(c[spent] / (FLOPS_PER_PARAM_TOKEN * n[spent] * d[spent]))) if spent.any() else 1.0
-    if not PLAUSIBLE_FLOPS[0] <= ratio <= PLAUSIBLE_FLOPS[1]:
-        notes.append(f"Warning: C is {ratio:.3g} times 6ND. Are N, D and C in parameters, tokens and FLOPs?")
-    epochs = d / rows.number("unique_tokens")
-    often = int(np.sum(epochs > ONE_PASS))
-    if often:
-        notes.append(
-            f"{count(often)} rows have seen tokens more than once (up to {np.nanmax(epochs):.3g} times): runs that end "
-            "so are in the law of repeated data alone."
+    mixed = (d == 0) != (c == 0)
+    if mixed.any():
+        i = int(np.argmax(mixed))
+        raise InputError(
+            f"{rows.source}, line {rows.lines[i]}: n_tokens is {d[i]:g} where flops is {c[i]:g}; it must be 0 for both "
+            "(an evaluation before the first step) or for none."
         )
-    return rows, notes
+    sizeless = np.isnan(n)
+    if sizeless.all():
+        raise InputError(f"{rows.source}: n_tokens is 0 in every row; it must be positive.")
+    if sizeless.any():
+        at = [rows.lines[i] for i in np.flatnonzero(sizeless)]
+        notes.append(f"{count(len(at))} rows before the first step, at 0 tokens, were left out ({lines_in_words(at)}).")
+    return rows.keep(~sizeless), notes
 
 
-def _groups(rows: TableRows) -> list[str]:
-    """Group and schedule of each row; one of them where they say the same."""
-    n = len(rows.lines)
-    pairs = zip(rows.text("group", [""] * n), rows.text("schedule", [""] * n), strict=True)
-    return [", ".join(dict.fromkeys(part for part in pair if part)) or ONE_GROUP for pair in pairs]
+def _ratio(above: Array, below: Array) -> Array:
+    """A quotient, NaN where it has none."""
+    known = np.isfinite(above) & (below > 0)
+    return np.divide(above, below, out=np.full_like(above, np.nan), where=known)
+
+
+def _origin(name: str) -> str:
+    made = {"n_params": "C / (6 D)", "n_tokens": "C / (6 N)", "flops": "6 N D"}[name]
+    return f" (from {made}: are the units parameters, tokens and FLOPs?)"
 
 
 def _run_names(rows: TableRows, groups: Sequence[str], seed: NDArray[Any]) -> list[str]:
@@ -172,7 +182,9 @@ def _run_names(rows: TableRows, groups: Sequence[str], seed: NDArray[Any]) -> li
     """
     if "run" not in rows.texts:
         return [f"line {line}" for line in rows.lines]
-    names = rows.text("run", ["unnamed"] * len(rows.lines))
+    names = rows.texts["run"]
+    if "" in names:
+        raise InputError(f"{rows.source}, line {rows.lines[names.index('')]}: run is empty. Name the run of every row.")
     for labels in (groups, [f"seed{one}" for one in seed]):
         meant: dict[str, set[str]] = {}
         for name, label in zip(names, labels, strict=True):

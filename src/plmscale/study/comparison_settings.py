@@ -21,6 +21,9 @@ class OwnRuns(Settings):
         default=None, description="Column or metric that is the loss, if there are several candidates."
     )
     describe: str | None = Field(default=None, description="Table with what an export lacks: run, n_params, ….")
+    columns: dict[str, str] = Field(
+        default={}, description="Columns by field, where names do not say it: `{n_params: config.model.num_params}`."
+    )
     target_loss: Nats = Field(default=2.455, description="Loss in nats for which the cost of each size is computed.")
 
 

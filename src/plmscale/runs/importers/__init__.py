@@ -4,7 +4,7 @@
 first whose test holds is taken unless the user names one, so special formats stand before general ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,8 +12,12 @@ import pandas as pd
 
 from ...errors import InputError
 from ..fields import FORMATS
-from ..tidy import ImportedRuns, ImportOptions
-from . import published, scaling_protein_lm, trackers
+from ..metrics import AXIS_WANTED, may_be_loss, same_metric
+from ..table_files import header, read_table
+from ..tidy import ImportedRuns, ImportOptions, missing_fields
+from ..whole_runs import without_copies
+from . import deepspeed, history, published, scaling_protein_lm, tensorboard, trainer_state, wandb
+from .run_names import RUNS_TABLE
 
 __all__ = ["IMPORTERS", "Importer", "detect", "load", "load_all"]
 
@@ -41,30 +45,31 @@ IMPORTERS: dict[str, Importer] = {
     ),
     "trainer_state": Importer(
         FORMATS["trainer_state"],
-        trackers.trainer_states,
-        trackers.read_trainer_state,
+        trainer_state.trainer_states,
+        trainer_state.read_trainer_state,
     ),
     "tensorboard": Importer(
         FORMATS["tensorboard"],
-        trackers.tensorboard_files,
-        trackers.read_tensorboard,
+        tensorboard.tensorboard_files,
+        tensorboard.read_tensorboard,
     ),
     "wandb": Importer(
         FORMATS["wandb"],
-        trackers.wandb_metrics,
-        trackers.read_wandb,
+        wandb.wandb_metrics,
+        wandb.read_wandb,
     ),
     "deepspeed": Importer(
         FORMATS["deepspeed"],
-        trackers.deepspeed_files,
-        trackers.read_deepspeed,
+        deepspeed.deepspeed_files,
+        deepspeed.read_deepspeed,
     ),
+    "history": Importer(FORMATS["history"], history.history_files, history.read_history),
     "tidy": Importer(FORMATS["tidy"], published.is_tidy, published.read_tidy),
 }
 
 
-def detect(path: Path) -> str:
-    """The format that a path looks like.
+def detect(path: Path, *, columns: Mapping[str, str] | None = None) -> str:
+    """The format that a path looks like; `columns` are those of a table by field, as in `ImportOptions`.
 
     Raises
     ------
@@ -73,13 +78,29 @@ def detect(path: Path) -> str:
     """
     if not path.exists():
         raise InputError(f"{path} does not exist.")
+    names = header(path) if path.is_file() else []
+    if columns and published.is_table_of_runs(names, columns):
+        return "tidy"
     for name, importer in IMPORTERS.items():
         if importer.matches(path):
             return name
-    raise InputError(
-        f"{path} looks like none of the formats {', '.join(IMPORTERS)}. A table needs the columns loss and two of "
-        "n_params, n_tokens, flops (or names that mean the same); name the format with --format to see what is missing."
-    )
+    raise InputError(f"{path} looks like none of the formats {', '.join(IMPORTERS)}. {_seen(path, names)}")
+
+
+def _seen(path: Path, names: Sequence[str]) -> str:
+    """What is there instead of a known format, and which format is the nearest."""
+    if path.is_dir():
+        files = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+        return f"It is a folder of {', '.join(files[:8]) or 'nothing'}{', …' * (len(files) > 8)}."
+    if not names:
+        read_table(path)  # says what is wrong
+    if not names:
+        return "It has no columns; a table is text (csv, tsv, jsonl) or parquet, and its first line names the columns."
+    if any(may_be_loss(name) for name in names) and not set(names) >= RUNS_TABLE:
+        return (
+            f"Nearest is `history`, which needs an axis that counts {AXIS_WANTED}; or `tidy`: {missing_fields(names)}"
+        )
+    return f"Nearest is `tidy`, a table of runs with a loss: {missing_fields(names)}"
 
 
 def load(path: Path, *, kind: str | None = None, options: ImportOptions | None = None) -> ImportedRuns:
@@ -102,15 +123,19 @@ def load(path: Path, *, kind: str | None = None, options: ImportOptions | None =
         raise InputError(f"there is no format {kind!r}; choose one of {', '.join(IMPORTERS)}.")
     if not path.exists():
         raise InputError(f"{path} does not exist.")
-    kind = kind or detect(path)
+    options = options or ImportOptions()
+    kind = kind or detect(path, columns=options.columns)
     # A table of any columns may be forced through the general reader, which says what is missing.
     if kind != "tidy" and not IMPORTERS[kind].matches(path):
         raise InputError(f"{path} is not of the format {kind}: {IMPORTERS[kind].title}.")
-    return IMPORTERS[kind].read(path, options or ImportOptions())
+    return IMPORTERS[kind].read(path, options)
 
 
 def load_all(paths: Sequence[Path], *, kind: str | None = None, options: ImportOptions | None = None) -> ImportedRuns:
     """Runs of several paths as one; where names repeat, they get their path in front."""
+    given = {path.resolve() for path in paths}
+    if len(given) < len(paths):
+        raise InputError(f"a path is given twice: {', '.join(str(path) for path in paths)}. Give each once.")
     parts = [load(path, kind=kind, options=options) for path in paths]
     if len(parts) == 1:
         return parts[0]
@@ -121,7 +146,17 @@ def load_all(paths: Sequence[Path], *, kind: str | None = None, options: ImportO
         clash = part.frame["run"].isin(sorted(repeated))
         label = path.name if [other.name for other in paths].count(path.name) == 1 else path.as_posix()
         frames.append(part.frame.assign(run=part.frame["run"].where(~clash, label + "/" + part.frame["run"])))
-    notes = tuple(f"{path.name}: {note}" for path, part in zip(paths, parts, strict=True) for note in part.notes)
+    notes = [f"{path.name}: {note}" for path, part in zip(paths, parts, strict=True) for note in part.notes]
     kinds = "+".join(dict.fromkeys(part.format for part in parts))
-    frame = pd.concat(frames, ignore_index=True)
-    return ImportedRuns(frame, ", ".join(str(path) for path in paths), kinds, notes)
+    frame, copies = without_copies(pd.concat(frames, ignore_index=True))
+    source = ", ".join(str(path) for path in paths)
+    return ImportedRuns(frame, source, kinds, (*notes, *copies), _one_loss(paths, parts))
+
+
+def _one_loss(paths: Sequence[Path], parts: Sequence[ImportedRuns]) -> str:
+    """The metric that is the loss of all parts."""
+    called = {same_metric(part.loss) for part in parts}
+    if len(called) > 1:
+        said = ", ".join(f"{part.loss!r} in {path}" for path, part in zip(paths, parts, strict=True))
+        raise InputError(f"the loss is another metric in each path: {said}. Choose one that all have: --loss-column.")
+    return ", ".join(dict.fromkeys(part.loss for part in parts))

@@ -1,13 +1,19 @@
 """Tables of published studies that need more than their columns renamed, and the results folder of this workflow."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
 from ...errors import InputError
 from ...files import read_json
+from ..cells import texts
+from ..metrics import matching, may_be_loss
 from ..table_files import header, is_table, read_table
 from ..tidy import ImportedRuns, ImportOptions, fields_of, tidy
+from .exports import described_runs, with_described
+from .run_names import with_run_names
 
 PORIAN_DESIGN = ("dataset", "hparams", "warmup", "decay", "param_count", "val")
 GADRE_LOSS = "c4_val"
@@ -15,18 +21,35 @@ GADRE_LOSS = "c4_val"
 
 
 def is_tidy(path: Path) -> bool:
-    """Whether a table's columns include the size, and tokens or FLOPs; or any two of the three and a loss."""
-    if not (path.is_file() and is_table(path)):
-        return False
-    names = header(path)
-    found = fields_of(names)
+    """Whether a table's columns include any two of size, tokens and FLOPs; or one of them and a loss."""
+    return path.is_file() and is_table_of_runs(header(path))
+
+
+def is_table_of_runs(names: Sequence[str], chosen: Mapping[str, str] | None = None) -> bool:
+    """Whether columns include any two of size, tokens and FLOPs; or one of them and a loss."""
+    found = fields_of(names, chosen)
     known = sum(name in found for name in ("n_params", "n_tokens", "flops"))
-    return known >= 2 or (known >= 1 and "loss" in found)
+    return known >= 2 or (known >= 1 and any(may_be_loss(name) for name in (*names, *found.get("loss", []))))
 
 
 def read_tidy(path: Path, options: ImportOptions) -> ImportedRuns:
-    """A table with the columns of `plmscale.runs.tidy.FIELDS`."""
-    return tidy(read_table(path), source=str(path), options=options)
+    """A table with the columns of `plmscale.runs.tidy.FIELDS`, and what only the describing table has."""
+    return tidy_table(read_table(path), source=str(path), options=options)
+
+
+def tidy_table(table: pd.DataFrame, *, source: str, options: ImportOptions) -> ImportedRuns:
+    """A table of runs that was read; runs of a project of Weights & Biases are named by `Name`."""
+    options = with_run_names(table, options, source=source)
+    if options.describe is not None:
+        run = fields_of([str(name) for name in table.columns], options.columns).get("run")
+        if not run:
+            raise InputError(f"{source}: there is no column `run` by which --describe could say more of its rows.")
+        described = described_runs(options)
+        absent = [name for name in dict.fromkeys(texts(table, run[0])) if name not in described]
+        if absent:
+            raise InputError(f"{source}: the describing table has no row for the runs {', '.join(absent[:8])}.")
+        table = with_described(table, run[0], described)
+    return tidy(table, source=source, options=options)
 
 
 def is_porian(path: Path) -> bool:
@@ -60,7 +83,7 @@ def _is_gadre_record(path: Path) -> bool:
         return False
     try:
         record = read_json(path)
-    except (InputError, UnicodeDecodeError):
+    except (InputError, ValueError, RecursionError):
         return False
     return isinstance(record, dict) and {"dataset_name", "hyperparameters", "results"} <= set(record)
 
@@ -76,17 +99,21 @@ def gadre_table(path: Path) -> pd.DataFrame:
     """One row per model: name, train_set, N, tokens, multiplier, model, and a column `loss_*` per validation set."""
     if path.is_file() and is_table(path):
         return read_table(path)
-    rows = []
-    for file in gadre_models(path):
-        record = read_json(file)
+    rows = [_gadre_row(file, read_json(file)) for file in gadre_models(path)]
+    return pd.DataFrame(rows).set_axis(pd.RangeIndex(1, len(rows) + 1))
+
+
+def _gadre_row(file: Path, record: dict[str, Any]) -> dict[str, Any]:
+    try:
         knobs = record["hyperparameters"]
         row = {"name": record["name"], "train_set": record["dataset_name"], "N": knobs["params"]}
         row |= {"tokens": knobs["tokens"], "multiplier": knobs["chinchilla_multiplier"], "model": knobs["model"]}
         for result in record["results"]:
             parts = result["val_data"][0].split("/")
             row[f"loss_{parts[-1].split('.')[0] if 'de-en' in parts[-2] else parts[-2]}"] = result["loss"]
-        rows.append(row)
-    return pd.DataFrame(rows).set_axis(pd.RangeIndex(1, len(rows) + 1))
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise InputError(f"{file}: not a record of a model of Gadre et al. ({error!r}).") from error
+    return row
 
 
 def gadre_loss(table: pd.DataFrame) -> str:
@@ -97,14 +124,15 @@ def gadre_loss(table: pd.DataFrame) -> str:
 def read_gadre(path: Path, options: ImportOptions) -> ImportedRuns:
     """Over-trained runs: one group per training set, the loss on C4's validation set unless another is asked for."""
     table = gadre_table(path)
-    loss = options.loss_column or gadre_loss(table)
+    names = [str(name) for name in table.columns if str(name).startswith("loss")]
+    loss = matching(options.loss_column, names, source=str(path), what="column") if options.loss_column else ""
+    loss = loss or gadre_loss(table)
     if loss not in table:
-        names = ", ".join(str(name) for name in table.columns if str(name).startswith("loss"))
-        raise InputError(f"{path}: no column {loss or GADRE_LOSS!r}. Choose with --loss-column: {names}.")
+        raise InputError(f"{path}: no column {loss or GADRE_LOSS!r}. Choose with --loss-column: {', '.join(names)}.")
     named = {"run": table["name"], "group": table["train_set"], "subset": table["train_set"], "n_params": table["N"]}
     named |= {"n_tokens": table["tokens"], "loss": table[loss]}
     runs = tidy(pd.DataFrame(named), source=str(path), kind="gadre", options=ImportOptions(flops=options.flops))
-    return ImportedRuns(runs.frame, runs.source, runs.format, (f"The loss is column {loss!r}.", *runs.notes))
+    return ImportedRuns(runs.frame, runs.source, runs.format, (f"The loss is column {loss!r}.", *runs.notes), loss)
 
 
 def study_records(path: Path) -> list[Path]:

@@ -6,23 +6,18 @@ table. What is wrong with them is found from the data, mended where the data say
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from ...errors import InputError
-from ..table_files import (
-    NumberColumn,
-    header,
-    is_table,
-    numbers,
-    read_table,
-    texts,
-)
+from ..cells import NumberColumn, numbers, texts
+from ..ranges import FLOPS_PER_PARAM_TOKEN
+from ..table_files import header, is_table, read_table
 from ..tidy import ImportedRuns, ImportOptions, tidy
-from ..tidy_rows import FLOPS_PER_PARAM_TOKEN
-from .trackers import TENSORBOARD_COLUMNS
+from .tensorboard import TENSORBOARD_COLUMNS
 
 SIZES = {
     "3M": 3538944,
@@ -69,6 +64,7 @@ MERGED = {"objective", "size_label", "N_nonemb", "run", "eval_index", "C", "loss
 _MERGED_TEXTS = {"objective": "objective", "size_label": "size_label", "name": "run"}
 _MERGED_NUMBERS = {"n_params": "N_nonemb", "eval_index": "eval_index", "flops": "C", "loss": "loss"}
 GIGA = 1e9
+LOSS = "lm loss validation"
 
 # An evaluation every 300 steps, of batches of a quarter, half or one times 2^20 tokens (the authors' `data_interval`).
 EVALUATION_TOKENS = 300 * 2**20 * np.array([0.25, 0.5, 1.0])
@@ -110,7 +106,8 @@ def raw_table(path: Path) -> pd.DataFrame:
     parts = []
     for file in files_of(path):
         label, name = file.parent.name.partition("_")[0], file.name.partition("-tag-")[0]
-        rows = pd.read_csv(file)
+        rows = read_table(file)
+        step = numbers(rows, "Step", NumberColumn(str(file), "Step", counts=True))
         parts.append(
             pd.DataFrame(
                 {
@@ -119,8 +116,8 @@ def raw_table(path: Path) -> pd.DataFrame:
                     "n_params": float(SIZES.get(label, np.nan)),
                     "name": name,
                     "eval_index": np.arange(len(rows)),
-                    "flops": rows["Step"] * GIGA,
-                    "loss": rows["Value"],
+                    "flops": step * GIGA,
+                    "loss": numbers(rows, "Value", NumberColumn(str(file), "Value", may_diverge=True)),
                 }
             )
         )
@@ -131,6 +128,7 @@ def read(path: Path, options: ImportOptions) -> ImportedRuns:
     """Curves, mended: see the notes of the result. Groups are the objectives, CLM and MLM."""
     table = raw_table(path)
     table["run"] = table["objective"] + "/" + table["size_label"] + "/" + table["name"].str.removeprefix("run-")
+    _check_rising(table, str(path))
     notes: list[str] = []
     for step in (_without_unused, _without_size, _without_copies, _with_flops_mended):
         table, more = step(table)
@@ -143,7 +141,20 @@ def read(path: Path, options: ImportOptions) -> ImportedRuns:
     columns |= {name: name for name in ("n_params", "flops", "loss")}
     kept = pd.DataFrame({new: table[old] for new, old in columns.items()})
     runs = tidy(kept, source=str(path), kind="scaling_protein_lm", options=ImportOptions(flops=options.flops))
-    return ImportedRuns(runs.frame, runs.source, runs.format, tuple(notes))
+    return ImportedRuns(runs.frame, runs.source, runs.format, (*notes, *_said(runs.notes)), LOSS)
+
+
+def _said(notes: Sequence[str]) -> list[str]:
+    """Notes of the table that are not said of these data better: what fails, and what is unlikely."""
+    return [note for note in notes if note.startswith("Warning") or "left out" in note or "logged" in note]
+
+
+def _check_rising(table: pd.DataFrame, source: str) -> None:
+    """Refuse curves whose FLOPs do not rise: nothing about them can be told from their differences."""
+    for run, rows in by_run(table).items():
+        flops = rows["flops"].to_numpy(dtype=float)
+        if flops.size < 2 or not flops[0] > 0 or not np.all(np.diff(flops) > 0):
+            raise InputError(f"{source}: the FLOPs of {run} do not rise from evaluation to evaluation.")
 
 
 def _objective(file: Path) -> str:
