@@ -3,7 +3,7 @@
 import textwrap
 
 from ..laws.fit import Fit
-from ..presentation.formats import FIT_TITLES, STATUS_WORDS, balance, growth, verdict, with_interval
+from ..presentation.formats import FIT_TITLES, STATUS_WORDS, balance, beside, growth, verdict, with_interval
 
 LINE = 115
 """Longest line in characters."""
@@ -27,7 +27,7 @@ def law_lines(fits: dict[str, Fit]) -> list[str]:
         caveat = "" if fit.status == "identified" else f" {fit.reason[:1].upper()}{fit.reason[1:]}"
         lines += paragraph(
             f"{FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: N_opt ~ C^{with_interval(size)}, {growth(size)}; "
-            f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}.{caveat}"
+            f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}.{caveat}{beside(fit)}"
         )
     return lines
 

@@ -29,6 +29,8 @@ BOUNDS = (
 SMALL_FLOOR = 0.1
 """Share of the loss below which the floor itself is the coordinate, not its logarithm: steps towards a floor of zero
 become ever smaller in the logarithm and stop before it."""
+FLOOR_ZERO = 1e-9
+"""Share of the loss up to which such a floor is none: rounding of the losses moves it by as much."""
 GRID_SIZE = 41
 N_STARTS = 8
 # Resamples: a coarser grid, and steps that end where the promised gain is far below what a resample can matter.
@@ -98,7 +100,7 @@ class ChinchillaProblem(NamedTuple):
             float(np.exp(log)) if term > LOG_ZERO + 1 else 0.0 for log, term in zip(logs, theta[:3], strict=True)
         )
         if self.unit is not None:
-            e = float(theta[0]) * self.unit if theta[0] > np.exp(LOG_ZERO + 1) else 0.0
+            e = float(theta[0]) * self.unit if theta[0] > FLOOR_ZERO else 0.0
         return ChinchillaLaw(e, a, b, alpha, beta, float(objective))
 
     def theta(self, law: ChinchillaLaw) -> Array:
