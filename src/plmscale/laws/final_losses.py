@@ -21,6 +21,8 @@ Array = NDArray[np.float64]
 
 BUDGET_WIDTH = 1.1
 """Runs are of one budget where their FLOPs differ by at most this factor."""
+LEAST_SHARE = 1 / 3
+"""Of the sizes of the fullest budget, without which a budget is a chance meeting of runs and none of the table."""
 MIN_SIZES = 4
 """Sizes at a budget, and sizes with several ends, without which there is no table."""
 MIN_BUDGETS = 3
@@ -58,6 +60,7 @@ def shared_budgets(curves: Sequence[Curve]) -> Grid | None:
         losses[group, k] = [float(curves[i].loss[-1]) for i in group]
         tokens[group, k] = [float(curves[i].n_tokens[-1]) for i in group]
     middle = np.array([float(np.exp(np.log(flops[group]).mean())) for group in groups])
+    losses = _at_middle(losses, flops=flops, middle=middle)
     sizes, names = np.array([float(curve.n_params) for curve in curves]), tuple(curve.run for curve in curves)
     costs = np.log(flops) - np.log([float(curve.n_tokens[-1]) for curve in curves])
     return Grid(middle, sizes, losses, tokens, 0.0, names, span=SPAN, costs=costs)
@@ -95,6 +98,15 @@ def between_ends(curves: Sequence[Curve], several: dict[int, list[list[int]]], *
     return Grid(at, sizes, losses, tokens, 0.0, names, weights=weights, costs=costs)
 
 
+def _at_middle(losses: Array, *, flops: Array, middle: Array) -> Array:
+    """Losses as they would be at the middle of their budget: along the fall of the lowest from budget to budget.
+
+    At the best size that fall is that of the loss at one size (the envelope theorem).
+    """
+    fall = np.gradient(np.nanmin(np.log(losses), axis=0), np.log(middle))
+    return losses * np.exp(fall * np.log(middle / flops[:, None]))
+
+
 def most_sizes(curves: Sequence[Curve]) -> int:
     """The most sizes that ended at one budget."""
     flops = np.array([float(curve.flops[-1]) for curve in curves])
@@ -112,7 +124,10 @@ def _budgets(flops: Array, sizes: NDArray[np.intp]) -> list[NDArray[np.intp]]:
             break
         groups.append(best)
         left = left[~np.isin(left, best)]
-    return sorted(groups, key=lambda group: float(flops[group[0]]))
+    # The first has the most sizes.
+    n_sizes = [len(np.unique(sizes[group])) for group in groups]
+    kept = [group for group, n in zip(groups, n_sizes, strict=True) if n >= LEAST_SHARE * n_sizes[0]]
+    return sorted(kept, key=lambda group: float(flops[group[0]]))
 
 
 def _several_ends(curves: Sequence[Curve]) -> dict[int, list[list[int]]]:

@@ -16,7 +16,7 @@ from ..presentation.reasons import told, words
 from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .budgets import no_sizes, optimal_sizes
-from .confidence.run_noise import run_noise
+from .confidence.run_noise import MIN_FREE, RunNoise, run_noise
 from .confidence.uncertainty import NOISE_SIGMAS, curve_warnings, estimate, failed_share, noise_warnings
 from .confidence.verdicts import Verdict, exponent_verdict, unless_assumed
 from .envelope_grid import Grid, at_points, read_off
@@ -99,7 +99,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     if isinstance(budgets, Reason):
         return _not_possible("not_identified", budgets, excluded, settings=settings)
     profiles = profiles_of(budgets)
-    noise = run_noise(kept)
+    noise = noise_of(budgets, kept)
     counted = np.array([not profile["reason"] for profile in profiles])
     values = laws_of(profiles)
     table = replicates(budgets, counted=counted, noise=noise, rng=rng, n=settings.n_bootstrap)
@@ -114,6 +114,8 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
         "warnings": [*curve_warnings(kept), *noise_warnings(noise)],
         "noise": budgets.noise,
         "run_noise": noise.to_json(),
+        "source": "along the curves" if budgets.weights is None and not budgets.span else "final losses",
+        "span": budgets.span,
         "failed_resamples": failed_share(table[:, 0]),
         "profiles": [profile | {"runs": _runs(budgets, i)} for i, profile in enumerate(profiles)],
         "optimal_sizes": sizes,
@@ -132,7 +134,7 @@ def at_budgets(curves: Sequence[Curve], *, settings: FitSettings) -> Grid | Reas
     """
     ends = ends_only(curves)
     if ends and (shared := shared_budgets(curves)) is not None:
-        return _with_noise(shared, curves)
+        return _as_published(_with_rims(shared, noise_of(shared, curves)))
     grid = grid_of(curves, n_points=settings.n_envelope)
     if grid.weights is not None and len(_common(grid)) < MIN_BUDGETS:
         grid = read_off(curves, n_points=settings.n_envelope)
@@ -143,7 +145,8 @@ def at_budgets(curves: Sequence[Curve], *, settings: FitSettings) -> Grid | Reas
             return Reason("few_budgets", counts | {"most": most_sizes(curves), "width": BUDGET_WIDTH - 1})
         return Reason("few_common_sizes", counts | {"most": int(_n_sizes(grid).max()), "n_budgets": common.size})
     chosen = common[np.unique(np.linspace(0, common.size - 1, settings.n_isoflop).round().astype(int))]
-    return _with_noise(at_points(grid, chosen), curves) if grid.weights is not None else at_points(grid, chosen)
+    budgets = at_points(grid, chosen)
+    return budgets if grid.weights is None else _with_rims(budgets, run_noise(curves))
 
 
 def _n_sizes(grid: Grid) -> NDArray[np.intp]:
@@ -155,10 +158,41 @@ def _common(grid: Grid) -> NDArray[np.intp]:
     return np.flatnonzero(_n_sizes(grid) >= MIN_SIZES_PER_BUDGET)
 
 
-def _with_noise(grid: Grid, curves: Sequence[Curve]) -> Grid:
+def _with_rims(grid: Grid, noise: RunNoise) -> Grid:
     """Final losses have no evaluations about them that tell their noise: that between runs is a rim's yardstick."""
-    noise = run_noise(curves)
     return grid._replace(noise=noise.sd * float(np.nanmedian(grid.losses)))
+
+
+def _as_published(grid: Grid) -> Grid:
+    """Budgets of which all interior optima count, as published, if most have rims above the noise.
+
+    To leave out the shallow valleys of a table that is one is to leave out its largest budgets, where valleys are
+    shallow: of the 240 points of Besiroglu et al. 2024 two of ten, and a goes from 0.50 to 0.53.
+    """
+    codes = [profile.get("code", "") for profile in profiles_of(grid)]
+    return grid._replace(noise=0.0) if codes.count("rim_in_noise") <= codes.count("") else grid
+
+
+def noise_of(grid: Grid, curves: Sequence[Curve]) -> RunNoise:
+    """Noise between the runs behind a grid.
+
+    Of runs that share budgets, and no seed or trunk that tells, what they scatter about the parabola of their budget:
+    a surface over all sizes and tokens misses more of a wide table than its runs are noisy.
+    """
+    noise = run_noise(curves)
+    if not grid.span or noise.source == "seeds" or noise.shared is not None:
+        return noise
+    squares, n_free = 0.0, 0
+    for losses in grid.losses.T:
+        seen = np.flatnonzero(np.isfinite(losses))
+        near = seen[window(grid.sizes[seen], losses[seen], span=grid.span)]
+        if len(np.unique(grid.sizes[near])) >= MIN_SIZES_PER_BUDGET:
+            squares += float(np.sum((log_parabola(grid.sizes[near], np.log(losses[near])).residual) ** 2))
+            n_free += near.size - 3
+    if n_free < MIN_FREE:
+        return noise
+    about = RunNoise(float(np.sqrt(squares / n_free)), n_free, "valleys")
+    return min(noise, about, key=lambda one: one.sd)
 
 
 def profiles_of(grid: Grid) -> list[dict[str, Any]]:
@@ -166,7 +200,7 @@ def profiles_of(grid: Grid) -> list[dict[str, Any]]:
     rows = []
     for i, flops in enumerate(grid.flops):
         seen = np.flatnonzero(np.isfinite(grid.losses[:, i]))
-        near = _window(grid.sizes[seen], grid.losses[seen, i], span=grid.span)
+        near = window(grid.sizes[seen], grid.losses[seen, i], span=grid.span)
         valley = parabola_vertex(grid.sizes[seen][near], grid.losses[seen, i][near], noise=grid.noise)
         if valley.why is not None and valley.why.code == "few_sizes_at_budget":
             valley = valley._replace(why=_at_edge(grid.sizes[seen], grid.losses[seen, i], near) or valley.why)
@@ -189,7 +223,7 @@ def _at_edge(sizes: Array, losses: Array, near: NDArray[np.bool_]) -> Reason | N
     return Reason.of("vertex_below" if middle < np.median(sizes) else "vertex_above")
 
 
-def _window(sizes: Array, losses: Array, *, span: float) -> NDArray[np.bool_]:
+def window(sizes: Array, losses: Array, *, span: float) -> NDArray[np.bool_]:
     """Runs whose size is among the WINDOW sizes on either side of the one with the lowest mean loss, or within span."""
     distinct, index = np.unique(sizes, return_inverse=True)
     if distinct.size == 0:
