@@ -143,7 +143,10 @@ def at_budgets(curves: Sequence[Curve], *, settings: FitSettings) -> Grid | Reas
         counts = {"needed": MIN_SIZES_PER_BUDGET, "needed_budgets": MIN_BUDGETS}
         if ends:
             return Reason("few_budgets", counts | {"most": most_sizes(curves), "width": BUDGET_WIDTH - 1})
-        return Reason("few_common_sizes", counts | {"most": int(_n_sizes(grid).max()), "n_budgets": common.size})
+        most = int(_n_sizes(grid).max())
+        if common.size == 0:
+            return Reason.of("few_common_sizes", needed=MIN_SIZES_PER_BUDGET, most=most)
+        return Reason("few_common_budgets", counts | {"most": most, "n_budgets": common.size})
     chosen = common[np.unique(np.linspace(0, common.size - 1, settings.n_isoflop).round().astype(int))]
     budgets = at_points(grid, chosen)
     return budgets if grid.weights is None else _with_rims(budgets, run_noise(curves))

@@ -139,7 +139,8 @@ ONE_LAW: dict[str, Words] = {
     "factor_wide": _factor_wide,
     "constants_known": "N_c and D_c are known within {decades:.1f} decades.",
     "few_hand_overs": _few_hand_overs,
-    "few_common_sizes": (
+    "few_common_sizes": "no range of FLOPs in which {needed} sizes were evaluated (at most {most}).",
+    "few_common_budgets": (
         "{needed} sizes were evaluated together at {n_budgets} FLOPs, the law needs {needed_budgets} such budgets (at "
         "most {most} sizes together)."
     ),

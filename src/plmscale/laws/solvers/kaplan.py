@@ -117,7 +117,7 @@ def _starts(problem: KaplanProblem, exponents: tuple[tuple[float, float], ...]) 
         columns = np.stack([-alpha_n / alpha_d * problem.x - power, -problem.y - power])
         top = np.full(2, columns.max())
         terms, _ = nnls(np.exp(columns - top[:, None]).T, np.ones(problem.x.size))
-        if not terms.any():
+        if not (terms.any() and np.isfinite(terms).all()):
             # Columns further apart than floats reach: each by its own scale.
             top = columns.max(axis=1)
             terms, _ = nnls(np.exp(columns - top[:, None]).T, np.ones(problem.x.size))

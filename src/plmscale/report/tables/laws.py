@@ -101,11 +101,10 @@ def law_parameters(results: LawResults) -> Table:
                 for key, one in {**(fit.estimates or {"": Estimate(None)}), **held_out_errors(fit)}.items()
             ]
     names = ("schedule", "fit", "parameter", "value", "low", "high", "status", "reason", "paper", "caveat")
-    table = pd.DataFrame(rows, columns=pd.Index((*names, "standing")), dtype=object)
-    data = table[[*names]]
+    data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
     shown = data.assign(
         fit=data["fit"].map(FIT_TITLES.__getitem__),
-        status=table["standing"],
+        status=pd.Series([row["standing"] for row in rows], dtype=object),
         parameter=data["parameter"].map(symbol),
     )
     columns = (
