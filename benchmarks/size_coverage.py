@@ -62,9 +62,8 @@ def main() -> None:
     parser.add_argument("--bootstrap", type=int, default=60)
     parser.add_argument("--noise", type=float, default=0.003)
     options = parser.parse_args()
-    print(
-        "| case | C (FLOPs) | studies | held the truth | percentiles of resamples | open ends |\n|---|---|---|---|---|---|"
-    )
+    print("| case | C (FLOPs) | studies | held the truth | percentiles of resamples | open ends |")
+    print("|---|---|---|---|---|---|", flush=True)
     for name, case in CASES.items():
         for flops, held in measured(case, options).items():
             n = len(held)
@@ -83,11 +82,10 @@ def measured(case: Case, options: argparse.Namespace) -> dict[float, list[tuple[
         one = fit(curves, rng=rng, settings=settings)
         points = points_of_rows(one.points)
         columns = points.n_params, points.n_tokens, points.loss
-        problem, law = ChinchillaProblem.of(*columns, delta=1e-3), chinchilla_law(*columns, delta=1e-3)
-        theta, reached = replicates(
-            problem.suited(law), points, law, n=options.bootstrap, rng=np.random.default_rng(study)
-        )
-        laws = [problem.suited(law).law(*pair) for pair in zip(theta, reached, strict=True)]
+        law = chinchilla_law(*columns, delta=1e-3)
+        problem = ChinchillaProblem.of(*columns, delta=1e-3).suited(law)
+        theta, reached = replicates(problem, points, law, n=options.bootstrap, rng=np.random.default_rng(study))
+        laws = [problem.law(*pair) for pair in zip(theta, reached, strict=True)]
         cost = TokenCost(curves)
         for row in one.details["optimal_sizes"]:
             if row["n_params"] is None:

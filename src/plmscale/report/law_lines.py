@@ -3,7 +3,7 @@
 import textwrap
 
 from ..laws.fit import Fit
-from ..presentation.formats import FIT_TITLES, STATUS_WORDS, balance, beside, growth, verdict, with_interval
+from ..presentation.formats import FIT_TITLES, balance, beside, growth, standing, with_interval
 
 LINE = 115
 """Longest line in characters."""
@@ -17,18 +17,20 @@ HEADLINES = {
 
 
 def law_lines(fits: dict[str, Fit]) -> list[str]:
-    """What each fit of one schedule says, as lines of text."""
+    """What each fit of one schedule says, as lines of text; a caveat of several is written out once, at the end."""
     lines = []
     for name, fit in fits.items():
         size, tokens = fit.estimates.get("a"), fit.estimates.get("b")
         if size is None or tokens is None or size.value is None or tokens.value is None:
-            lines += paragraph(f"{FIT_TITLES[name]}, {verdict(fit)}{headline(name, fit)}")
+            lines += paragraph(f"{FIT_TITLES[name]}, {standing(fit)}: {fit.reason}{headline(name, fit)}")
             continue
         caveat = "" if fit.status == "identified" else f" {fit.reason[:1].upper()}{fit.reason[1:]}"
         lines += paragraph(
-            f"{FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: N_opt ~ C^{with_interval(size)}, {growth(size)}; "
-            f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}.{caveat}{beside(fit)}"
+            f"{FIT_TITLES[name]}, {standing(fit)}: N_opt ~ C^{with_interval(size)}, {growth(size)}; "
+            f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}.{caveat}"
         )
+    for said in dict.fromkeys(beside(fit).strip() for fit in fits.values() if fit.caveat):
+        lines += paragraph(said)
     return lines
 
 
