@@ -155,13 +155,11 @@ SENTENCES = [
     ),
     (
         Reason.of("rate_for_all", rate=1e-5, n_sizes=8, n_known=8, n_swept=0),
-        "one learning rate, 1e-05, for all 8 sizes: nothing shows that it suited each size and length, and a size "
-        "trained badly changes the exponents.",
+        "one learning rate, 1e-05, for all 8 sizes: not shown to suit each size and length.",
     ),
     (
         Reason.of("rates_unknown", n_sizes=5, n_known=0),
-        "no learning rate is given: nothing shows that it suited each size and length, and a size trained badly "
-        "changes the exponents.",
+        "no learning rate is given: nothing shows that it suited each size and length.",
     ),
     (
         Reason.of("few_valleys", n_good=1, n_budgets=9, needed=3, most=Reason("vertex_above")),

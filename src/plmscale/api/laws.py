@@ -11,7 +11,7 @@ from ..analysis.external import answer
 from ..errors import InputError
 from ..laws.fit import Fit, FitSettings
 from ..laws.loss_law import LossLaw
-from ..presentation.formats import FIT_TITLES, standing, verdict, with_interval
+from ..presentation.formats import FIT_TITLES, STATUS_WORDS, verdict, with_interval
 from ..results.analysed import Analysed
 from ..results.external import Request
 from ..runs.curves import usable
@@ -224,9 +224,8 @@ class Laws:
             lines.append(f"  {group}")
             for name, one in _shown(self.results, group).items():
                 found = _finding(one)
-                lines.append(f"    {FIT_TITLES[name]:14} {standing(one)}{found and ': '}{found}")
-            caveats = dict.fromkeys(one.caveat for one in _shown(self.results, group).values() if one.caveat)
-            lines += [f"    {text}" for text in caveats]
+                said = f"{found and ': '}{found}{found and one.caveat and '; '}{found and one.caveat}"
+                lines.append(f"    {FIT_TITLES[name]:14} {STATUS_WORDS[one.status]}{said}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

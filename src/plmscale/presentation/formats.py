@@ -16,6 +16,9 @@ STATUS_WORDS = {
 }
 """Statuses of a fit (`plmscale.estimates.STATUSES`) in words."""
 
+UNTESTED = "learning rates untested"
+"""What is said in short beside a number of `plmscale.laws.rates.suited`'s caveat."""
+
 FIT_TITLES = {
     "envelope": "Envelope",
     "isoflop": "IsoFLOP",
@@ -163,7 +166,7 @@ def standing(fit: Judged) -> str:
 
     The only caveats are those of `plmscale.laws.rates.suited`.
     """
-    return f"{STATUS_WORDS[fit.status]}, learning rates untested" if fit.caveat else STATUS_WORDS[fit.status]
+    return f"{STATUS_WORDS[fit.status]}, {UNTESTED}" if fit.caveat else STATUS_WORDS[fit.status]
 
 
 def duration(seconds: float) -> str:

@@ -71,12 +71,12 @@ def _highest_rate_best(values: Mapping[str, Any]) -> str:
 
 def _rate_for_all(values: Mapping[str, Any]) -> str:
     swept = f", {values['n_swept']} of them swept" if values["n_swept"] else ""
-    return f"one learning rate, {values['rate']:.3g}, for all {values['n_sizes']} sizes{swept}: {_NOT_SHOWN}"
+    return f"one learning rate, {values['rate']:.3g}, for all {values['n_sizes']} sizes{swept}: not shown to suit each size and length."
 
 
 def _rates_unknown(values: Mapping[str, Any]) -> str:
     some = f" of {values['n_sizes'] - values['n_known']} of {values['n_sizes']} sizes" if values["n_known"] else ""
-    return f"no learning rate{some} is given: {_NOT_SHOWN}"
+    return f"no learning rate{some} is given: nothing shows that it suited each size and length."
 
 
 def _rate_off(values: Mapping[str, Any]) -> str:
@@ -90,7 +90,6 @@ def _no_verdict(values: Mapping[str, Any]) -> str:
     return f"Chinchilla's law is {STATUS_WORDS[values['status']]}: nothing says what a token is worth"
 
 
-_NOT_SHOWN = "nothing shows that it suited each size and length, and a size trained badly changes the exponents."
 _NOISE = "by more than its noise (drop {drop:.1f}, the term needs {limit:.1f})"
 _TEST = "(F = {statistic:.1f}, p = {p:.1g})"
 _BEYOND = f"it misses these {{n_runs}} runs by {{ratio:.1f}} times what its own scatter allows {_TEST}"
