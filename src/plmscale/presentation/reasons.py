@@ -71,7 +71,8 @@ def _highest_rate_best(values: Mapping[str, Any]) -> str:
 
 def _rate_for_all(values: Mapping[str, Any]) -> str:
     swept = f", {values['n_swept']} of them swept" if values["n_swept"] else ""
-    return f"one learning rate, {values['rate']:.3g}, for all {values['n_sizes']} sizes{swept}: not shown to suit each size and length."
+    whom = f"one learning rate, {values['rate']:.3g}, for all {values['n_sizes']} sizes{swept}"
+    return f"{whom}: not shown to suit each size and length."
 
 
 def _rates_unknown(values: Mapping[str, Any]) -> str:
