@@ -141,6 +141,27 @@ SENTENCES = [
         "no range of FLOPs in which 4 sizes were evaluated (at most 3).",
     ),
     (
+        Reason.of("few_common_budgets", needed=4, n_budgets=2, needed_budgets=3, most=5),
+        "4 sizes were evaluated together at 2 FLOPs, the law needs 3 such budgets (at most 5 sizes together).",
+    ),
+    (
+        Reason.of("few_budgets", needed=4, needed_budgets=3, most=3, width=0.1),
+        "the law needs 3 budgets with final losses of 4 sizes, from runs within 10% of a budget or between the budgets "
+        "of a size (at most 3 sizes ended at one budget).",
+    ),
+    (
+        Reason.of("raised", error="LinAlgError", said="SVD did not converge"),
+        "a fault of plmscale ended this fit, LinAlgError: SVD did not converge.",
+    ),
+    (
+        Reason.of("rate_for_all", rate=1e-5, n_sizes=8, n_known=8, n_swept=0),
+        "one learning rate, 1e-05, for all 8 sizes: not shown to suit each size and length.",
+    ),
+    (
+        Reason.of("rates_unknown", n_sizes=5, n_known=0),
+        "no learning rate is given: nothing shows that it suited each size and length.",
+    ),
+    (
         Reason.of("few_valleys", n_good=1, n_budgets=9, needed=3, most=Reason("vertex_above")),
         "1 of 9 budgets have an interior optimum, the law needs 3; most often: vertex at or above the largest size.",
     ),

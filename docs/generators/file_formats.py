@@ -143,6 +143,8 @@ FIT_MEANINGS = {
     "`values`.",
     "details": "Further results, which depend on the fit: `warnings`, `misfit`, `held_out`, `run_noise`, "
     "`optimal_sizes`, ….",
+    "caveats": "What is said beside the numbers wherever they are shown, each a `code` with `values`. Beside it "
+    "`caveat`, the same in words.",
 }
 """Fields of a fit (`plmscale.laws.fit.Fit`)."""
 
@@ -150,7 +152,7 @@ STATUS_MEANINGS = {
     "identified": "The runs determine the law.",
     "weakly_identified": "The runs determine the law, with the caveat in `reason`.",
     "not_identified": "The runs do not determine the law; there are no numbers.",
-    "failed": "There was nothing to fit.",
+    "failed": "There was nothing to fit, or a fault of plmscale ended the fit; `reason` says which.",
 }
 """Verdicts (`plmscale.laws.fit.STATUSES`)."""
 

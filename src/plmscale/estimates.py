@@ -31,3 +31,8 @@ class Judged(Protocol):
     def reason(self) -> str:
         """One sentence."""
         ...
+
+    @property
+    def caveat(self) -> str:
+        """What is said beside its numbers; empty where there is nothing to say."""
+        ...

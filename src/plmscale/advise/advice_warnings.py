@@ -13,6 +13,7 @@ from ..laws.fit import Fit, FitSettings
 from ..laws.isoflop import at_budgets
 from ..laws.solvers.chinchilla import ChinchillaLaw
 from ..presentation.formats import number, short
+from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .advice import Advice
 
@@ -63,8 +64,8 @@ def edge_warnings(curves: Sequence[Curve], *, settings: FitSettings, law: Fit | 
 
 def _best_sizes(curves: Sequence[Curve], settings: FitSettings) -> dict[float, float]:
     """Size of the lowest loss at each budget at which four sizes were evaluated."""
-    grid, _ = at_budgets(curves, settings=settings)
-    if grid is None:
+    grid = at_budgets(curves, settings=settings)
+    if isinstance(grid, Reason):
         return {}
     losses = np.where(np.isfinite(grid.losses), grid.losses, np.inf)
     return dict(zip(grid.flops.tolist(), grid.sizes[losses.argmin(axis=0)].tolist(), strict=True))

@@ -5,7 +5,7 @@ from html import escape
 
 from ..estimates import Estimate, Status
 from ..laws.budgets import INSIDE
-from ..presentation.formats import FIT_TITLES, MISSING, STATUS_WORDS, number, short, with_interval
+from ..presentation.formats import FIT_TITLES, MISSING, STATUS_WORDS, beside, number, short, verdict, with_interval
 
 
 @dataclass(frozen=True, repr=False)
@@ -18,8 +18,8 @@ class _Answer:
         With the ends of the 95 % interval; `low` and `high` are None where the law has none.
     law, group : str
         Which law.
-    status, reason : str
-        Its verdict: "identified" or "weakly_identified", and the sentence with it.
+    status, reason, caveat : str
+        Its verdict: "identified" or "weakly_identified", and the sentence with it; what is said beside its numbers.
     position : str
         "inside the data", or "extrapolated".
     beyond : float
@@ -33,18 +33,20 @@ class _Answer:
     group: str
     status: Status
     reason: str
+    caveat: str
     position: str
     beyond: float
 
     @property
     def verdict(self) -> str:
-        """Status and reason in one sentence."""
-        return f"{STATUS_WORDS[self.status]}: {self.reason}"
+        """Status and reason in one sentence, and the caveat."""
+        return verdict(self)
 
     @property
     def _source(self) -> str:
         far = "" if self.position == INSIDE or self.beyond <= 1 else f", {number(self.beyond)} times beyond the runs"
-        return f"{FIT_TITLES[self.law]} ({self.group}), {STATUS_WORDS[self.status]}; {self.position}{far}"
+        caveat = f"\n{beside(self).strip()}" if self.caveat else ""
+        return f"{FIT_TITLES[self.law]} ({self.group}), {STATUS_WORDS[self.status]}; {self.position}{far}{caveat}"
 
     def _repr_html_(self) -> str:
         first, *rest = repr(self).split("\n")

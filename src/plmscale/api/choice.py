@@ -64,6 +64,7 @@ def optimal_size(results: Analysed, flops: float, *, law: str | None, group: str
         group=group,
         status=results.fits[sizes.fit][group].status,
         reason=sizes.reason,
+        caveat=sizes.caveat,
         position=found.position,
         beyond=max(*ratios, 1.0),
         flops=flops,

@@ -11,7 +11,7 @@ from ..analysis.external import answer
 from ..errors import InputError
 from ..laws.fit import Fit, FitSettings
 from ..laws.loss_law import LossLaw
-from ..presentation.formats import FIT_TITLES, verdict, with_interval
+from ..presentation.formats import FIT_TITLES, STATUS_WORDS, verdict, with_interval
 from ..results.analysed import Analysed
 from ..results.external import Request
 from ..runs.curves import usable
@@ -172,7 +172,7 @@ class Laws:
             raise InputError(f"predict: {FIT_TITLES[losses.fit.name]}'s law of {own} is not known at {outside}.")
         at = losses.at(n, d)
         one = losses.fit
-        answer = (at.loss, at.low, at.high, one.name, own, one.status, one.reason, at.position, at.beyond)
+        answer = (at.loss, at.low, at.high, one.name, own, one.status, one.reason, one.caveat, at.position, at.beyond)
         return PredictedLoss(*answer, n, d, at.flops, losses.scatter * at.loss)
 
     def table(self, name: str = "law_parameters") -> pd.DataFrame:
@@ -224,7 +224,8 @@ class Laws:
             lines.append(f"  {group}")
             for name, one in _shown(self.results, group).items():
                 found = _finding(one)
-                lines.append(f"    {FIT_TITLES[name]:14} {verdict(one).partition(':')[0]}{found and ': '}{found}")
+                said = f"{found and ': '}{found}{found and one.caveat and '; '}{found and one.caveat}"
+                lines.append(f"    {FIT_TITLES[name]:14} {STATUS_WORDS[one.status]}{said}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ..estimates import Estimate
 from ..laws.fit import NO_FIT
-from ..presentation.formats import STATUS_WORDS
+from ..presentation.formats import STATUS_WORDS, standing
 from ..study.catalog import ComparedBy
 from .arms import Arm, Comparison, apart
 
@@ -82,7 +82,7 @@ def exponents(comparison: Comparison) -> pd.DataFrame:
                 one = fit.estimates.get(key, Estimate(None))
                 row = {"by": comparison.by, "arm": arm.label, "study": arm.study, "schedule": arm.schedule}
                 row |= {"subset": arm.subset, "fit": name, "parameter": key} | estimate_values(one)
-                rows.append(row | {"status": STATUS_WORDS[fit.status], "reason": fit.reason})
+                rows.append(row | {"status": standing(fit), "reason": fit.reason, "caveat": fit.caveat})
     return pd.DataFrame(rows, dtype=object)
 
 

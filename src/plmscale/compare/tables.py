@@ -33,7 +33,9 @@ def exponents_table(data: pd.DataFrame) -> Table:
         Column("Value (95 % interval)", "value", "number", INTERVAL),
         Column("Status", "status"),
     )
-    return Table(data, columns, _shown(data))
+    rows = data.to_dict("records")
+    notes = dict.fromkeys(f"{row['arm']}: {row['caveat']}" for row in rows if row["caveat"])
+    return Table(data, columns, _shown(data), tuple(notes))
 
 
 def differences_table(data: pd.DataFrame) -> Table:

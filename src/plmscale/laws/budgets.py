@@ -11,7 +11,8 @@ from .confidence.uncertainty import interval
 from .fit import FitSettings
 
 Array = NDArray[np.float64]
-SizeDraws = Callable[[float], tuple[float, Array]]
+Ends = tuple[float | None, float | None]
+SizeDraws = Callable[[float], tuple[float, Array | Ends]]
 
 INSIDE = "inside the data"
 EXTRAPOLATED = "extrapolated"
@@ -52,7 +53,7 @@ def optimal_sizes(sizes_at: SizeDraws, *, curves: Sequence[Curve], settings: Fit
     Parameters
     ----------
     sizes_at : callable
-        Budget in FLOPs -> (size by the fit, sizes by its resamples).
+        Budget in FLOPs -> (size by the fit, sizes by its resamples or the ends of its interval).
     curves : sequence of Curve
         The runs fitted: the range of sizes that was seen, and the FLOPs per token.
     settings : FitSettings
@@ -93,6 +94,13 @@ _KEYS = (
 )
 
 
+def shown(size: float, *, cost: TokenCost, settings: FitSettings) -> bool:
+    """Whether `optimal_sizes` gives a size a number."""
+    smallest, largest = np.exp(cost.log_size[[0, -1]])
+    at = _position(size, float(smallest), float(largest), factor=settings.extrapolation_factor)
+    return at in (INSIDE, EXTRAPOLATED)
+
+
 def _position(size: float, smallest: float, largest: float, *, factor: float) -> str:
     if not np.isfinite(size):
         return NO_OPTIMUM
@@ -102,10 +110,12 @@ def _position(size: float, smallest: float, largest: float, *, factor: float) ->
     return EXTRAPOLATED if smallest / factor <= size <= largest * factor else OUTSIDE
 
 
-def _numbers(size: float, draws: Array, *, budget: float, cost: TokenCost, status: str) -> dict[str, float | None]:
+def _numbers(
+    size: float, draws: Array | Ends, *, budget: float, cost: TokenCost, status: str
+) -> dict[str, float | None]:
     if status in (OUTSIDE, NO_OPTIMUM):
         return dict.fromkeys(_KEYS)
-    low, high = interval(draws)
+    low, high = draws if isinstance(draws, tuple) else interval(draws)
     tokens = float(budget / cost(size))
     # More parameters, fewer tokens: the ends of the interval change places.
     tokens_low = None if high is None else float(budget / cost(high))

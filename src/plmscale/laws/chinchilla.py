@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from ..estimates import Estimate
 from ..reasons import Reason
 from ..runs.curves import Curve, usable
-from .budgets import TokenCost, no_sizes, optimal_sizes
+from .budgets import Ends, TokenCost, no_sizes, optimal_sizes, shown
 from .confidence.chinchilla_profiles import N_FREE, PROFILED, contrasts, profile_intervals
 from .confidence.design_effects import design_effects, law_noise
 from .confidence.misfit import lowered, misfit_tests
 from .confidence.replicates import replicates
 from .confidence.run_noise import run_noise
 from .confidence.shared_noise import SharedNoise
+from .confidence.size_profiles import size_intervals
 from .confidence.uncertainty import (
     condition_number,
     curve_warnings,
@@ -60,8 +61,9 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     reason = too_few(points, n_free=N_FREE)
     if reason:
         return Fit("chinchilla", "not_identified", reason, nothing, points.rows, excluded, details)
-    problem = ChinchillaProblem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
-    law = chinchilla_law(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
+    columns = points.n_params, points.n_tokens, points.loss
+    law = chinchilla_law(*columns, delta=settings.huber_delta)
+    problem = ChinchillaProblem.of(*columns, delta=settings.huber_delta).suited(law)
     values = _values(law)
     rest, jacobian = predict(problem, problem.theta(law)[None])
     scale = huber_scale(rest[0], delta=problem.delta, n_runs=points.n_runs, n_free=N_FREE)
@@ -87,9 +89,21 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
         | _bootstrap(laws)
     )
     if verdict.has_numbers:
-        details["optimal_sizes"] = _sizes(law, laws, curves=kept, settings=settings)
+        solved = Solved(points, problem, law, scale, shared)
+        profiled = estimates["E"].low == 0
+        details["optimal_sizes"] = _sizes(solved, laws, curves=kept, settings=settings, profiled=profiled)
     result = Fit("chinchilla", verdict.status, verdict.why, estimates, points.rows, excluded, details)
     return result if verdict.has_numbers else withheld(result)
+
+
+class Solved(NamedTuple):
+    """The law with what its intervals rest on."""
+
+    points: Points
+    problem: ChinchillaProblem
+    law: ChinchillaLaw
+    scale: float
+    shared: SharedNoise | None
 
 
 def cheapest_size(law: ChinchillaLaw, flops: float, *, cost: TokenCost) -> float:
@@ -193,12 +207,28 @@ def _verdict(law: ChinchillaLaw, estimates: dict[str, Estimate], tests: dict[str
 
 
 def _sizes(
-    law: ChinchillaLaw, laws: Sequence[ChinchillaLaw], *, curves: Sequence[Curve], settings: FitSettings
+    solved: Solved, laws: Sequence[ChinchillaLaw], *, curves: Sequence[Curve], settings: FitSettings, profiled: bool
 ) -> list[dict[str, Any]]:
-    searched = Searched.of(TokenCost(curves))
+    """Optimal sizes, their intervals by the resamples, or `profiled` by the likelihood."""
+    cost = TokenCost(curves)
+    searched = Searched.of(cost)
+    own = {flops: float(cheapest_sizes([solved.law], flops, searched=searched)[0]) for flops in settings.budgets}
+    ends: dict[float, Ends] = {}
+    asked = {flops: size for flops, size in own.items() if shown(size, cost=cost, settings=settings)}
+    if profiled and asked:
+        found = size_intervals(
+            solved.problem,
+            solved.points,
+            solved.law,
+            flops=list(asked),
+            sizes=list(asked.values()),
+            cost=cost,
+            scale=solved.scale,
+            shared=solved.shared,
+        )
+        ends = {flops: (_bound(low), _bound(high)) for flops, (low, high) in zip(asked, found, strict=True)}
 
-    def at(flops: float) -> tuple[float, Array]:
-        own, *draws = cheapest_sizes([law, *laws], flops, searched=searched)
-        return float(own), np.array(draws)
+    def at(flops: float) -> tuple[float, Array | Ends]:
+        return own[flops], ends[flops] if flops in ends else cheapest_sizes(laws, flops, searched=searched)
 
     return optimal_sizes(at, curves=curves, settings=settings)

@@ -7,6 +7,7 @@ published, stands beside it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -37,9 +38,9 @@ from .envelope_grid import (
     by_size,
     find_optima,
     log_costs,
-    read_off,
     thinned,
 )
+from .final_losses import ends_only, grid_of
 from .fit import Fit, FitSettings, withheld
 from .power_law import constrained_exponent
 from .size_transitions import CODES as CODES_OF_HAND_OVERS
@@ -66,8 +67,8 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     kept, excluded = usable(curves)
     if not kept:
         return _empty(excluded, settings=settings)
-    grid = read_off(kept, n_points=settings.n_envelope)
-    optima = find_optima(grid, np.arange(len(kept)))
+    grid = grid_of(kept, n_points=settings.n_envelope)
+    optima = find_optima(grid, np.arange(len(grid.sizes)))
     noise = run_noise(kept)
     found = hand_overs(grid, noise=noise)
     used = found.reason == 0
@@ -81,7 +82,7 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
         for i, key in enumerate((*KEYS, *ALL_POINTS_KEYS))
     }
     verdict = unless_assumed(_verdict(found, estimates, failed=failed_share(table[:, 0])), noise.shared)
-    points, left_out = _points(grid, optima, kept)
+    points, left_out = _points(grid, optima)
     details = {
         "warnings": [*curve_warnings(kept), *noise_warnings(noise)],
         "noise": grid.noise,
@@ -96,7 +97,17 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     if not verdict.has_numbers:
         details["optimal_sizes"] = no_sizes(settings)
     result = Fit("envelope", verdict.status, verdict.why, estimates, points, [*excluded, *left_out], details)
+    if ends_only(kept):
+        result = without_staircase(result)
     return result if verdict.has_numbers else withheld(result, keep=ALL_POINTS_KEYS)
+
+
+def without_staircase(fit: Fit) -> Fit:
+    """The fit of a table of final losses without the published procedure, which goes through training curves.
+
+    Through a table it would give the slope of the sizes and budgets that somebody chose.
+    """
+    return replace(fit, estimates={**fit.estimates, **dict.fromkeys(ALL_POINTS_KEYS, Estimate(None))})
 
 
 def hand_overs(grid: Grid, *, noise: RunNoise) -> SizeTransitions:
@@ -148,7 +159,7 @@ def _replicates(
     log_losses = log_losses - own_offsets(coarse, noise=noise)[:, None]
     rows, lines = [], []
     for start in range(0, n, REPLICATE_BLOCK):
-        shift = noise.draw(rng, n=min(REPLICATE_BLOCK, n - start), n_runs=len(coarse.sizes))[..., None]
+        shift = coarse.shifts(noise.draw(rng, n=min(REPLICATE_BLOCK, n - start), n_runs=coarse.n_runs))
         lowest = by_size(coarse, log_losses + shift)
         found = find(lowest, log_flops, noise=-np.inf).log_flops
         rows.append(np.stack([*_headline(coarse, found, used=used), *staircase(coarse, lowest)], axis=1))
@@ -216,7 +227,7 @@ def _verdict(found: SizeTransitions, estimates: dict[str, Estimate], *, failed: 
     return exponent_verdict("a", estimates, failed=failed)
 
 
-def _points(grid: Grid, optima: Optima, curves: Sequence[Curve]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+def _points(grid: Grid, optima: Optima) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Points used and points left out, as rows."""
     used, left_out = [], []
     said = [told(Reason(code)) if code else {} for code in CODES]
@@ -228,7 +239,7 @@ def _points(grid: Grid, optima: Optima, curves: Sequence[Curve]) -> tuple[list[d
             "n_params": int(grid.sizes[run]),
             "n_tokens": float(grid.tokens[run, i]),
             "loss": float(grid.losses[run, i]),
-            "run": curves[run].run,
+            "run": grid.names[run],
             "n_runs": int(optima.n_runs[i]),
             "n_sizes": int(optima.n_sizes[i]),
         }

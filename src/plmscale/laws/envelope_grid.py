@@ -24,13 +24,31 @@ CODES = (
 
 
 class Grid(NamedTuple):
-    """Every run read off at the same FLOPs; runs sorted by size. Losses and tokens have shape (runs, points)."""
+    """Every run read off at the same FLOPs; runs sorted by size. Losses and tokens have shape (runs, points).
+
+    `names` are those of the runs. Where a row is a size with several runs (`plmscale.laws.final_losses`), `weights` of
+    shape (rows, points, runs) say how its log loss hangs on theirs. `span` is a logarithm of sizes, which all belong to
+    the valley about the best of them. `costs` are the log FLOPs per token at the end of every run.
+    """
 
     flops: Array
     sizes: Array
     losses: Array
     tokens: Array
     noise: float
+    names: tuple[str, ...] = ()
+    weights: Array | None = None
+    span: float = 0.0
+    costs: Array | None = None
+
+    def shifts(self, drawn: Array) -> Array:
+        """Noise of the rows, shape (n, rows, points) or (n, rows, 1), by that of the runs, shape (n, runs)."""
+        return drawn[..., None] if self.weights is None else np.einsum("rpj,nj->nrp", self.weights, drawn)
+
+    @property
+    def n_runs(self) -> int:
+        """Runs behind the rows."""
+        return len(self.sizes) if self.weights is None else self.weights.shape[2]
 
 
 class Optima(NamedTuple):
@@ -55,6 +73,8 @@ def read_off(curves: Sequence[Curve], *, n_points: int) -> Grid:
         losses=np.array([curve.loss_at(flops) for curve in ordered]),
         tokens=np.array([curve.tokens_at(flops) for curve in ordered]),
         noise=median_noise(ordered),
+        names=tuple(curve.run for curve in ordered),
+        costs=np.log([float(curve.flops[-1] / curve.n_tokens[-1]) for curve in ordered]),
     )
 
 
@@ -91,7 +111,7 @@ def by_size(grid: Grid, log_losses: Array) -> Array:
 def log_costs(grid: Grid) -> Array:
     """Log of the FLOPs per token of each size, shape (sizes,), as the runs spent them.
 
-    NaN where no run of a size is known at any of the grid's FLOPs, as runs of one evaluation are.
+    Where no run of a size is known at any of the grid's FLOPs, as runs of one evaluation are, that at their ends.
     """
     _, starts = np.unique(grid.sizes, return_index=True)
     costs = np.log(grid.flops) - np.log(grid.tokens)
@@ -99,10 +119,22 @@ def log_costs(grid: Grid) -> Array:
     n_points = known.sum(axis=1)
     per_run = np.where(known, costs, 0.0).sum(axis=1) / np.maximum(n_points, 1)
     n_runs = np.add.reduceat((n_points > 0).astype(float), starts)
-    return np.add.reduceat(per_run, starts) / np.where(n_runs > 0, n_runs, np.nan)
+    found = np.add.reduceat(per_run, starts) / np.where(n_runs > 0, n_runs, np.nan)
+    if grid.costs is None:
+        return found
+    at_ends = np.add.reduceat(grid.costs, starts) / np.diff([*starts, len(grid.sizes)])
+    return np.where(np.isnan(found), at_ends, found)
 
 
 def thinned(grid: Grid, *, n_points: int) -> Grid:
     """The grid at about `n_points` of its FLOPs, ends included."""
     kept = np.unique(np.linspace(0, grid.flops.size - 1, n_points).round().astype(int))
-    return grid._replace(flops=grid.flops[kept], losses=grid.losses[:, kept], tokens=grid.tokens[:, kept])
+    return at_points(grid, kept)
+
+
+def at_points(grid: Grid, kept: NDArray[np.intp]) -> Grid:
+    """The grid at some of its FLOPs."""
+    weights = None if grid.weights is None else grid.weights[:, kept]
+    return grid._replace(
+        flops=grid.flops[kept], losses=grid.losses[:, kept], tokens=grid.tokens[:, kept], weights=weights
+    )

@@ -5,9 +5,11 @@ only with status "identified" or "weakly_identified".
 """
 
 import math
+import traceback
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -38,6 +40,8 @@ class Fit:
         The points used; and what was left out, each with a "reason" and its "code".
     details : mapping
         JSON-able; always holds "warnings", a list of sentences.
+    caveats : sequence of Reason
+        What is said beside the numbers wherever they are shown: no interval holds it.
     """
 
     name: str
@@ -47,6 +51,12 @@ class Fit:
     points: Sequence[Mapping[str, Any]] = ()
     excluded: Sequence[Mapping[str, Any]] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    caveats: Sequence[Reason] = ()
+
+    @property
+    def caveat(self) -> str:
+        """`caveats` as sentences; empty without."""
+        return " ".join(words(one) for one in self.caveats)
 
     @property
     def reason(self) -> str:
@@ -61,6 +71,7 @@ class Fit:
         said = {"name": self.name, "status": self.status, "reason": self.reason, "why": self.why.to_json()}
         estimates = {key: vars(one) for key, one in self.estimates.items()}
         held = {"points": self.points, "excluded": self.excluded, "details": self.details}
+        held |= {"caveats": [one.to_json() for one in self.caveats], "caveat": self.caveat}
         return jsonable(said | {"estimates": estimates} | held)
 
     @classmethod
@@ -73,10 +84,11 @@ class Fit:
             If a field is missing or unknown, or the status is none of `STATUSES`.
         """
         try:
-            held = {key: one for key, one in value.items() if key not in ("reason", "why")}
+            held = {key: one for key, one in value.items() if key not in ("reason", "why", "caveat")}
             why = Reason.from_json(value["why"]) if "why" in value else Reason.in_words(value["reason"])
             estimates = {key: Estimate(**e) for key, e in value["estimates"].items()}
-            fit = cls(**{**held, "why": why, "estimates": estimates})
+            caveats = tuple(Reason.from_json(one) for one in value.get("caveats", ()))
+            fit = cls(**{**held, "why": why, "estimates": estimates, "caveats": caveats})
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"not the JSON of a fit: {error!r}; its keys are {list(value)}.") from error
         if fit.status not in STATUSES:
@@ -163,6 +175,19 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def raised(nothing: Fit, error: Exception) -> Fit:
+    """The fit without a run, `failed` for the error that a law ended in; where it rose is in the details."""
+    places = [f"{Path(one.filename).name}:{one.lineno} {one.name}" for one in traceback.extract_tb(error.__traceback__)]
+    # As a law without repeats is none, a law of repeats that could not be fitted is not left out of tables.
+    details = {**nothing.details, "raised_in": places, "applies": True}
+    return replace(nothing, status="failed", why=fault(error), details=details)
+
+
+def fault(error: Exception) -> Reason:
+    """An error that no one expected, as a reason."""
+    return Reason.of("raised", error=type(error).__name__, said=" ".join(str(error).split()).rstrip("."))
 
 
 def withheld(fit: Fit, *, keep: Sequence[str] = ()) -> Fit:

@@ -16,25 +16,20 @@ from ..presentation.reasons import told, words
 from ..reasons import Reason
 from ..runs.curves import Curve, usable
 from .budgets import no_sizes, optimal_sizes
-from .confidence.run_noise import RunNoise, run_noise
+from .confidence.run_noise import MIN_FREE, RunNoise, run_noise
 from .confidence.uncertainty import NOISE_SIGMAS, curve_warnings, estimate, failed_share, noise_warnings
 from .confidence.verdicts import Verdict, exponent_verdict, unless_assumed
-from .envelope_grid import Grid, read_off
+from .envelope_grid import Grid, at_points, read_off
+from .final_losses import BUDGET_WIDTH, ends_only, grid_of, most_sizes, shared_budgets
 from .fit import Fit, FitSettings, withheld
+from .isoflop_laws import MIN_BUDGETS, WINDOW, laws_of, replicates
 from .parabola import log_parabola
-from .power_law import constrained_exponent
 
 Array = NDArray[np.float64]
 
 KEYS = ("a", "b", "n_prefactor", "d_prefactor", "a_plus_b", "a_constrained", "b_constrained")
 # Three points are on a parabola whatever they are; a fourth can contradict it.
 MIN_SIZES_PER_BUDGET = 4
-# A line through two vertices has no residual.
-MIN_BUDGETS = 3
-# Sizes on either side of the best one that the parabola of a fit goes through. Valleys are lop-sided: with all of a
-# 64-fold range of sizes the exponent of a known law (0.538) came out as 0.497, its interval excluding the truth.
-WINDOW = 2
-REPLICATE_BLOCK = 50
 
 
 class IsoflopMinimum(NamedTuple):
@@ -100,15 +95,14 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     kept, excluded = usable(curves)
     if not kept:
         return _not_possible("failed", Reason.of("no_usable_run"), excluded, settings=settings)
-    budgets, most = at_budgets(kept, settings=settings)
-    if budgets is None:
-        reason = Reason.of("few_common_sizes", needed=MIN_SIZES_PER_BUDGET, most=most)
-        return _not_possible("not_identified", reason, excluded, settings=settings)
-    profiles = profiles_of(budgets, np.arange(len(kept)))
-    noise = run_noise(kept)
+    budgets = at_budgets(kept, settings=settings)
+    if isinstance(budgets, Reason):
+        return _not_possible("not_identified", budgets, excluded, settings=settings)
+    profiles = profiles_of(budgets)
+    noise = noise_of(budgets, kept)
     counted = np.array([not profile["reason"] for profile in profiles])
-    values = _laws(profiles)
-    table = _replicates(budgets, counted=counted, noise=noise, rng=rng, n=settings.n_bootstrap)
+    values = laws_of(profiles)
+    table = replicates(budgets, counted=counted, noise=noise, rng=rng, n=settings.n_bootstrap)
     estimates = {key: estimate(values[i], table[:, i], n_free=noise.drawn_free) for i, key in enumerate(KEYS)}
     verdict = unless_assumed(_verdict(profiles, estimates, failed=failed_share(table[:, 0])), noise.shared)
 
@@ -120,8 +114,10 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
         "warnings": [*curve_warnings(kept), *noise_warnings(noise)],
         "noise": budgets.noise,
         "run_noise": noise.to_json(),
+        "source": "along the curves" if budgets.weights is None and not budgets.span else "final losses",
+        "span": budgets.span,
         "failed_resamples": failed_share(table[:, 0]),
-        "profiles": [profile | {"runs": _runs(budgets, i, kept)} for i, profile in enumerate(profiles)],
+        "profiles": [profile | {"runs": _runs(budgets, i)} for i, profile in enumerate(profiles)],
         "optimal_sizes": sizes,
     }
     points = [profile for profile in profiles if not profile["reason"]]
@@ -130,28 +126,87 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     return result if verdict.has_numbers else withheld(result)
 
 
-def at_budgets(curves: Sequence[Curve], *, settings: FitSettings) -> tuple[Grid | None, int]:
-    """Every run read off at `settings.n_isoflop` budgets at which enough sizes were evaluated, None without such.
+def at_budgets(curves: Sequence[Curve], *, settings: FitSettings) -> Grid | Reason:
+    """Every run read off at budgets at which enough sizes are known, or why there are too few of these.
 
-    Beside it the most sizes seen at any FLOPs.
+    Final losses by the budgets that runs share, else interpolated along the budgets of each size
+    (`plmscale.laws.final_losses`); where these are not to be had, `settings.n_isoflop` budgets along the curves.
     """
-    grid = read_off(curves, n_points=settings.n_envelope)
-    n_seen = np.array([len(np.unique(grid.sizes[seen])) for seen in np.isfinite(grid.losses).T])
-    common = np.flatnonzero(n_seen >= MIN_SIZES_PER_BUDGET)
-    if common.size < settings.n_isoflop:
-        return None, int(n_seen.max())
+    ends = ends_only(curves)
+    if ends and (shared := shared_budgets(curves)) is not None:
+        return _as_published(_with_rims(shared, noise_of(shared, curves)))
+    grid = grid_of(curves, n_points=settings.n_envelope)
+    if grid.weights is not None and len(_common(grid)) < MIN_BUDGETS:
+        grid = read_off(curves, n_points=settings.n_envelope)
+    common = _common(grid)
+    if common.size < MIN_BUDGETS:
+        counts = {"needed": MIN_SIZES_PER_BUDGET, "needed_budgets": MIN_BUDGETS}
+        if ends:
+            return Reason("few_budgets", counts | {"most": most_sizes(curves), "width": BUDGET_WIDTH - 1})
+        most = int(_n_sizes(grid).max())
+        if common.size == 0:
+            return Reason.of("few_common_sizes", needed=MIN_SIZES_PER_BUDGET, most=most)
+        return Reason("few_common_budgets", counts | {"most": most, "n_budgets": common.size})
     chosen = common[np.unique(np.linspace(0, common.size - 1, settings.n_isoflop).round().astype(int))]
-    budgets = Grid(grid.flops[chosen], grid.sizes, grid.losses[:, chosen], grid.tokens[:, chosen], grid.noise)
-    return budgets, int(n_seen.max())
+    budgets = at_points(grid, chosen)
+    return budgets if grid.weights is None else _with_rims(budgets, run_noise(curves))
 
 
-def profiles_of(grid: Grid, runs: NDArray[np.intp]) -> list[dict[str, Any]]:
-    """Per budget the vertex through the given runs, with the tokens that the budget buys at that size."""
+def _n_sizes(grid: Grid) -> NDArray[np.intp]:
+    """Sizes known at each of the FLOPs."""
+    return np.array([len(np.unique(grid.sizes[seen])) for seen in np.isfinite(grid.losses).T])
+
+
+def _common(grid: Grid) -> NDArray[np.intp]:
+    return np.flatnonzero(_n_sizes(grid) >= MIN_SIZES_PER_BUDGET)
+
+
+def _with_rims(grid: Grid, noise: RunNoise) -> Grid:
+    """Final losses have no evaluations about them that tell their noise: that between runs is a rim's yardstick."""
+    return grid._replace(noise=noise.sd * float(np.nanmedian(grid.losses)))
+
+
+def _as_published(grid: Grid) -> Grid:
+    """Budgets of which all interior optima count, as published, if most have rims above the noise.
+
+    To leave out the shallow valleys of a table that is one is to leave out its largest budgets, where valleys are
+    shallow: of the 240 points of Besiroglu et al. 2024 two of ten, and a goes from 0.50 to 0.53.
+    """
+    codes = [profile.get("code", "") for profile in profiles_of(grid)]
+    return grid._replace(noise=0.0) if codes.count("rim_in_noise") <= codes.count("") else grid
+
+
+def noise_of(grid: Grid, curves: Sequence[Curve]) -> RunNoise:
+    """Noise between the runs behind a grid.
+
+    Of runs that share budgets, and no seed or trunk that tells, what they scatter about the parabola of their budget:
+    a surface over all sizes and tokens misses more of a wide table than its runs are noisy.
+    """
+    noise = run_noise(curves)
+    if not grid.span or noise.source == "seeds" or noise.shared is not None:
+        return noise
+    squares, n_free = 0.0, 0
+    for losses in grid.losses.T:
+        seen = np.flatnonzero(np.isfinite(losses))
+        near = seen[window(grid.sizes[seen], losses[seen], span=grid.span)]
+        if len(np.unique(grid.sizes[near])) >= MIN_SIZES_PER_BUDGET:
+            squares += float(np.sum((log_parabola(grid.sizes[near], np.log(losses[near])).residual) ** 2))
+            n_free += near.size - 3
+    if n_free < MIN_FREE:
+        return noise
+    about = RunNoise(float(np.sqrt(squares / n_free)), n_free, "valleys")
+    return min(noise, about, key=lambda one: one.sd)
+
+
+def profiles_of(grid: Grid) -> list[dict[str, Any]]:
+    """Per budget the vertex through the runs seen there, with the tokens that the budget buys at that size."""
     rows = []
     for i, flops in enumerate(grid.flops):
-        seen = runs[np.isfinite(grid.losses[runs, i])]
-        near = _window(grid.sizes[seen], grid.losses[seen, i])
+        seen = np.flatnonzero(np.isfinite(grid.losses[:, i]))
+        near = window(grid.sizes[seen], grid.losses[seen, i], span=grid.span)
         valley = parabola_vertex(grid.sizes[seen][near], grid.losses[seen, i][near], noise=grid.noise)
+        if valley.why is not None and valley.why.code == "few_sizes_at_budget":
+            valley = valley._replace(why=_at_edge(grid.sizes[seen], grid.losses[seen, i], near) or valley.why)
         tokens = None
         if valley.why is None:
             order = seen[np.argsort(grid.sizes[seen])]
@@ -163,82 +218,21 @@ def profiles_of(grid: Grid, runs: NDArray[np.intp]) -> list[dict[str, Any]]:
     return rows
 
 
-def _window(sizes: Array, losses: Array) -> NDArray[np.bool_]:
-    """Runs whose size is among the WINDOW sizes on either side of the one with the lowest mean loss."""
+def _at_edge(sizes: Array, losses: Array, near: NDArray[np.bool_]) -> Reason | None:
+    """Why the window of a budget with enough sizes has too few: its best size is the smallest or the largest."""
+    if len(np.unique(sizes)) < MIN_SIZES_PER_BUDGET:
+        return None
+    middle = sizes[near][np.argmin(losses[near])]
+    return Reason.of("vertex_below" if middle < np.median(sizes) else "vertex_above")
+
+
+def window(sizes: Array, losses: Array, *, span: float) -> NDArray[np.bool_]:
+    """Runs whose size is among the WINDOW sizes on either side of the one with the lowest mean loss, or within span."""
     distinct, index = np.unique(sizes, return_inverse=True)
     if distinct.size == 0:
         return np.zeros(0, dtype=bool)
     best = int(np.argmin(np.bincount(index, losses) / np.bincount(index)))
-    return np.abs(index - best) <= WINDOW
-
-
-def _laws(profiles: Sequence[dict[str, Any]]) -> list[float]:
-    """Values of KEYS; NaN where too few budgets have a vertex."""
-    flops, sizes, tokens = (
-        np.array([np.nan if row["reason"] else row[key] for row in profiles], dtype=float)
-        for key in ("flops", "n_params", "n_tokens")
-    )
-    return [float(value) for value in _power_laws(np.log(flops), np.log(sizes), np.log(tokens))]
-
-
-def _power_laws(log_flops: Array, log_sizes: Array, log_tokens: Array) -> list[Array]:
-    """Values of KEYS through vertices of shape (..., budgets), NaN where left out; NaN with fewer than MIN_BUDGETS."""
-    counted = np.isfinite(log_flops) & np.isfinite(log_sizes)
-    n = counted.sum(axis=-1)
-    n = np.where(n >= MIN_BUDGETS, n, np.nan)
-    x = np.where(counted, log_flops, 0.0)
-    mean_x = x.sum(axis=-1) / n
-    dx = np.where(counted, x - mean_x[..., None], 0.0)
-    exponents, logs = [], []
-    for values in (log_sizes, log_tokens):
-        y = np.where(counted, values, 0.0)
-        with np.errstate(invalid="ignore"):
-            exponents.append(np.sum(dx * y, axis=-1) / np.sum(dx**2, axis=-1))
-        logs.append(y.sum(axis=-1) / n - exponents[-1] * mean_x)
-    a, b = exponents
-    constrained = constrained_exponent(a, b)
-    return [a, b, *(np.exp(np.clip(log, -745.0, 700.0)) for log in logs), a + b, constrained, 1 - constrained]
-
-
-def _replicates(grid: Grid, *, counted: NDArray[np.bool_], noise: RunNoise, rng: np.random.Generator, n: int) -> Array:
-    """Values of KEYS (n, keys) with every run drawn again: the parabolas of all replicates and budgets at once."""
-    seen = np.isfinite(grid.losses).T
-    x = np.log(grid.sizes) - np.log(grid.sizes).mean()
-    sizes, member = np.unique(grid.sizes, return_inverse=True)
-    of_size = (member[:, None] == np.arange(len(sizes))).astype(float)
-    per_size = seen @ of_size
-    cost = np.log(grid.flops) - np.log(grid.tokens)
-    at_size = np.array([np.nanmean(cost[member == i]) for i in range(len(sizes))])
-    powers = np.stack([x**k for k in range(5)])
-    rows = []
-    for start in range(0, n, REPLICATE_BLOCK):
-        shift = np.exp(noise.draw(rng, n=min(REPLICATE_BLOCK, n - start), n_runs=len(x)))[:, None]
-        loss = np.where(seen, grid.losses.T, 0.0) * shift
-        with np.errstate(invalid="ignore", divide="ignore"):
-            means = np.where(per_size > 0, loss @ of_size / per_size, np.inf)
-        rank = np.cumsum(per_size > 0, axis=-1) - 1
-        best = np.take_along_axis(np.broadcast_to(rank, means.shape), means.argmin(axis=-1)[..., None], axis=-1)
-        near = seen & (np.abs(rank[:, member] - best) <= WINDOW)
-        vertex = _vertices(near.astype(float), loss, powers)
-        inside = np.where(near, x, np.inf).min(axis=-1), np.where(near, x, -np.inf).max(axis=-1)
-        vertex = np.where((vertex > inside[0]) & (vertex < inside[1]) & counted, vertex, np.nan)
-        log_size = vertex + np.log(grid.sizes).mean()
-        log_cost = np.interp(log_size, np.log(sizes), at_size)
-        log_flops = np.log(grid.flops)
-        rows.append(
-            np.stack(_power_laws(np.broadcast_to(log_flops, vertex.shape), log_size, log_flops - log_cost), axis=1)
-        )
-    return np.concatenate(rows)
-
-
-def _vertices(weights: Array, loss: Array, powers: Array) -> Array:
-    """Abscissa of the vertex of weighted parabolas, (k, budgets, runs) to (k, budgets); NaN without a minimum."""
-    moments = weights @ powers.T
-    normal = np.stack([moments[..., i : i + 3] for i in range(3)], axis=-2)
-    right = (weights * loss) @ powers[:3].T
-    solved = np.linalg.solve(normal + 1e-12 * np.eye(3), right[..., None])[..., 0]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(solved[..., 2] > 0, -solved[..., 1] / (2 * solved[..., 2]), np.nan)
+    return (np.abs(index - best) <= WINDOW) | (np.abs(np.log(sizes / distinct[best])) <= span)
 
 
 def _verdict(profiles: Sequence[dict[str, Any]], estimates: dict[str, Estimate], *, failed: float) -> Verdict:
@@ -250,12 +244,12 @@ def _verdict(profiles: Sequence[dict[str, Any]], estimates: dict[str, Estimate],
     return exponent_verdict("a", estimates, failed=failed)
 
 
-def _runs(grid: Grid, budget: int, curves: Sequence[Curve]) -> list[dict[str, Any]]:
+def _runs(grid: Grid, budget: int) -> list[dict[str, Any]]:
     seen = np.flatnonzero(np.isfinite(grid.losses[:, budget]))
     return [
         {
-            "run": curves[i].run,
-            "n_params": curves[i].n_params,
+            "run": grid.names[i],
+            "n_params": int(grid.sizes[i]),
             "n_tokens": float(grid.tokens[i, budget]),
             "loss": float(grid.losses[i, budget]),
         }

@@ -141,6 +141,7 @@ def _chinchilla(fit: Fit, points: Points, *, rng: np.random.Generator, settings:
     problem = ChinchillaProblem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     law = chinchilla_of(fit, optimum=True)
     assert law is not None  # a fit with numbers has an optimum
+    problem = problem.suited(law)
     theta = replicates(problem, points, law, n=settings.n_bootstrap, rng=rng)[0]
 
     def of(rows: Array) -> LossOf:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ..errors import InputError
@@ -15,7 +16,8 @@ from ..runs.curves import Curve, smooth
 from . import chinchilla as parametric
 from . import envelope, isoflop, kaplan, plateau, repeated
 from .confidence.held_out import held_out
-from .fit import FitFunction, FitSettings, resampling
+from .fit import Fit, FitFunction, FitSettings, raised, resampling
+from .rates.suited import with_rates
 from .schedule_effect import explained_by_schedule
 from .size_law import asked_more, set_apart
 
@@ -67,8 +69,17 @@ def fit_curves(
     for schedule in dict.fromkeys(curve.schedule for curve in curves):
         rng = resampling(name, schedule, seed=seed)
         own = [curve for curve in curves if curve.schedule == schedule]
-        fit = FITS[name](own, rng=rng, settings=asked_more(settings, own))
-        fit = set_apart(fit, own, settings=settings)
-        fit = replace(fit, details={**fit.details, "held_out": held_out(name, own, settings=settings)})
-        schedules[schedule] = explained_by_schedule(fit, own).to_json()
+        try:
+            fit = _fitted(name, own, rng=rng, settings=settings)
+        except Exception as error:  # a fault of ours: no law takes the others with it
+            fit = raised(FITS[name]((), rng=rng, settings=settings), error)
+        schedules[schedule] = fit.to_json()
     return {"fit": name, "schedules": schedules}
+
+
+def _fitted(name: str, curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSettings) -> Fit:
+    """One law on the runs of one schedule, with its errors beyond its data."""
+    fit = FITS[name](curves, rng=rng, settings=asked_more(settings, curves))
+    fit = set_apart(fit, curves, settings=settings)
+    fit = replace(fit, details={**fit.details, "held_out": held_out(name, curves, settings=settings)})
+    return with_rates(explained_by_schedule(fit, curves), curves)

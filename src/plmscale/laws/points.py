@@ -67,7 +67,9 @@ def points_of(curves: Sequence[Curve], *, settings: FitSettings) -> Points:
                 }
                 | ({"trunk": curve.trunk} if curve.trunk else {})
             )
-    n_params, n_tokens, loss = (np.array([row[key] for row in rows]) for key in ("n_params", "n_tokens", "loss"))
+    n_params, n_tokens, loss = (
+        np.array([row[key] for row in rows], dtype=float) for key in ("n_params", "n_tokens", "loss")
+    )
     return Points(n_params, n_tokens, loss, np.array(index, dtype=np.intp), rows, trunks_of(curves))
 
 

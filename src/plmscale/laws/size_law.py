@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ..estimates import Status
 from ..runs.curves import Curve
 from ..study.catalog import SIZE_LAWS
 from .budgets import EXTRAPOLATED, INSIDE
@@ -55,8 +56,8 @@ class SizeLaw:
 
     Attributes
     ----------
-    fit, schedule, status, reason : str
-        Which law it is, its verdict and the sentence with it.
+    fit, schedule, status, reason, caveat : str
+        Which law it is, its verdict and the sentence with it; what is said beside its numbers.
     rows : sequence of dict
         `plmscale.laws.budgets.optimal_sizes` at rising `flops`.
     flops : tuple of float
@@ -65,10 +66,11 @@ class SizeLaw:
 
     fit: str
     schedule: str
-    status: str
+    status: Status
     reason: str
     rows: Sequence[Mapping[str, Any]]
     flops: tuple[float, float]
+    caveat: str = ""
 
     @property
     def range(self) -> tuple[float, float] | None:
@@ -157,4 +159,5 @@ def best_law(
         return None
     _, _, own, fit = min(found, key=lambda one: one[:2])
     law = fit.details["size_law"]
-    return SizeLaw(fit.name, own, fit.status, fit.reason, law["rows"], (law["flops"][0], law["flops"][1]))
+    ends = law["flops"][0], law["flops"][1]
+    return SizeLaw(fit.name, own, fit.status, fit.reason, law["rows"], ends, fit.caveat)

@@ -16,6 +16,9 @@ STATUS_WORDS = {
 }
 """Statuses of a fit (`plmscale.estimates.STATUSES`) in words."""
 
+UNTESTED = "learning rates untested"
+"""What is said in short beside a number of `plmscale.laws.rates.suited`'s caveat."""
+
 FIT_TITLES = {
     "envelope": "Envelope",
     "isoflop": "IsoFLOP",
@@ -149,8 +152,21 @@ def balance(size: Estimate, tokens: Estimate) -> str:
 
 
 def verdict(fit: Judged) -> str:
-    """Status and reason of a fit in one sentence."""
-    return f"{STATUS_WORDS[fit.status]}: {fit.reason}"
+    """Status and reason of a fit in one sentence, and what is said beside its numbers in another."""
+    return f"{STATUS_WORDS[fit.status]}: {fit.reason}{beside(fit)}"
+
+
+def beside(fit: Judged) -> str:
+    """What is said beside the numbers of a fit as a sentence, with a blank before; empty where there is nothing."""
+    return f" {fit.caveat[:1].upper()}{fit.caveat[1:]}" if fit.caveat else ""
+
+
+def standing(fit: Judged) -> str:
+    """Status of a fit in as few words as fit a cell of a table; that there is a caveat, too.
+
+    The only caveats are those of `plmscale.laws.rates.suited`.
+    """
+    return f"{STATUS_WORDS[fit.status]}, {UNTESTED}" if fit.caveat else STATUS_WORDS[fit.status]
 
 
 def duration(seconds: float) -> str:

@@ -69,6 +69,17 @@ def _highest_rate_best(values: Mapping[str, Any]) -> str:
     return f"the highest rate tried, {values['rate']:.3g}, is the best{also}"
 
 
+def _rate_for_all(values: Mapping[str, Any]) -> str:
+    swept = f", {values['n_swept']} of them swept" if values["n_swept"] else ""
+    whom = f"one learning rate, {values['rate']:.3g}, for all {values['n_sizes']} sizes{swept}"
+    return f"{whom}: not shown to suit each size and length."
+
+
+def _rates_unknown(values: Mapping[str, Any]) -> str:
+    some = f" of {values['n_sizes'] - values['n_known']} of {values['n_sizes']} sizes" if values["n_known"] else ""
+    return f"no learning rate{some} is given: nothing shows that it suited each size and length."
+
+
 def _rate_off(values: Mapping[str, Any]) -> str:
     cost = "" if values["cost"] is None else f", which costs about {number(values['cost'], digits=2)} nats"
     optimum = with_interval(Estimate(*(values[key] for key in ("optimum", "low", "high"))))
@@ -86,6 +97,7 @@ _BEYOND = f"it misses these {{n_runs}} runs by {{ratio:.1f}} times what its own 
 
 ANY_LAW: dict[str, Words] = {
     "in_words": "{sentence}",
+    "raised": "a fault of plmscale ended this fit, {error}: {said}.",
     "no_curve": "no run of this schedule has a curve.",
     "no_usable_run": "there is no usable run.",
     "few_sizes": "{n_sizes} sizes; the law needs {needed} to tell its size term from its floor.",
@@ -128,6 +140,14 @@ ONE_LAW: dict[str, Words] = {
     "constants_known": "N_c and D_c are known within {decades:.1f} decades.",
     "few_hand_overs": _few_hand_overs,
     "few_common_sizes": "no range of FLOPs in which {needed} sizes were evaluated (at most {most}).",
+    "few_common_budgets": (
+        "{needed} sizes were evaluated together at {n_budgets} FLOPs, the law needs {needed_budgets} such budgets (at "
+        "most {most} sizes together)."
+    ),
+    "few_budgets": (
+        "the law needs {needed_budgets} budgets with final losses of {needed} sizes, from runs within {width:.0%} of a "
+        "budget or between the budgets of a size (at most {most} sizes ended at one budget)."
+    ),
     "few_valleys": (
         "{n_good} of {n_budgets} budgets have an interior optimum, the law needs {needed}; most often: {most}."
     ),
@@ -198,6 +218,8 @@ BESIDE_LAWS: dict[str, Words] = {
     "few_optima": "{n_sizes} sizes have an optimum between the rates tried, the rule needs {needed}",
     "rate_unknown": "its best learning rate is not known, as {sweep}; its fitted runs may be off.",
     "rate_off": _rate_off,
+    "rate_for_all": _rate_for_all,
+    "rates_unknown": _rates_unknown,
     "no_token_worth": _no_verdict,
     "beyond_tokens": "the difference is beyond what any number of tokens could make",
     "few_sizes_for_interval": "too few sizes for an interval: {n_sizes}, {needed} are needed",

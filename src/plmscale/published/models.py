@@ -18,7 +18,7 @@ from ..files import read_as, read_object
 from ..laws.budgets import EXTRAPOLATED
 from ..laws.fit import Fit
 from ..laws.size_law import SIZE_LAWS, SizeAt, SizeLaw
-from ..presentation.formats import FIT_TITLES, STATUS_WORDS
+from ..presentation.formats import FIT_TITLES, STATUS_WORDS, beside
 from ..presentation.tables import Column, Table
 from ..results.findings import LawLine
 from ..results.study_results import Results
@@ -147,7 +147,7 @@ def law_sentence(law: SizeLaw | None) -> str:
         return "No law of the optimal size is identified, so no model is judged."
     return (
         f"Law: {FIT_TITLES[law.fit]}, {law.schedule}, {STATUS_WORDS[law.status]}. Its range: optimal sizes within "
-        "three times those trained, compute to 100 times that of the largest run."
+        f"three times those trained, compute to 100 times that of the largest run.{beside(law)}"
     )
 
 

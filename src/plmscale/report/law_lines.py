@@ -3,7 +3,7 @@
 import textwrap
 
 from ..laws.fit import Fit
-from ..presentation.formats import FIT_TITLES, STATUS_WORDS, balance, growth, verdict, with_interval
+from ..presentation.formats import FIT_TITLES, STATUS_WORDS, UNTESTED, balance, beside, growth, with_interval
 
 LINE = 115
 """Longest line in characters."""
@@ -17,19 +17,28 @@ HEADLINES = {
 
 
 def law_lines(fits: dict[str, Fit]) -> list[str]:
-    """What each fit of one schedule says, as lines of text."""
+    """What each fit of one schedule says, as lines of text; `caveats` writes out what is said beside their numbers."""
     lines = []
     for name, fit in fits.items():
         size, tokens = fit.estimates.get("a"), fit.estimates.get("b")
         if size is None or tokens is None or size.value is None or tokens.value is None:
-            lines += paragraph(f"{FIT_TITLES[name]}, {verdict(fit)}{headline(name, fit)}")
+            lines += paragraph(f"{FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: {fit.reason}{headline(name, fit)}")
             continue
         caveat = "" if fit.status == "identified" else f" {fit.reason[:1].upper()}{fit.reason[1:]}"
         lines += paragraph(
             f"{FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: N_opt ~ C^{with_interval(size)}, {growth(size)}; "
-            f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}.{caveat}"
+            f"D_opt ~ C^{with_interval(tokens)}, {growth(tokens)}; {balance(size, tokens)}{_untested(fit)}.{caveat}"
         )
     return lines
+
+
+def caveats(fits: dict[str, Fit]) -> str:
+    """What is said beside the numbers of the fits of one schedule, each sentence once; empty where there is nothing."""
+    return " ".join(dict.fromkeys(beside(fit).strip() for fit in fits.values() if fit.caveat))
+
+
+def _untested(fit: Fit) -> str:
+    return f"; {UNTESTED}" if fit.caveat else ""
 
 
 def headline(name: str, fit: Fit) -> str:
@@ -38,7 +47,7 @@ def headline(name: str, fit: Fit) -> str:
         return ""
     words = HEADLINES.get(name, {}).items()
     known = [text.format(with_interval(fit.estimates[key])) for key, text in words if key in fit.estimates]
-    return f" {', '.join(known)}." if known else ""
+    return f" {', '.join(known)}{_untested(fit)}." if known else ""
 
 
 def paragraph(text: str) -> list[str]:

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
     from ..presentation.figure_style import SizeScale
 
+LAWS = {"envelope": "envelope", "IsoFLOP": "isoflop", "parametric law": "chinchilla"}
+"""Law of an estimator, by the beginning of its name."""
+
 HEADLINES = ("envelope", "isoflop", "chinchilla")
 """Fits whose exponent a may be the headline, the first identified one is."""
 
@@ -41,6 +44,24 @@ def headline(fits: dict[str, Fit]) -> tuple[str, Estimate] | None:
     return None
 
 
+def of_standing_laws(results: LawResults) -> pd.DataFrame:
+    """The exponents by choices of the laws that stand; of others why there is no number."""
+    data = results.sensitivity
+    if data.empty:
+        return data
+    fits = {schedule: _fits(results, schedule) for schedule in results.schedules}
+    laws = [LAWS[str(estimator).partition(",")[0]] for estimator in data["estimator"]]
+    stands = [
+        fits[schedule][law].status in ("identified", "weakly_identified")
+        for schedule, law in zip(data["schedule"], laws, strict=True)
+    ]
+    without = pd.Series([not one for one in stands], index=data.index) & data["a"].notna()
+    shown = data.astype({"reason": object})
+    shown.loc[without, ["a", "b"]] = np.nan
+    shown.loc[without, "reason"] = "the law is not identified"
+    return shown
+
+
 def sensitivity_table(results: LawResults) -> Table:
     """One row per schedule, estimator, space, FLOP count and outlier rule; the spread below it."""
     columns = (
@@ -54,7 +75,7 @@ def sensitivity_table(results: LawResults) -> Table:
         Column("Points", "n_points", "count"),
         Column("Why none", "reason"),
     )
-    data = results.sensitivity
+    data = of_standing_laws(results)
     shown = data.astype(object).where(data.notna(), None)
     return Table(shown, columns, notes=tuple(f"{name}: {spread_sentence(results, name)}" for name in results.schedules))
 
@@ -65,7 +86,7 @@ def forest(results: LawResults, sizes: "SizeScale") -> "Figure":
     from ..presentation.figure_style import OKABE_ITO, SCHEDULE_TITLES, footnote, legend_above, marker_entry, panels
 
     del sizes  # sizes are not shown
-    schedules, data = results.schedules, results.sensitivity
+    schedules, data = results.schedules, of_standing_laws(results)
     n_rows = max(len(data[["estimator", "space"]].drop_duplicates()), 4)
     row_height = ROW_HEIGHT * (1.6 if page().stacked else 1.0)  # its name takes two lines there
     figure, (row,) = panels(1, len(schedules), height=1.6 + row_height * n_rows, sharey=True)
@@ -96,7 +117,7 @@ def spread_sentence(results: LawResults, schedule: str) -> str:
     """Headline of one schedule with its interval, and how far it moves with the choices; which ones are at the ends."""
     first = headline(_fits(results, schedule))
     words = f"{FIT_TITLES[first[0]]}, a = {with_interval(first[1])}" if first else "no law is identified"
-    data = results.sensitivity
+    data = of_standing_laws(results)
     known = data.loc[(data["schedule"] == schedule) & data["a"].notna(), :].reset_index(drop=True)
     if known.empty:
         return f"{words}; no design of the analysis gives an exponent."

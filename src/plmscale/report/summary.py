@@ -12,7 +12,7 @@ from ..files import atomic
 from ..presentation.formats import number, short
 from ..results.study_results import Results
 from .forecast import forecast_lines
-from .law_lines import law_lines, paragraph
+from .law_lines import LINE, caveats, law_lines, paragraph
 from .sensitivity import choices_lines
 from .study_warnings import study_warnings
 from .tables.laws import fits_of
@@ -51,7 +51,8 @@ def summary_text(results: Results) -> str:
     total = cost.to_dict("records")[-1]
     lines = ["What was trained", *_trained(results, table, total), *_failures(table)]
     for schedule in results.schedules:
-        lines += ["", f"Learning rate: {schedule}", *law_lines(fits_of(results, schedule))]
+        fits = fits_of(results, schedule)
+        lines += ["", *_heading(schedule, caveats(fits)), *law_lines(fits)]
         lines += [line for text in choices_lines(results, schedule) for line in paragraph(text)]
     if forecast := forecast_lines(results):
         lines += ["", "Forecast", *(line for text in forecast for line in paragraph(text))]
@@ -59,6 +60,12 @@ def summary_text(results: Results) -> str:
     for warning in study_warnings(results):
         lines += ["", "Warning", *paragraph(warning)]
     return "\n".join(lines) + "\n"
+
+
+def _heading(schedule: str, caveat: str) -> list[str]:
+    """Heading of a schedule, with what is said beside the numbers of its laws."""
+    whole = f"Learning rate: {schedule}{caveat and '. '}{caveat}"
+    return [whole] if len(whole) <= LINE else [f"Learning rate: {schedule}", *paragraph(caveat)]
 
 
 def _trained(results: Results, table: pd.DataFrame, total: dict[str, Any]) -> list[str]:

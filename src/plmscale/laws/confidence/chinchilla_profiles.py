@@ -4,7 +4,6 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..solvers.chinchilla import (
-    BOUNDS,
     EXPONENT_RANGE,
     LOG_ZERO,
     ChinchillaLaw,
@@ -61,7 +60,7 @@ def profile_intervals(
     )
     centre = np.append(centre, log_ratio)
     reach = centre[:, None] + np.array([-1.0, 1.0]) * LOG_REACH
-    reach[0, 0] = LOG_ZERO
+    reach[0] = (LOG_ZERO, reach[0, 1]) if problem.unit is None else (0.0, 1.0)
     reach[3:5] = EXPONENT_RANGE
     # a from 0.001 to 0.999.
     reach[5] = np.minimum(-7.0, log_ratio), np.maximum(7.0, log_ratio)
@@ -75,7 +74,7 @@ def profile_intervals(
         return np.array([likelihood_drop(one, law.objective, scale=scale) for one in objective]) / grown[which]
 
     ends = intervals(drop, centre, first=first, reach=reach, limit=drop_limit(1, n_left=n_runs - N_FREE))
-    return _in_units(ends)
+    return _in_units(ends, unit=problem.unit)
 
 
 def _held(problem: ChinchillaProblem, which: NDArray[np.intp], values: Array, starts: Array) -> tuple[Array, Array]:
@@ -98,13 +97,15 @@ def _held(problem: ChinchillaProblem, which: NDArray[np.intp], values: Array, st
         starts,
         n_points=problem.x.size,
         delta=problem.delta,
-        bounds=BOUNDS,
+        bounds=problem.bounds,
     )
 
 
-def _in_units(ends: Array) -> dict[str, Array]:
+def _in_units(ends: Array, *, unit: float | None) -> dict[str, Array]:
     """Ends of the coordinates as ends of the parameters."""
     found = {key: np.exp(ends[i]) for i, key in enumerate(PROFILED[:3])}
+    if unit is not None:
+        found["E"] = ends[0] * unit
     if np.isnan(found["E"][0]):
         # The floor can be taken away altogether without the data objecting.
         found["E"][0] = 0.0

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...presentation.reasons import words
+from ...reasons import Reason
 from ...runs.curves import Curve, usable
 from ...runs.selection import repeats
 from ..envelope import hand_overs
-from ..envelope_grid import log_costs, read_off
+from ..envelope_grid import log_costs
+from ..final_losses import grid_of
 from ..fit import FitSettings
 from ..isoflop import at_budgets, profiles_of
 from ..plateau_levels import find_plateau, levels_of
@@ -133,7 +135,7 @@ def _repeated(curves: Sequence[Curve], settings: FitSettings) -> dict[str, HeldO
 
 
 def _envelope(curves: Sequence[Curve], settings: FitSettings) -> dict[str, HeldOut]:
-    grid = read_off(curves, n_points=settings.n_envelope)
+    grid = grid_of(curves, n_points=settings.n_envelope)
     found = hand_overs(grid, noise=run_noise(curves))
     sizes = np.log(np.unique(grid.sizes))
     log_flops = np.where(found.reason == 0, found.log_flops, np.nan)
@@ -179,8 +181,8 @@ def _vertices(curves: Sequence[Curve], settings: FitSettings) -> list[tuple[floa
     """Budgets and their optimal sizes, smallest budget first."""
     if not curves:
         return []
-    budgets, _ = at_budgets(curves, settings=settings)
-    rows = [] if budgets is None else profiles_of(budgets, np.arange(len(curves)))
+    budgets = at_budgets(curves, settings=settings)
+    rows = [] if isinstance(budgets, Reason) else profiles_of(budgets)
     return [(row["flops"], row["n_params"]) for row in rows if not row["reason"]]
 
 

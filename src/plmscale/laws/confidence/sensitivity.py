@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from ...presentation.reasons import words
+from ...reasons import Reason
 from ...runs.curves import Curve, smooth, usable
 from ..envelope import hand_overs
-from ..envelope_grid import Grid, by_size, find_optima, log_costs, read_off
-from ..fit import FitSettings
+from ..envelope_grid import by_size, find_optima, log_costs
+from ..final_losses import ends_only, grid_of
+from ..fit import FitSettings, fault
 from ..isoflop import at_budgets, profiles_of
 from ..isoflop_minima import VERTICES
 from ..points import points_of, too_few
@@ -135,15 +137,17 @@ OUTLIER_RULES: dict[str, Callable[[Sequence[Curve], FitSettings], list[Curve]]] 
 
 
 def _answers(curves: Sequence[Curve], *, settings: FitSettings) -> list[Answer]:
-    grid = read_off(curves, n_points=settings.n_envelope)
-    return [
-        *_envelopes(grid, curves),
-        *_valleys(curves, settings=settings),
-        *_parametric(curves, settings=settings),
-    ]
+    answers: list[Answer] = []
+    for title, estimate in (("envelope", _envelopes), ("IsoFLOP", _valleys), ("parametric law", _parametric)):
+        try:
+            answers += estimate(curves, settings=settings)
+        except Exception as error:  # a fault of ours: no estimator takes the others with it
+            answers.append(Answer(title, "", np.nan, np.nan, 0, words(fault(error))))
+    return answers
 
 
-def _envelopes(grid: Grid, curves: Sequence[Curve]) -> list[Answer]:
+def _envelopes(curves: Sequence[Curve], *, settings: FitSettings) -> list[Answer]:
+    grid = grid_of(curves, n_points=settings.n_envelope)
     found = hand_overs(grid, noise=run_noise(curves))
     log_flops = np.where(found.reason == 0, found.log_flops, np.nan)
     n = int(np.isfinite(log_flops).sum())
@@ -152,6 +156,9 @@ def _envelopes(grid: Grid, curves: Sequence[Curve]) -> list[Answer]:
     reason = "" if enough else f"{n} hand-overs"
     values = (float(a), float(b)) if enough else (np.nan, np.nan)
     answers = [Answer("envelope, hand-overs", "log-log", *values, n, reason)]
+    if ends_only(curves):
+        # Points between the sizes of a table are its own grid, not an envelope of curves.
+        return answers
     optima = find_optima(grid, np.arange(len(grid.sizes)))
     seen = np.isfinite(by_size(grid, grid.losses)).any(axis=0)
     for name, counted in (("interior points", optima.reason == 0), ("all points", seen & (optima.reason != 1))):
@@ -163,14 +170,14 @@ def _envelopes(grid: Grid, curves: Sequence[Curve]) -> list[Answer]:
 
 
 def _valleys(curves: Sequence[Curve], *, settings: FitSettings) -> list[Answer]:
-    budgets, most = at_budgets(curves, settings=settings)
+    budgets = at_budgets(curves, settings=settings)
     answers = []
     for name in ("parabola", *VERTICES):
         title = f"IsoFLOP, {name}"
-        if budgets is None:
-            answers += [Answer(title, s, np.nan, np.nan, 0, f"at most {most} sizes at a budget") for s in SPACES]
+        if isinstance(budgets, Reason):
+            answers += [Answer(title, s, np.nan, np.nan, 0, words(budgets)) for s in SPACES]
             continue
-        rows = [row for row in profiles_of(budgets, np.arange(len(curves))) if not row["reason"]]
+        rows = [row for row in profiles_of(budgets) if not row["reason"]]
         points = np.array([(row["flops"], row["n_params"], row["n_tokens"]) for row in rows]).reshape(-1, 3)
         if name in VERTICES:
             reader = VERTICES[name]

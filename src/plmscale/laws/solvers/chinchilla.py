@@ -12,24 +12,26 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..power_law import huber_weights
+from .exponent_grid import GRID_RANGE, LOG_ZERO, grid_starts
 from .gauss_newton import SMALLEST_GAIN, minimise, minimise_moved
-from .nonnegative import nonnegative
 
 Array = NDArray[np.float64]
 
 # Exponents beyond these do not occur in published laws (0.04 to 0.5 for language and proteins); a best fit at a bound
 # is reported as such by the caller.
 EXPONENT_RANGE = (1e-3, 3.0)
-# A term whose logarithm is this far below the loss is zero.
-LOG_ZERO = -30.0
 LOG_HUGE = 600.0
 """A term beyond this logarithm is as far from any loss as floats can tell; three of them have a finite sum."""
 BOUNDS = (
     np.array([LOG_ZERO] * 3 + [EXPONENT_RANGE[0]] * 2),
     np.array([-LOG_ZERO] * 3 + [EXPONENT_RANGE[1]] * 2),
 )
+SMALL_FLOOR = 0.1
+"""Share of the loss below which the floor itself is the coordinate, not its logarithm: steps towards a floor of zero
+become ever smaller in the logarithm and stop before it."""
+FLOOR_ZERO = 1e-9
+"""Share of the loss up to which such a floor is none: rounding of the losses moves it by as much."""
 GRID_SIZE = 41
-GRID_RANGE = (0.01, 1.5)
 N_STARTS = 8
 # Resamples: a coarser grid, and steps that end where the promised gain is far below what a resample can matter.
 RESAMPLE_GRID = 21
@@ -59,13 +61,17 @@ class ChinchillaLaw(NamedTuple):
 
 
 class ChinchillaProblem(NamedTuple):
-    """Points as centred logarithms: the solver's own coordinates, where the terms have the size of the loss."""
+    """Points as centred logarithms: the solver's own coordinates, where the terms have the size of the loss.
+
+    The first coordinate is log E, or with a `unit` E in that unit, which may be zero.
+    """
 
     x: Array
     y: Array
     log_loss: Array
     centre: Array
     delta: float
+    unit: float | None = None
 
     @classmethod
     def of(cls, n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *, delta: float) -> "ChinchillaProblem":
@@ -74,6 +80,18 @@ class ChinchillaProblem(NamedTuple):
         centre = np.array([x.mean(), y.mean()])
         return cls(x - centre[0], y - centre[1], z, centre, delta)
 
+    @property
+    def bounds(self) -> tuple[Array, Array]:
+        """Lowest and highest theta."""
+        if self.unit is None:
+            return BOUNDS
+        return np.array([0.0, *BOUNDS[0][1:]]), np.array([np.exp(-LOG_ZERO), *BOUNDS[1][1:]])
+
+    def suited(self, law: ChinchillaLaw) -> "ChinchillaProblem":
+        """The same points in the coordinates in which the neighbourhood of a law can be searched."""
+        level = float(np.exp(self.log_loss.mean()))
+        return self._replace(unit=level if SMALL_FLOOR * level > law.E else None)
+
     def law(self, theta: Array, objective: float) -> ChinchillaLaw:
         """Parameters in the user's units. Terms that vanished are exactly zero."""
         alpha, beta = float(theta[3]), float(theta[4])
@@ -81,13 +99,16 @@ class ChinchillaProblem(NamedTuple):
         e, a, b = (
             float(np.exp(log)) if term > LOG_ZERO + 1 else 0.0 for log, term in zip(logs, theta[:3], strict=True)
         )
+        if self.unit is not None:
+            e = float(theta[0]) * self.unit if theta[0] > FLOOR_ZERO else 0.0
         return ChinchillaLaw(e, a, b, alpha, beta, float(objective))
 
     def theta(self, law: ChinchillaLaw) -> Array:
         """The inverse of `law`."""
         terms = np.array([law.E, law.A, law.B])
         logs = np.log(np.maximum(terms, 1e-300)) - np.array([0.0, law.alpha, law.beta]) * np.array([0.0, *self.centre])
-        return np.array([*np.maximum(logs, LOG_ZERO), law.alpha, law.beta])
+        first = max(logs[0], LOG_ZERO) if self.unit is None else law.E / self.unit
+        return np.array([first, *np.maximum(logs[1:], LOG_ZERO), law.alpha, law.beta])
 
 
 def chinchilla_law(n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *, delta: float = 1e-3) -> ChinchillaLaw:
@@ -115,7 +136,19 @@ def chinchilla_law(n_params: ArrayLike, n_tokens: ArrayLike, loss: ArrayLike, *,
         if reached.min() < objective:
             best, objective = theta[np.argmin(reached)], float(reached.min())
         robust = huber_weights(residuals(problem, best), delta=delta)[None]
-    return problem.law(best, objective)
+    law = problem.law(best, objective)
+    found = with_small_floor(problem.suited(law), law)
+    return found if found.objective < law.objective else law
+
+
+def with_small_floor(problem: ChinchillaProblem, law: ChinchillaLaw) -> ChinchillaLaw:
+    """Optimum from a law and from it without its floor, in coordinates with a unit; in others the law as it is."""
+    if problem.unit is None:
+        return law
+    starts = np.array([problem.theta(one) for one in (law, law._replace(E=0.0))])
+    theta, objective = polish(problem, starts, np.ones((len(starts), problem.x.size)))
+    best = int(np.argmin(objective))
+    return problem.law(theta[best], float(objective[best]))
 
 
 def resampled_laws(
@@ -152,6 +185,23 @@ def resampled_laws(
         better = reached < objective[away]
         rows = np.flatnonzero(away)[better]
         theta[rows], objective[rows] = again[better], reached[better]
+    return _with_small_floors(problem, theta, objective, weights, smallest_gain=smallest_gain)
+
+
+def _with_small_floors(
+    problem: ChinchillaProblem, theta: Array, objective: Array, weights: Array, *, smallest_gain: float
+) -> tuple[Array, Array]:
+    """Resamples whose floor came to next to nothing in the logarithm, again in coordinates with a unit."""
+    level = float(np.exp(problem.log_loss.mean()))
+    small = np.flatnonzero(theta[:, 0] < np.log(SMALL_FLOOR * level))
+    if problem.unit is not None or small.size == 0:
+        return theta, objective
+    start = theta[small]
+    start[:, 0] = np.exp(start[:, 0]) / level
+    again, reached = polish(problem._replace(unit=level), start, weights[small], smallest_gain=smallest_gain)
+    again[:, 0] = np.log(np.maximum(again[:, 0] * level, np.exp(LOG_ZERO)))
+    better = reached < objective[small]
+    theta[small[better]], objective[small[better]] = again[better], reached[better]
     return theta, objective
 
 
@@ -177,52 +227,9 @@ def redrawn_laws(problem: ChinchillaProblem, law: ChinchillaLaw, shift: Array) -
         truth,
         moved,
         delta=problem.delta,
-        bounds=BOUNDS,
+        bounds=problem.bounds,
         smallest_gain=RESAMPLE_GAIN,
     )
-
-
-def grid_starts(problem: ChinchillaProblem, weights: Array, *, size: int, n_starts: int) -> Array:
-    """Best E, A, B >= 0 by least squares at each (alpha, beta) of a grid; the best `n_starts` of its local minima.
-
-    Relative errors of the loss take the place of errors of its logarithm: then the law is linear in E, A and B, and the
-    sums over points that its normal equations need are products of a function of alpha and one of beta.
-
-    Parameters
-    ----------
-    weights : array, shape (k, n)
-        Weight of each point in each of k problems.
-
-    Returns
-    -------
-    array, shape (k, n_starts, 5)
-        Coordinates of `ChinchillaProblem`, the best first; where a grid has fewer local minima, the best is repeated.
-    """
-    axis = np.geomspace(*GRID_RANGE, size)
-    inverse = np.exp(-problem.log_loss)
-    by_size, by_tokens = (np.exp(-axis[:, None] * log) * inverse for log in (problem.x, problem.y))
-    cells = (len(weights), size, size)
-    normal = np.empty((3, 3, *cells))
-    target = np.empty((3, *cells))
-    alpha_side, beta_side = (slice(None), slice(None), None), (slice(None), None, slice(None))
-    normal[0, 0] = (weights @ inverse**2)[:, None, None]
-    normal[0, 1] = (weights @ (by_size * inverse).T)[alpha_side]
-    normal[0, 2] = (weights @ (by_tokens * inverse).T)[beta_side]
-    normal[1, 1] = (weights @ (by_size**2).T)[alpha_side]
-    normal[2, 2] = (weights @ (by_tokens**2).T)[beta_side]
-    normal[1, 2] = np.matmul(by_size * weights[:, None], by_tokens.T)
-    target[0] = (weights @ inverse)[:, None, None]
-    target[1] = (weights @ by_size.T)[alpha_side]
-    target[2] = (weights @ by_tokens.T)[beta_side]
-    terms, gain = nonnegative(normal, target)
-    starts = np.empty((len(weights), n_starts, 5))
-    for k in range(len(weights)):
-        order = _local_minima(-gain[k])[:n_starts] if n_starts > 1 else np.array([np.argmax(gain[k])])
-        order = np.concatenate([order, np.repeat(order[:1], n_starts - len(order))])
-        rows, columns = np.unravel_index(order, (size, size))
-        logs = np.log(np.maximum(terms[:, k, rows, columns], np.exp(LOG_ZERO / 3)))
-        starts[k] = np.column_stack([*logs, axis[rows], axis[columns]])
-    return starts
 
 
 def polish(
@@ -250,7 +257,7 @@ def polish(
         theta,
         weights=weights,
         delta=problem.delta,
-        bounds=BOUNDS,
+        bounds=problem.bounds,
         smallest_gain=smallest_gain,
     )
 
@@ -268,23 +275,10 @@ def predict(problem: ChinchillaProblem, theta: Array) -> tuple[Array, Array]:
     # Steps of the optimiser may leave the range of floats: they end at a loss from which it turns back.
     np.exp(np.minimum(a - alpha * problem.x, LOG_HUGE), out=size)
     np.exp(np.minimum(b - beta * problem.y, LOG_HUGE), out=tokens)
-    floor = np.exp(np.minimum(e, LOG_HUGE))
+    floor = np.exp(np.minimum(e, LOG_HUGE)) if problem.unit is None else e * problem.unit
     total = size + tokens + floor
-    jacobian[:, 0] = floor / total
+    jacobian[:, 0] = (floor if problem.unit is None else problem.unit) / total
     jacobian[:, 1:3] /= total[:, None]
     jacobian[:, 3] = -size * problem.x
     jacobian[:, 4] = -tokens * problem.y
     return problem.log_loss - np.log(total), jacobian
-
-
-def _local_minima(values: Array) -> NDArray[np.intp]:
-    """Flat indices of cells no higher than their neighbours, the lowest first."""
-    padded = np.pad(values, 1, constant_values=np.inf)
-    around = [
-        padded[1 + i : padded.shape[0] - 1 + i, 1 + j : padded.shape[1] - 1 + j]
-        for i in (-1, 0, 1)
-        for j in (-1, 0, 1)
-        if (i, j) != (0, 0)
-    ]
-    found = np.flatnonzero(np.all([values <= other for other in around], axis=0))
-    return found[np.argsort(values.ravel()[found], kind="stable")]

@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 Predict = Callable[[Array], tuple[Array, Array]]
 """Parameters (m, p) -> residuals (m, n) and their derivatives (m, p, n)."""
 
-_GAIN = 1e-8
+GAIN = 1e-8
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def constrained(
 
     flat = starts.reshape(n_starts * k, p)
     weights = np.ones((len(flat), n_points))
-    theta, objective = minimise(model, flat, weights=weights, delta=delta, bounds=bounds, smallest_gain=_GAIN)
+    theta, objective = minimise(model, flat, weights=weights, delta=delta, bounds=bounds, smallest_gain=GAIN)
     theta, objective = conditions.complete(theta).reshape(n_starts, k, p), objective.reshape(n_starts, k)
     best = np.argmin(objective, axis=0)
     return objective[best, np.arange(k)], theta[best, np.arange(k)]

@@ -138,7 +138,9 @@ def _minimise_block(
 
 
 def _objective(residual: Array, weights: Array, delta: float) -> Array:
-    return np.einsum("kn,kn->k", weights, huber(residual, delta=delta))
+    """Infinite where it is no number: such a start is worse than every other."""
+    found = np.einsum("kn,kn->k", weights, huber(residual, delta=delta))
+    return np.where(np.isnan(found), np.inf, found)
 
 
 def _step(

@@ -115,8 +115,12 @@ def _starts(problem: KaplanProblem, exponents: tuple[tuple[float, float], ...]) 
         # L^(1 / alpha_D) is linear in the constants; scaled by its own value so that errors are relative.
         power = problem.z / alpha_d
         columns = np.stack([-alpha_n / alpha_d * problem.x - power, -problem.y - power])
-        top = columns.max()
-        terms, _ = nnls(np.exp(columns - top).T, np.ones(problem.x.size))
+        top = np.full(2, columns.max())
+        terms, _ = nnls(np.exp(columns - top[:, None]).T, np.ones(problem.x.size))
+        if not (terms.any() and np.isfinite(terms).all()):
+            # Columns further apart than floats reach: each by its own scale.
+            top = columns.max(axis=1)
+            terms, _ = nnls(np.exp(columns - top[:, None]).T, np.ones(problem.x.size))
         logs = np.log(np.maximum(terms, 1e-12 * terms.max())) - top
         starts.append([np.log(alpha_n), np.log(alpha_d), *(alpha_d * logs + problem.centre[2])])
     return np.array(starts)

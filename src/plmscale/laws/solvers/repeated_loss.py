@@ -10,6 +10,10 @@ from .chinchilla import ChinchillaLaw
 Array = NDArray[np.float64]
 
 
+SIZE_RANGE = (1e-250, 1e250)
+"""Sizes beyond which a size is next to none, or no limit."""
+
+
 class RepeatedDataLaw(NamedTuple):
     """Loss under repeated data and excess parameters (Muennighoff et al. 2023, equation 5), given a Chinchilla law."""
 
@@ -27,7 +31,11 @@ class RepeatedDataLaw(NamedTuple):
         return self.law.loss(size, tokens)
 
     def size_for(self, n_tokens: ArrayLike) -> Array:
-        """Compute-optimal size for so many tokens, under C = 6ND."""
+        """Compute-optimal size for so many tokens, under C = 6ND; without limit where a term of the law is zero."""
         law, a = self.law, self.law.size_exponent
-        g = (law.alpha * law.A / (law.beta * law.B)) ** (1 / (law.alpha + law.beta))
-        return g * (g * np.asarray(n_tokens, dtype=float)) ** (a / (1 - a))
+        tokens = np.asarray(n_tokens, dtype=float)
+        if law.A == 0 or law.B == 0:
+            return np.full(tokens.shape, SIZE_RANGE[1])
+        with np.errstate(over="ignore", under="ignore"):
+            g = np.float64(law.alpha * law.A / (law.beta * law.B)) ** (1 / (law.alpha + law.beta))
+            return np.clip(g * (g * tokens) ** (a / (1 - a)), *SIZE_RANGE)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ...laws.fit import NO_FIT, Fit
-from ...laws.isoflop import WINDOW
+from ...laws.isoflop import window
 from ...presentation.figure_style import (
     LEFT_OUT,
     SizeScale,
@@ -66,14 +66,14 @@ def _panel(ax: Axes, fit: Fit, *, columns: int) -> set[str]:
         empty(ax, f"IsoFLOP {verdict(fit)}")
         return set()
     colours = [mpl.colormaps["plasma"](0.85 * i / max(len(profiles) - 1, 1)) for i in range(len(profiles))]
-    kinds, handles = {"run"}, []
+    kinds, handles, span = {"run"}, [], float(fit.details.get("span", 0.0))
     for colour, profile in zip(colours, profiles, strict=True):
         runs = sorted(profile["runs"], key=lambda run: (run["n_params"], run["loss"]))
         n_params, loss = (np.array([run[key] for run in runs], dtype=float) for key in ("n_params", "loss"))
         ax.plot(n_params, loss, "o", ms=3.5, color=colour, mew=0, alpha=0.8, zorder=3)
         handles.append(line_entry(color=colour, label=given(float(format(profile["flops"], ".1e")))))
-        kinds |= _vertex(ax, profile, _fitted(n_params, loss), colour)
-    _limits(ax, profiles)
+        kinds |= _vertex(ax, profile, _fitted(runs, span=span), colour)
+    _limits(ax, profiles, span=span)
     legend_below(ax, handles, columns=min(columns, len(handles)), title="C (training FLOPs)")
     ax.set_xlabel("N (parameters)")
     ax.set_ylabel("Loss (nats per token)")
@@ -94,23 +94,22 @@ def _vertex(ax: Axes, profile: Mapping[str, Any], n_params: Array, colour: Any) 
     return {"parabola", "vertex"}
 
 
-def _fitted(n_params: Array, loss: Array) -> Array:
-    """Sizes that the parabola goes through: those about the best one (`plmscale.laws.isoflop.WINDOW`)."""
-    distinct, index = np.unique(n_params, return_inverse=True)
-    best = int(np.argmin(np.bincount(index, loss) / np.bincount(index)))
-    return distinct[max(0, best - WINDOW) : best + WINDOW + 1]
+def _fitted(runs: Sequence[Mapping[str, Any]], *, span: float) -> Array:
+    """Sizes that the parabola goes through."""
+    n_params, loss = (np.array([run[key] for run in runs], dtype=float) for key in ("n_params", "loss"))
+    return np.unique(n_params[window(n_params, loss, span=span)])
 
 
-def _limits(ax: Axes, profiles: Sequence[Mapping[str, Any]]) -> None:
+def _limits(ax: Axes, profiles: Sequence[Mapping[str, Any]], *, span: float) -> None:
     """The loss axis shows the valleys that were fitted, without them the lowest runs; what lies above is cut."""
     fitted = [p for p in profiles if p["loss"] is not None and np.isfinite(p["loss"])] or list(profiles)
     losses = []
     for profile in fitted:
-        n_params, loss = (np.array([run[key] for run in profile["runs"]], dtype=float) for key in ("n_params", "loss"))
-        losses += loss[np.isin(n_params, _fitted(n_params, loss))].tolist()
+        near = _fitted(profile["runs"], span=span)
+        losses += [run["loss"] for run in profile["runs"] if run["n_params"] in near]
     low = min(run["loss"] for profile in profiles for run in profile["runs"])
-    span = max(max(losses) - low, 0.02)
-    ax.set_ylim(low - 0.06 * span, max(losses) + HEADROOM * span)
+    height = max(max(losses) - low, 0.02)
+    ax.set_ylim(low - 0.06 * height, max(losses) + HEADROOM * height)
     ax.set_xscale("log")
     ax.margins(x=0.04)
     log_ticks(ax.xaxis, prefixes=True)

@@ -73,7 +73,7 @@ def compute_optimal(results: LawResults, sizes: SizeScale) -> Figure:
         reasons += [
             f"{schedule}, {FIT_TITLES[name]}, {verdict(fit)}"
             for name, fit in fits.items()
-            if fit.status != "identified"
+            if fit.status != "identified" or fit.caveat
         ]
     legend_above(figure, _point_entries(results))
     footnote(figure, list(dict.fromkeys(reasons)))

@@ -29,7 +29,7 @@ from ...presentation.figure_style import (
     sentence,
     write_on_pages,
 )
-from ...presentation.formats import STATUS_WORDS, number, verdict, with_interval
+from ...presentation.formats import STATUS_WORDS, beside, number, verdict, with_interval
 from ...published.figure import of_study as published_models
 from ...results.analysed import LawResults
 from ...results.study_results import Results
@@ -150,7 +150,7 @@ def _exponents(fit: Fit) -> str:
         return ""
     caveat = "" if fit.status == "identified" else f" {fit.reason}"
     law = ", ".join(f"{key} = {with_interval(one)}" for key, one in found.items())
-    return f"{STATUS_WORDS[fit.status]}: {law}.{caveat}"
+    return f"{STATUS_WORDS[fit.status]}: {law}.{caveat}{beside(fit)}"
 
 
 def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float | None) -> list[str]:
@@ -187,7 +187,7 @@ def plateau(results: LawResults, sizes: SizeScale) -> Figure:
         fit = results.fits.get("plateau", {}).get(schedule, NO_FIT)
         ax.set_title(schedule_title(schedule))
         drawn = _plateau_panel(ax, fit) or drawn
-        if fit.status == "weakly_identified":
+        if fit.status == "weakly_identified" or fit.caveat:
             caveats.append(f"{schedule}, {verdict(fit)}")
     footnote(figure, caveats)
     if drawn:

@@ -8,7 +8,7 @@ from plotly.subplots import make_subplots
 
 from ...laws.fit import Fit
 from ...presentation.figure_style import OKABE_ITO
-from ...presentation.formats import FIT_TITLES, STATUS_WORDS, number, short
+from ...presentation.formats import FIT_TITLES, number, short, standing
 from ...published.models import CHINCHILLA_RATIO, COUNTS
 from ...results.analysed import LawResults
 from ...results.findings import LawLine, Published
@@ -102,7 +102,7 @@ def _line_traces(name: str, fit: Fit, key: str, *, dash: str) -> list[Any]:
     rows = [row for row in (law or {}).get("rows", ()) if row[key] is not None]
     if not rows:
         return []
-    words = [f"{STATUS_WORDS[fit.status]}, {row['status']}" for row in rows]
+    words = [f"{standing(fit)}, {row['status']}" for row in rows]
     x = [row["flops"] for row in rows]
     line = go.Scatter(
         x=x,

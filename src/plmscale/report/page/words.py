@@ -17,8 +17,10 @@ from ...presentation.formats import (
     FIT_TITLES,
     STATUS_WORDS,
     balance,
+    beside,
     number,
     short,
+    standing,
     with_interval,
 )
 from ...published.models import (
@@ -80,6 +82,7 @@ def size_sentence(fits: Fits, law: SizeLaw | None) -> str:
     fit = fits[law.fit][law.schedule]
     a, b = fit.estimates["a"], fit.estimates["b"]
     caveat = "" if law.status == "identified" else f" The law is only weakly identified: {law.reason}"
+    caveat += beside(law)
     return (
         f"The compute-optimal size {grows(a)}, N_opt ∝ C^{with_interval(a)}, while the optimal number of tokens "
         f"{grows(b)}, D_opt ∝ C^{with_interval(b)}; {balance(a, b)} ({named(law)}).{caveat}"
@@ -88,7 +91,7 @@ def size_sentence(fits: Fits, law: SizeLaw | None) -> str:
 
 def named(law: SizeLaw) -> str:
     """A law with its schedule and verdict."""
-    return f"{FIT_TITLES[law.fit]}, {law.schedule}, {STATUS_WORDS[law.status]}"
+    return f"{FIT_TITLES[law.fit]}, {law.schedule}, {standing(law)}"
 
 
 def remedy(fits: Fits) -> str:
@@ -169,7 +172,7 @@ def _said(fit: Fit) -> str:
     if fit.status not in VERDICTS or a is None or b is None or a.value is None:
         return f"{STATUS_WORDS[fit.status]}: {fit.reason}"
     caveat = "" if fit.status == "identified" else f" ({STATUS_WORDS[fit.status]}: {fit.reason.rstrip('.')})"
-    return f"N_opt {grows(a)}, C^{with_interval(a)}; D_opt {grows(b)}, C^{with_interval(b)}{caveat}."
+    return f"N_opt {grows(a)}, C^{with_interval(a)}; D_opt {grows(b)}, C^{with_interval(b)}{caveat}.{beside(fit)}"
 
 
 def beside_the_paper(fits: Fits, law: SizeLaw | None) -> str:

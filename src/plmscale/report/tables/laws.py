@@ -6,7 +6,7 @@ import pandas as pd
 
 from ...estimates import Estimate
 from ...laws.fit import NO_FIT, Fit
-from ...presentation.formats import FIT_TITLES, STATUS_WORDS
+from ...presentation.formats import FIT_TITLES, beside, standing, verdict
 from ...presentation.tables import Column, Table
 from ...results.analysed import LawResults
 
@@ -31,9 +31,9 @@ SYMBOLS = {
     "a_plus_b": "a + b",
     "a_constrained": "a, if a + b = 1",
     "b_constrained": "b, if a + b = 1",
-    "a_all_points": "a, edge optima included",
-    "b_all_points": "b, edge optima included",
-    "a_plus_b_all_points": "a + b, edge optima included",
+    "a_all_points": "a, the paper's procedure (edge optima included)",
+    "b_all_points": "b, the paper's procedure (edge optima included)",
+    "a_plus_b_all_points": "a + b, the paper's procedure (edge optima included)",
     "alpha": "α",
     "beta": "β",
     "alpha_N": "α_N",
@@ -41,8 +41,8 @@ SYMBOLS = {
     "N_c": "N_c (parameters)",
     "D_c": "D_c (tokens)",
     "E": "E (nats)",
-    "plateau_loss": "plateau loss (nats)",
-    "initial_loss": "initial loss (nats)",
+    "plateau_loss": "median end of flat runs: plateau loss (nats)",
+    "initial_loss": "median first evaluation: initial loss (nats)",
     "r_d": "R_D* (repeats)",
     "r_n": "R_N* (excess sizes)",
     "penalty": "P of P·√R·N/U (nats)",
@@ -91,19 +91,20 @@ def law_parameters(results: LawResults) -> Table:
     rows, notes = [], []
     for schedule in results.schedules:
         for name, fit in fits_of(results, schedule).items():
-            notes.append(f"{schedule}, {FIT_TITLES[name]}, {STATUS_WORDS[fit.status]}: {fit.reason}")
+            notes.append(f"{schedule}, {FIT_TITLES[name]}, {verdict(fit)}")
             notes += [f"{schedule}, {FIT_TITLES[name]}, warning: {text}" for text in fit.details.get("warnings", ())]
             rows += [
                 {"schedule": schedule, "fit": name}
                 | _parameter(key, one)
                 | {"status": fit.status, "reason": fit.reason, "paper": PAPER_PARAMETERS.get((name, key))}
+                | {"caveat": fit.caveat, "standing": standing(fit)}
                 for key, one in {**(fit.estimates or {"": Estimate(None)}), **held_out_errors(fit)}.items()
             ]
-    names = ("schedule", "fit", "parameter", "value", "low", "high", "status", "reason", "paper")
+    names = ("schedule", "fit", "parameter", "value", "low", "high", "status", "reason", "paper", "caveat")
     data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
     shown = data.assign(
         fit=data["fit"].map(FIT_TITLES.__getitem__),
-        status=data["status"].map(STATUS_WORDS.__getitem__),
+        status=pd.Series([row["standing"] for row in rows], dtype=object),
         parameter=data["parameter"].map(symbol),
     )
     columns = (
@@ -160,4 +161,10 @@ def optimal_sizes(results: LawResults) -> Table:
         Column("D/N", "tokens_per_param", "number"),
         Column("Paper's N_opt", "paper_n_params", "given"),
     )
-    return Table(data, columns, data.assign(fit=data["fit"].map(FIT_TITLES.__getitem__)))
+    notes = {
+        f"{schedule}, {FIT_TITLES[name]}, {standing(fit)}:{beside(fit)}": None
+        for schedule in results.schedules
+        for name, fit in fits_of(results, schedule).items()
+        if fit.caveat and fit.details.get("optimal_sizes")
+    }
+    return Table(data, columns, data.assign(fit=data["fit"].map(FIT_TITLES.__getitem__)), tuple(notes))

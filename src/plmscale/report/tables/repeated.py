@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from ...presentation.formats import STATUS_WORDS
+from ...presentation.formats import verdict
 from ...presentation.tables import Column, Table
 from ...results.analysed import LawResults
 
@@ -18,7 +18,7 @@ def repeated_table(results: LawResults) -> Table:
     for schedule, fit in results.fits.get("repeated", {}).items():
         if not fit.details.get("applies", False):
             continue
-        notes.append(f"{schedule}, {STATUS_WORDS[fit.status]}: {fit.reason}")
+        notes.append(f"{schedule}, {verdict(fit)}")
         rows += [{"schedule": schedule, "status": fit.status} | dict(row) for row in fit.details.get("effective", ())]
         if over := fit.details.get("overfitting"):
             wanted = "want" if over["wanted"] else "do not want"
