@@ -3,7 +3,6 @@ import json
 import os
 import re
 import sys
-import time
 from pathlib import Path
 
 from plmscale import files, provenance
@@ -19,7 +18,7 @@ from plmscale.study import jobs, trunks
 from plmscale.study.catalog import COMPARISON_TABLES, FIGURES, FINDINGS, FITS, OWN_TABLES, TABLES, figure_names
 from plmscale.study.grid import grid
 from plmscale.study.study import load_study, source_file
-from plmscale.training import trunk_files
+from plmscale.training import set_aside, trunk_files
 
 CHOSEN = config.pop("cell", None)  # no setting of the study: which cell `snakemake cell` is about
 
@@ -42,9 +41,6 @@ try:
 except InputError as error:
     sys.exit(f"error: {error}")  # Snakemake's own report would bury the message, and --quiet all drops it
 
-# A job takes over what another finished after this; jobs inherit it, and do not ask again.
-os.environ.setdefault("PLMSCALE_ASKED", str(time.time()))
-
 trunk_files.ask_again(TRUNKS, results=OURS)
 markers.forget_finished(OURS / "runs" / cell for cell in CELLS)
 
@@ -62,6 +58,12 @@ cfg = STUDY.config
 FIGURES_HERE = figure_names({cell.schedule for cell in CELLS.values()})
 RUN = "results/runs/{model}/{subset}/{schedule}/seed{seed}"
 TRUNK = "results/trunks/{model}/{subset}/seed{seed}"
+
+
+# The first line of what an attempt logs: logs are appended to, so that no job takes the lines of another away.
+ATTEMPT = (
+    'echo "=== attempt of $(date -u +%FT%TZ) on $(uname -n)${{SLURM_JOB_ID:+, SLURM job $SLURM_JOB_ID}} ===" >> {log:q}; '
+)
 
 
 def one_of(names):

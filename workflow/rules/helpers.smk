@@ -42,6 +42,11 @@ def chosen(pattern):
     return path
 
 
+def forced_training(dag):
+    """The training jobs that a person asked to run again: by --forcerun, --force or --forceall."""
+    return [job for job in dag.needrun_jobs() if job.rule.name in ("train", "trunk") and dag.reason(job).forced]
+
+
 def frozen(wildcards):
     """The cell of a job as JSON text."""
     return json.dumps(cell(wildcards).frozen(), indent=2)

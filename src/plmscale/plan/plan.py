@@ -13,14 +13,7 @@ import pandas as pd
 from ..study.config import Execution, Hardware, ModelSize
 from ..study.flops import count_params, train_flops
 from ..study.grid import Cell, grid
-from ..study.jobs import (
-    TRUNK,
-    Job,
-    by_flops,
-    jobs,
-    planned_tokens,
-    waits,
-)
+from ..study.jobs import TRUNK, TRUNKS, Job, by_flops, jobs, planned_tokens, waits
 from ..study.study import Study
 from ..study.trunks import Trunk
 from .allocation import Allocation, allocations
@@ -29,6 +22,7 @@ from .deadline import CellSchedule, Options, cheapest, fastest, scheduled
 from .devices import Device, device_of
 from .dispatch import dispatch
 from .memory import GIB
+from .short_cells import sharing
 
 Records = Mapping[str, Mapping[str, Any]]
 """Usable measurements by size, see `plmscale.plan.calibration.read_calibrations`."""
@@ -242,6 +236,9 @@ def grid_resources(
         job.path: resources(job.cell, allocated[job.path], hardware=config.hardware, execution=config.execution)
         for job in every
     }
+    cells = {job.path: allocated[job.path] for job in every if not job.path.startswith(TRUNKS)}
+    for path, share in sharing(cells, hardware=config.hardware).items():
+        found[path] |= share
     for priority, job in enumerate(reversed(by_flops(every))):
         found[job.path] |= {"priority": priority, "flop_convention": config.analysis.flops}
     return found
