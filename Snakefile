@@ -31,7 +31,7 @@ onstart:
     for warning in CALIBRATION_WARNINGS:
         print(f"warning: {warning}", file=sys.stderr)
     if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
-        progress.watch(jobs.workloads(STUDY, COUNTED, shared=TRUNKS), trunks=TRUNKS, results=Path("results"))
+        progress.watch(asked_for(workflow.dag), trunks=TRUNKS, results=Path("results"))
 
 
 rule all:

@@ -13,6 +13,7 @@ A module of this name, at the top of a wheel, is how Snakemake finds executors.
 
 import asyncio
 import os
+import shutil
 import threading
 import time
 import traceback
@@ -55,6 +56,14 @@ class ExecutorSettings(plugin.ExecutorSettings):
     """The settings of the plugin, by its names: plmscale-slurm-init-seconds-before-status-checks, …-no-requeue."""
 
 
+def _look() -> list[slurm_queue.QueuedJob] | None:
+    """The queue; None also where SLURM's configuration is gone, for a moment, with the file system that it is on."""
+    try:
+        return slurm_queue.look()
+    except slurm_queue.NoSlurm:
+        return None
+
+
 class Executor(plugin.Executor):
     """See the module."""
 
@@ -67,7 +76,7 @@ class Executor(plugin.Executor):
         self._in_vain: dict[Any, int] = {}
         self._away_since: float | None = None
         super().__post_init__(test_mode)
-        self._bundles = Bundles(self._job_submission_executor, self._submit_bundle)
+        self._bundles = Bundles(self._job_submission_executor, self._guard_bundle)
 
     @property
     def workdir(self) -> Path:
@@ -102,6 +111,9 @@ class Executor(plugin.Executor):
             return self._follow(job, there)
         return self._submit([job], request)
 
+    def _guard_bundle(self, jobs: list[Any]) -> None:
+        self._guarded(jobs, lambda: self._submit_bundle(jobs))
+
     def _submit_bundle(self, jobs: list[Any]) -> None:
         """Submit short cells as one job; those that are in the queue already are followed."""
         earlier = self._earlier()
@@ -115,7 +127,7 @@ class Executor(plugin.Executor):
         if len(rest) == 1:
             self.run_job(rest[0])
         elif rest:
-            self._guarded(rest, lambda: self._submit(rest, Request.of_bundle(rest, self)))
+            self._submit(rest, Request.of_bundle(rest, self))
 
     def _submit(self, jobs: list[Any], request: Request) -> None:
         """Submit a request, however long the controller is away."""
@@ -144,16 +156,18 @@ class Executor(plugin.Executor):
 
     def _arrived(self, request: Request) -> str | None:
         """The job that a submission has become whose answer was lost."""
-        here = slurm_queue.look() or []
+        here = _look() or []
         mine = (each for each in here if each.active and each.workdir == self.workdir)
         return next((each.job for each in mine if (each.comment, each.request) == request.identity), None)
 
     def _earlier(self) -> dict[str, slurm_queue.QueuedJob]:
         """The jobs of this study that were in the queue when this Snakemake first submitted; asked once."""
+        if not shutil.which("sbatch"):
+            raise WorkflowError("There is no sbatch on this machine: start the study on a login node of the cluster.")
         with self._at_start_lock:
             wait = FIRST_WAIT
             while self._at_start is None and not self._leaving.is_set():
-                self._at_start = slurm_queue.look()
+                self._at_start = _look()
                 if self._at_start is None:
                     self._away("squeue")
                     self._leaving.wait(wait)
@@ -187,7 +201,7 @@ class Executor(plugin.Executor):
             self.next_seconds_between_status_checks = first
             return
         async with self.status_rate_limiter:
-            jobs = await asyncio.to_thread(slurm_queue.look)
+            jobs = await asyncio.to_thread(_look)
         if jobs is None:
             self._away("squeue")
             self.next_seconds_between_status_checks = first

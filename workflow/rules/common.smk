@@ -1,6 +1,6 @@
 # The checked configuration, the grid, and what wildcards may be.
+import inspect
 import json
-import os
 import re
 import sys
 from pathlib import Path
@@ -36,6 +36,7 @@ try:
     CALIBRATIONS, CALIBRATION_WARNINGS = calibration.read_calibrations(STUDY, OURS / "calibration")
     TRUNKS = trunk_files.trunks_here(STUDY, results=OURS)
     RESOURCES = plan.grid_resources(STUDY, COUNTED, CALIBRATIONS, shared=TRUNKS)
+    SAME = plan.same_resources(STUDY.config)
     BRANCHES = trunks.trunk_of_each(TRUNKS)
     COUNTED_TRUNKS = trunk_files.to_count(TRUNKS, results=OURS)
 except InputError as error:
@@ -54,6 +55,7 @@ CONFIGURATION = {
     "settings": dict(GIVEN.config),
 }
 
+OF_WILDCARDS = inspect.signature(lambda wildcards: None)
 cfg = STUDY.config
 FIGURES_HERE = figure_names({cell.schedule for cell in CELLS.values()})
 RUN = "results/runs/{model}/{subset}/{schedule}/seed{seed}"
@@ -61,9 +63,7 @@ TRUNK = "results/trunks/{model}/{subset}/seed{seed}"
 
 
 # The first line of what an attempt logs: logs are appended to, so that no job takes the lines of another away.
-ATTEMPT = (
-    'echo "=== attempt of $(date -u +%FT%TZ) on $(uname -n)${{SLURM_JOB_ID:+, SLURM job $SLURM_JOB_ID}} ===" >> {log:q}; '
-)
+ATTEMPT = 'echo "=== attempt of $(date -u +%FT%TZ) on $(uname -n)${{SLURM_JOB_ID:+, SLURM job $SLURM_JOB_ID}} ===" >> {log:q}; '
 
 
 def one_of(names):

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..study.config import Execution, Hardware, ModelSize
+from ..study.config import Config, Execution, Hardware, ModelSize
 from ..study.flops import count_params, train_flops
 from ..study.grid import Cell, grid
 from ..study.jobs import TRUNK, TRUNKS, Job, by_flops, jobs, planned_tokens, waits
@@ -212,6 +212,14 @@ def resources(
         "devices": allocation.devices,
         "runtime": min(allocation.runtime_min, longest),
         "micro_batch_tokens": allocation.micro_batch_tokens,
+        "peak_flops": str(device_of(hardware, cell.training.precision).peak_flops),
+    }
+
+
+def same_resources(config: Config) -> dict[str, str | int]:
+    """The `resources:` that all training jobs of a study have in common: values, which need no look-up a job."""
+    execution = config.execution
+    return {
         "engine": execution.engine,
         "zero_stage": execution.zero_stage,
         "compile": int(execution.compile),
@@ -221,7 +229,7 @@ def resources(
         "monitors": ",".join(execution.monitors) or "none",
         "wandb_project": execution.wandb_project,
         "progress_seconds": str(execution.progress_seconds),  # a resource is a whole number or a text
-        "peak_flops": str(device_of(hardware, cell.training.precision).peak_flops),
+        "flop_convention": config.analysis.flops,
     }
 
 
@@ -240,5 +248,5 @@ def grid_resources(
     for path, share in sharing(cells, hardware=config.hardware).items():
         found[path] |= share
     for priority, job in enumerate(reversed(by_flops(every))):
-        found[job.path] |= {"priority": priority, "flop_convention": config.analysis.flops}
+        found[job.path]["priority"] = priority
     return found

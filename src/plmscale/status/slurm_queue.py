@@ -67,19 +67,26 @@ class QueuedJob:
         return self.workdir / BUNDLES / self.comment.removeprefix(_BUNDLE) if self.comment.startswith(_BUNDLE) else None
 
 
-def look(*, states: str = "all", timeout: float = 60.0) -> list[QueuedJob] | None:
+class NoSlurm(Exception):
+    """This machine has no SLURM, or its commands and no cluster."""
+
+
+def look(*, timeout: float = 60.0) -> list[QueuedJob] | None:
     """The jobs of this user; None if SLURM's controller does not answer.
 
     Raises
     ------
-    FileNotFoundError
-        Without SLURM.
+    NoSlurm
     """
-    words = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--states={states}", f"--format={FIELDS}"]
+    words = ["squeue", "--noheader", "--array", f"--user={os.getuid()}", "--states=all", f"--format={FIELDS}"]
     try:
         said = subprocess.run(words, capture_output=True, text=True, timeout=timeout)
     except subprocess.TimeoutExpired:
         return None
+    except OSError as error:
+        raise NoSlurm(f"squeue: {error.strerror}") from None
+    if "onfiguration" in said.stderr:  # no source of it, or a file that cannot be processed
+        raise NoSlurm(said.stderr.strip())
     return parsed(said.stdout) if said.returncode == 0 else None
 
 

@@ -228,6 +228,15 @@ def lock_files(folder: Path) -> list[LockFile]:
     return sorted(found, key=lambda each: each.number)
 
 
+def seems_alive(found: LockFile) -> bool:
+    """Whether the holder of a lock lives, by one look: of another machine, whether it gave a sign lately."""
+    holder = found.holder
+    here = Holder.here()
+    if holder and (holder.host, holder.boot, holder.namespace) == (here.host, here.boot, here.namespace):
+        return start_ticks(str(holder.pid)) == holder.ticks
+    return abs(time.time() - found.touched) < SILENT
+
+
 def _create(path: Path, text: str) -> bool:
     try:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
