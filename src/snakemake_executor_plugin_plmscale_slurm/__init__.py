@@ -73,7 +73,7 @@ class Executor(plugin.Executor):
         self._leaving = threading.Event()
         self._at_start: list[slurm_queue.QueuedJob] | None = None
         self._at_start_lock = threading.Lock()
-        self._in_vain: dict[Any, int] = {}
+        self._in_vain: dict[str, int] = {}
         self._away_since: float | None = None
         super().__post_init__(test_mode)
         self._bundles = Bundles(self._job_submission_executor, self._guard_bundle)
@@ -270,13 +270,13 @@ class Executor(plugin.Executor):
     def _comes_forward(self, job: Any, aux: dict[str, Any], state: str, since: job_ends.Since) -> bool:
         """Whether a cell is to go on without a failure being counted."""
         if since.finished or since.progressed:
-            self._in_vain.pop(job, None)
+            self._in_vain.pop(comment_of(job), None)
             return True
         not_begun = bool(aux.get("bundle")) and slurm_queue.status_of_member(aux["bundle"], aux["member"]) is None
         if not (since.goes_on(state) or since.stopped or aux.get("followed") or not_begun):
             return False
-        self._in_vain[job] = self._in_vain.get(job, 0) + 1
-        return self._in_vain[job] < IN_VAIN
+        self._in_vain[comment_of(job)] = n = self._in_vain.get(comment_of(job), 0) + 1
+        return n < IN_VAIN
 
     def _away(self, what: str) -> None:
         if self._away_since is None:
