@@ -201,7 +201,7 @@ def campaign(server: Server, folder: Path, *, n: int, seed: int) -> tuple[Counte
 
 def main() -> int:
     """Run the campaign, and write its table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--kills", type=int, default=50, help="attempts that are disturbed")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="file for the table; without one it is printed alone")
