@@ -143,7 +143,8 @@ def test_what_slurm_runs_and_nobody_trains_is_starting_or_on_a_lost_node(begun, 
     line = "{}|RUNNING|" + f"{tmp_path}|2026-01-02T03:04:05|None|n1|"
     lost = runs / "M/s1/constant/seed0"
     (lost / "lock.1").write_text(json.dumps(vars(replace(Holder.here(), host="n1", slurm_job="8"))))
-    os.utime(lost / "lock.1", (time.time() - 600,) * 2)
+    long_ago = time.time() - 600
+    os.utime(lost / "lock.1", (long_ago, long_ago))
     comments = {"7": "bundle_b1", "8": "rule_train_wildcards_M_s1_constant_0"}
     squeue_says(tmp_path, monkeypatch, *(line.format(job) + comment for job, comment in comments.items()))
     said = write_status(begun, results=tmp_path / "results")
