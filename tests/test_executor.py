@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -17,9 +19,10 @@ from plmscale.training.attempts import Attempts
 from plmscale.training.interruption import REASONS
 from plmscale.training.lock import Holder
 
-plugin = pytest.importorskip("snakemake_executor_plugin_plmscale_slurm", reason="needs the extra workflow")
+pytest.importorskip("snakemake_executor_plugin_slurm", reason="needs the extra workflow")
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo  # noqa: E402
 
+from snakemake_executor_plugin_plmscale_slurm import executor as plugin  # noqa: E402
 from snakemake_executor_plugin_plmscale_slurm.bundles import Bundles  # noqa: E402
 from snakemake_executor_plugin_plmscale_slurm.submission import (  # noqa: E402
     Refused,
@@ -179,6 +182,18 @@ def test_short_cells_of_one_request_are_submitted_together(tmp_path, monkeypatch
     while len(together) < 3 and time.monotonic() < end:
         time.sleep(0.01)
     assert sorted(len(jobs) for jobs in together) == [1, 1, 3]
+
+
+def test_without_the_plugin_snakemake_starts_nevertheless():
+    """As in an environment with Snakemake and plmscale, and not with plmscale[workflow]."""
+    code = (
+        "import sys; sys.modules['snakemake_executor_plugin_slurm'] = None\n"
+        "import snakemake_executor_plugin_plmscale_slurm as plugin\n"
+        "try: plugin.Executor(None, None)\n"
+        "except Exception as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install 'plmscale[workflow]'" in done.stdout, done.stderr
 
 
 def test_a_thousand_cells_of_seconds_are_few_jobs_and_eight_are_eight(tmp_path):
