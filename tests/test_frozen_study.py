@@ -33,7 +33,7 @@ OTHER_COLUMN = {
     "tables/plan.tsv": (r"\t\d+$", "walltimes have the start, the warning and a floor"),
     "tables/plan.tex": (r"& [\d,]+ \\\\$", "the same"),
 }
-"""Of texts the end of lines that is another on purpose, each with the reason: what stands before it must be the same."""
+"""Of texts the end of lines that is another on purpose, each with the reason: what is before it must be the same."""
 
 OTHERWISE = {"report.html": "captions and descriptions of settings are in other words"}
 """Products kept as checksums that are others on purpose, each with the reason."""
