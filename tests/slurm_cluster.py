@@ -84,6 +84,7 @@ class Cluster:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._deaths = 0
+        self.away = False
 
     def do(self, what: str, *node: str) -> None:
         """Call cluster.sh."""
@@ -91,12 +92,24 @@ class Cluster:
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0, done.stdout
 
+    def stop_controller(self) -> None:
+        """The controller is gone at once; nobody starts it again before `start_controller`."""
+        self.away = True
+        subprocess.run(["pkill", "-KILL", "-f", f"^slurmctld -f {self.folder}/"], check=True)
+
+    def start_controller(self) -> None:
+        """The controller is back, with all jobs that it had."""
+        subprocess.run(["slurmctld", "-f", f"{self.folder}/slurm.conf"], check=True, capture_output=True)
+        self.away = False
+
     def attend(self) -> None:
         """Do what an administrator would: start a dead controller again, let go what waits for him or for two minutes.
 
         slurmctld of Debian 12 (22.05.8) was seen to end by a segmentation fault when a lost node had come back. It
         reads the state of all jobs again, as it does when its unit file starts it again.
         """
+        if self.away:
+            return
         if subprocess.run(["pgrep", "-f", f"^slurmctld -f {self.folder}/"], capture_output=True).returncode:
             self._deaths += 1
             if self._deaths > 3:
@@ -207,7 +220,7 @@ class OnCluster:
             str(folder),
         ]
         command += ["--configfile", str(folder / "config.yaml"), "--profile", str(profile(folder)), *words]
-        command += ["--slurm-init-seconds-before-status-checks", "5", "--latency-wait", "15"]
+        command += ["--plmscale-slurm-init-seconds-before-status-checks", "5", "--latency-wait", "15"]
         env = environment() | {"HOLD": str(folder / "hold")}
         env["PYTHONPATH"] = f"{folder / 'modules'}:{env['PYTHONPATH']}"
         with (folder / "snakemake.log").open("a") as log:
@@ -225,10 +238,14 @@ class OnCluster:
         assert self.process is not None
         assert self.process.returncode == 0, self.said()
 
-    def said(self) -> str:
-        """The end of what Snakemake said, its line of progress left out."""
+    def whole_log(self) -> str:
+        """What Snakemake said, its line of progress left out."""
         lines = (self.folder / "snakemake.log").read_text().splitlines()
-        return "\n".join(line for line in lines if not line.startswith("cells:"))[-3000:]
+        return "\n".join(line for line in lines if not line.startswith("cells:"))
+
+    def said(self) -> str:
+        """The end of that."""
+        return self.whole_log()[-3000:]
 
     def until(self, condition: Callable[[], object]) -> None:
         """Wait for it, and see that SLURM goes on."""

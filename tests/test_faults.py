@@ -22,7 +22,6 @@ import pytest
 from conftest import ROOT
 from plmscale.cli.main import parser_of
 from plmscale.plan.dispatch import stoppable
-from plmscale.sets.subsets import write_ids
 from plmscale.training.checkpoints import Checkpoints
 from plmscale.training.engine import joined_ranks
 from plmscale.training.interruption import StopRequest
@@ -178,7 +177,7 @@ def test_killed_again_and_again_it_loses_no_more_than_an_interval(start, tmp_pat
     }
     assert start(**options).end() == 0
     expected = outcome(tmp_path)
-    for name in ("run.json", "metrics.parquet"):
+    for name in ("run.json", "metrics.parquet", "finished.json"):
         (tmp_path / name).unlink()
     rng, n_half_written, attempts = random.Random(0), 0, []
     for attempt in range(n_kills):
@@ -328,22 +327,6 @@ def test_without_any_whole_checkpoint_it_does_not_start_afresh_unasked(start, tm
     assert "error:" in job.log
     assert "delete the folder to train the cell from the start" in job.log
     assert "Traceback" not in job.log
-
-
-def test_a_checkpoint_of_another_run_is_not_gone_on_from(data, start, tmp_path):  # noqa: F811
-    """The learning rate, or the training set, was changed while the cell was interrupted."""
-    job = start()
-    job.wait_for("checkpoints/step*")
-    job.send(signal.SIGTERM)
-    assert job.end() == 75
-    job = start(cell=CELL | {"model": SIZE | {"learning_rate": 1e-3}})
-    assert job.end() == 1
-    assert "since it was written there is another cell. Delete" in job.log
-    write_ids(tmp_path / "grown.npy", np.arange(np.load(data / "subset.npy").size + 1))
-    job = start(subset=tmp_path / "grown.npy")
-    assert job.end() == 1
-    assert "there is another training set. Delete" in job.log
-    assert start().end() == 0
 
 
 def launch(data: Path, out: Path, launcher: list[str], **options) -> subprocess.Popen:  # noqa: F811

@@ -12,6 +12,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from plmscale.training.interruption import INTERRUPTED
 from plmscale.training.lock import CellLock, Holder, lock_files
 from test_train import command, data, environment, train  # noqa: F401
 
@@ -126,9 +127,9 @@ def second_job(data, out: Path, **environ: str) -> subprocess.Popen:  # noqa: F8
         return subprocess.Popen(command(data, out, **QUICK), stdout=log, stderr=log, env=environment() | environ)
 
 
-def stopped_in_training(data, out: Path, words: list[str]) -> subprocess.Popen:  # noqa: F811
+def stopped_in_training(data, out: Path, words: list[str], **environ: str) -> subprocess.Popen:  # noqa: F811
     """A job held still in the middle of its training."""
-    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment())
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL, env=environment() | environ)
     while not (out / "metrics.jsonl").exists() or not (out / "metrics.jsonl").stat().st_size:
         assert process.poll() is None
         time.sleep(0.005)
@@ -152,20 +153,21 @@ def test_a_second_job_waits_for_the_first_and_takes_its_result(undisturbed, data
     assert not list(tmp_path.glob(".lock-*"))
 
 
-def test_outputs_deleted_after_the_first_job_wrote_them_are_written_again(undisturbed, data, tmp_path):  # noqa: F811
-    """Snakemake was started again, asked for the cell, and its job began after the first had ended."""
-    asked = time.time()
-    train(data, tmp_path, **QUICK)
-    written = (tmp_path / "model.safetensors").stat().st_mtime_ns
-    second = second_job(data, tmp_path, PLMSCALE_ASKED=str(asked))
-    assert second.wait() == 0, (tmp_path / "log").read_text()
+def test_a_duplicate_that_slurm_submitted_leaves_at_once(undisturbed, data, tmp_path):  # noqa: F811
+    """It would hold its nodes for nothing; who submitted it follows the job that trains the cell."""
+    words = command(data, tmp_path, **QUICK)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/squeue").write_text("#!/bin/sh\necho RUNNING\n")
+    (tmp_path / "bin/squeue").chmod(0o755)
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    first = stopped_in_training(data, tmp_path, words, SLURM_JOB_ID="7")
+    second = second_job(data, tmp_path, SLURM_JOB_ID="8", PLMSCALE_DUPLICATES="leave", PATH=path)
+    assert second.wait() == INTERRUPTED
+    assert "SLURM job 7" in (tmp_path / "log").read_text()
+    first.send_signal(signal.SIGCONT)
+    assert first.wait() == 0
     record = json.loads((tmp_path / "run.json").read_text())
-    assert len(record["attempts"]) == 1
-    assert record["holdout"] == undisturbed[1]["holdout"]
-    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "metrics.parquet"), undisturbed[0], check_exact=True)
-    assert (tmp_path / "model.safetensors").stat().st_mtime_ns == written
-    assert second_job(data, tmp_path, PLMSCALE_ASKED=str(time.time())).wait() == 0
-    assert (tmp_path / "model.safetensors").stat().st_mtime_ns > written, "asked for later, it is trained afresh"
+    assert [each["slurm_job"] for each in record["attempts"]] == ["7"], "the duplicate is no attempt"
 
 
 def test_killed_while_another_waits_it_is_gone_on_with(undisturbed, data, tmp_path):  # noqa: F811

@@ -21,6 +21,8 @@ from test_faults import Job, outcome, server  # noqa: F401
 from test_train import TRAINING, command, data  # noqa: F401
 from test_workflow import environment, snakemake
 
+QUIET = ("--nodes=1", "--mem=100", "--output=/dev/null")
+
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
 
 
@@ -72,14 +74,20 @@ def test_a_study_outlives_snakemake_a_full_queue_scancel_requeue_and_walltime(on
     """From the proteins to the summary, every job on SLURM. One node is somebody else's."""
     a, b, c = cells = [f"{name}/all/constant/seed0" for name in "ABC"]
     here = on_cluster(write_study(tmp_path / "study", *"ABC"))
-    slurm("sbatch", "--nodes=1", "--gpus-per-node=4", "--mem=100", "--output=/dev/null", "--wrap=sleep 3600")
+    for n_gpus in (4, 2):
+        busy = slurm("sbatch", "--parsable", f"--gpus-per-node={n_gpus}", *QUIET, "--wrap=sleep 3600")
     here.start(*(f"results/runs/{cell}/run.json" for cell in cells))
-    here.until(lambda: set(here.held()) == set(cells))
+    here.until(lambda: len(here.held()) == 2 and "Resources" in slurm("squeue", "--noheader", "--format=%r"))
+    before = slurm("squeue", "--noheader", "--format=%i %j")
+    assert all(f"study:{name}/all/constant/0" in before for name in "ABC"), "names say study and cell"
     here.kill()
-    jobs = here.held()
     shutil.rmtree(here.folder / ".snakemake/locks")
     here.start()
-    here.until(lambda: slurm("squeue", "--noheader", "--states=PENDING", "--format=%r").split().count("Resources") >= 1)
+    here.until(lambda: here.whole_log().count("already, which is followed") == 3)
+    assert slurm("squeue", "--noheader", "--format=%i %j") == before, "a job was submitted a second time"
+    slurm("scancel", busy)
+    here.until(lambda: set(here.held()) == set(cells))
+    jobs = here.held()
 
     slurm("scontrol", "update", f"JobId={jobs[c]}", f"TimeLimit={soon(jobs[c])}")
     slurm("scancel", jobs[a])
@@ -90,8 +98,28 @@ def test_a_study_outlives_snakemake_a_full_queue_scancel_requeue_and_walltime(on
     here.until(lambda: here.done(*cells))
     here.end()
     assert (here.folder / "results/summary.txt").read_text(), "the study was not gone through to its end"
+    assert "failed, SLURM status is" not in here.whole_log(), "a walltime, a requeue and scancel are no failures"
     reasons = [reasons_of(here.folder, cell, server)[0] for cell in cells]
     assert reasons == ["SIGTERM", "SIGTERM", "SIGUSR1"]
+
+
+def test_a_study_outlives_an_outage_of_the_controller(cluster, on_cluster, counted, tmp_path, server):  # noqa: F811
+    """Away for 20 s when the first job is to be submitted, and for 40 s in which that job ends; nothing may fail."""
+    cell = "D/all/constant/seed0"
+    here = on_cluster(shutil.copytree(counted, tmp_path / "study"))
+    for seconds in (20, 40):
+        cluster.stop_controller()
+        if here.process is None:
+            here.start(f"results/runs/{cell}/run.json", "--retries", "0")
+        else:
+            here.let_go(cell)
+        time.sleep(seconds)
+        assert here.process and here.process.poll() is None, here.said()
+        cluster.start_controller()
+        here.until(lambda: cell in here.held() or here.done(cell))
+    here.end()
+    assert "controller answers again" in here.whole_log()
+    assert reasons_of(here.folder, cell, server) == ["finished"]
 
 
 def test_a_cell_of_two_nodes_is_preempted_and_ends_as_one_process_would(on_cluster, counted, tmp_path, server):  # noqa: F811

@@ -18,6 +18,7 @@ from plmscale.errors import InputError
 from plmscale.plan.plan import plan
 from plmscale.status.markers import forget_finished
 from plmscale.status.remove import named_cell, remove
+from plmscale.status.slurm_queue import note_members
 from plmscale.status.status import write_status
 from plmscale.study.study import load_study
 from plmscale.training.attempts import Attempts
@@ -126,13 +127,70 @@ def test_every_state_is_told_from_the_files(begun, tmp_path):
     assert "M/s2/constant/seed0 failed: error: no room" in said
 
 
-def test_a_job_in_the_queue_is_known_by_its_comment(begun, tmp_path, monkeypatch):
+def squeue_says(tmp_path, monkeypatch, *lines: str, status: int = 0) -> None:
     programs = tmp_path / "bin"
-    programs.mkdir()
-    line = f"{tmp_path}|rule_train_wildcards_M_s3_constant_0|99|PENDING|Resources"
-    (programs / "squeue").write_text(f"#!/bin/sh\necho '{line}'\necho '{line.replace(str(tmp_path), '/elsewhere')}'\n")
+    programs.mkdir(exist_ok=True)
+    said = "".join(f"echo '{line}'\n" for line in lines)
+    (programs / "squeue").write_text(f"#!/bin/sh\n{said}exit {status}\n")
     (programs / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+
+
+def test_what_slurm_runs_and_nobody_trains_is_starting_or_on_a_lost_node(begun, tmp_path, monkeypatch):
+    """And a cell of a job that trains several is known by it."""
+    runs = tmp_path / "results/runs"
+    note_members(["rule_train_wildcards_M_s3_constant_0", "x"], workdir=tmp_path, name="b1")
+    line = "{}|RUNNING|" + f"{tmp_path}|2026-01-02T03:04:05|None|n1|"
+    lost = runs / "M/s1/constant/seed0"
+    (lost / "lock.1").write_text(json.dumps(vars(replace(Holder.here(), host="n1", slurm_job="8"))))
+    long_ago = time.time() - 600
+    os.utime(lost / "lock.1", (long_ago, long_ago))
+    comments = {"7": "bundle_b1", "8": "rule_train_wildcards_M_s1_constant_0"}
+    squeue_says(tmp_path, monkeypatch, *(line.format(job) + comment for job, comment in comments.items()))
+    said = write_status(begun, results=tmp_path / "results")
+    table = read(tmp_path)
+    assert table.loc[("M", "s3", "constant"), ["state", "job"]].tolist() == ["starting", 7]
+    assert table.loc[("M", "s1", "constant"), ["state", "host"]].tolist() == ["on a lost node", "n1"]
+    assert "n1 has given no sign for 10 min" in said
+
+
+def test_without_an_answer_of_the_controller_nothing_is_said_of_the_queue(begun, tmp_path, monkeypatch):
+    (tmp_path / "results/runs/M/s1/constant/seed0/cell.json").touch()
+    squeue_says(tmp_path, monkeypatch, status=1)
+    said = write_status(begun, results=tmp_path / "results")
+    table = read(tmp_path)
+    assert table.loc[("M", "s1", "constant"), "state"] == "controller away"
+    assert table.loc[("M", "s3", "constant"), "state"] == "not begun", "it was never submitted"
+    assert "SLURM's controller does not answer" in said
+
+
+def test_a_cell_that_is_refused_says_why(begun, tmp_path):
+    ledger = tmp_path / "results/runs/M/s3/constant/seed0/attempts.jsonl"
+    ledger.parent.mkdir(parents=True)
+    for _ in range(begun.config.execution.max_attempts):
+        attempts = Attempts(ledger)
+        attempts.begin(world=1, device="cpu")
+        attempts.end("error: no GPU")
+    assert "M/s3/constant/seed0 refused: the last 5 attempts" in write_status(begun, results=tmp_path / "results")
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("metrics.jsonl", "running"), ("attempts.jsonl", "running"), ("lock.1", "running"), ("run.json", "unreadable")],
+)
+def test_a_damaged_file_costs_what_it_says_of_its_cell(begun, tmp_path, name, state):
+    """A line of zeros, as file systems leave it that lost power."""
+    with (tmp_path / f"results/runs/S/s3/constant/seed0/{name}").open("ab") as file:
+        file.write(bytes(300) + b"\n\xff\n{}\n")
+    write_status(begun, results=tmp_path / "results")
+    table = read(tmp_path)
+    assert table.loc[("S", "s3", "constant"), "state"] == state
+    assert table.loc[("S", "s1", "constant"), "state"] == "done"
+
+
+def test_a_job_in_the_queue_is_known_by_its_comment(begun, tmp_path, monkeypatch):
+    line = f"99|PENDING|{tmp_path}|N/A|Resources||rule_train_wildcards_M_s3_constant_0@12ab"
+    squeue_says(tmp_path, monkeypatch, line, line.replace(str(tmp_path), "/elsewhere"))
     write_status(begun, results=tmp_path / "results")
     cell = read(tmp_path).loc[("M", "s3", "constant")]
     assert (cell["state"], cell["reason"], cell["job"]) == ("queued", "Resources", 99)

@@ -107,7 +107,7 @@ def test_a_job_of_a_trunk_is_known_by_its_comment_and_by_its_log(study, trunk, t
     assert (row["state"], row["reason"]) == ("failed", "the store is not whole (before training began)")
     programs = tmp_path / "bin"
     programs.mkdir()
-    line = f"{tmp_path}|rule_trunk_wildcards_5M_uniref50_0|99|PENDING|Resources"
+    line = f"99|PENDING|{tmp_path}|N/A|Resources||rule_trunk_wildcards_5M_uniref50_0"
     (programs / "squeue").write_text(f"#!/bin/sh\necho '{line}'\n")
     (programs / "squeue").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")

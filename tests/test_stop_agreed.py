@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import distributed as dist
 
+from plmscale.training.engine import Ranks
 from plmscale.training.interruption import StopRequest
 from plmscale.training.trainer import Run
 
@@ -19,7 +20,7 @@ def ranks(monkeypatch):
     """Two ranks of a run that take turns: each comparison gives both the larger of what they brought to it."""
     asked = [StopRequest(), StopRequest()]
     runs: list[Any] = [
-        SimpleNamespace(asked=one, ranks=SimpleNamespace(world=2, device=torch.device("cpu"))) for one in asked
+        SimpleNamespace(asked=one, ranks=Ranks(rank, 2, torch.device("cpu"))) for rank, one in enumerate(asked)
     ]
 
     def agreed(*, during: dict[int, int] | None = None) -> list[bool]:

@@ -348,6 +348,10 @@ def test_one_cell_again_touches_nothing_else(tmp_path, study):
     assert written == {"S/all/constant/seed0"}
     again = pd.read_parquet(folder / "results/runs/S/all/constant/seed0/metrics.parquet")
     pd.testing.assert_frame_equal(again, metrics, check_exact=True)
+    record = json.loads((folder / target).read_text())
+    assert [each["reason"] for each in record["attempts"]] == ["finished", "finished"], "trained twice, and says so"
+    log = (folder / "results/logs/train/S/all/constant/seed0.log").read_text()
+    assert log.count("=== attempt of ") == 2, "the log of the first attempt is gone"
 
 
 def test_one_cell_by_name_is_told_of_removed_and_trained_again(tmp_path, study):

@@ -1,9 +1,8 @@
 # The checked configuration, the grid, and what wildcards may be.
+import inspect
 import json
-import os
 import re
 import sys
-import time
 from pathlib import Path
 
 from plmscale import files, provenance
@@ -20,7 +19,7 @@ from plmscale.study import jobs, trunks
 from plmscale.study.catalog import COMPARISON_TABLES, FIGURES, FINDINGS, FITS, OWN_TABLES, TABLES, figure_names
 from plmscale.study.grid import grid
 from plmscale.study.study import load_study, source_file
-from plmscale.training import trunk_files
+from plmscale.training import set_aside, trunk_files
 
 CHOSEN = config.pop("cell", None)  # no setting of the study: which cell `snakemake cell` is about
 
@@ -38,14 +37,12 @@ try:
     CALIBRATIONS, CALIBRATION_WARNINGS = calibration.read_calibrations(STUDY, OURS / "calibration")
     TRUNKS = trunk_files.trunks_here(STUDY, results=OURS)
     RESOURCES = plan.grid_resources(STUDY, COUNTED, CALIBRATIONS, shared=TRUNKS)
+    SAME = plan.same_resources(STUDY.config)
     BRANCHES = trunks.trunk_of_each(TRUNKS)
     FORECAST = cells_before(STUDY, results=OURS)
     COUNTED_TRUNKS = trunk_files.to_count(TRUNKS, results=OURS)
 except InputError as error:
     sys.exit(f"error: {error}")  # Snakemake's own report would bury the message, and --quiet all drops it
-
-# A job takes over what another finished after this; jobs inherit it, and do not ask again.
-os.environ.setdefault("PLMSCALE_ASKED", str(time.time()))
 
 trunk_files.ask_again(TRUNKS, results=OURS)
 markers.forget_finished(OURS / "runs" / cell for cell in CELLS)
@@ -60,10 +57,15 @@ CONFIGURATION = {
     "settings": dict(GIVEN.config),
 }
 
+OF_WILDCARDS = inspect.signature(lambda wildcards: None)
 cfg = STUDY.config
 FIGURES_HERE = figure_names({cell.schedule for cell in CELLS.values()})
 RUN = "results/runs/{model}/{subset}/{schedule}/seed{seed}"
 TRUNK = "results/trunks/{model}/{subset}/seed{seed}"
+
+
+# The first line of what an attempt logs: logs are appended to, so that no job takes the lines of another away.
+ATTEMPT = 'echo "=== attempt of $(date -u +%FT%TZ) on $(uname -n)${{SLURM_JOB_ID:+, SLURM job $SLURM_JOB_ID}} ===" >> {log:q}; '
 
 
 def one_of(names):

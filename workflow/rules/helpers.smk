@@ -42,14 +42,33 @@ def chosen(pattern):
     return path
 
 
+def forced_training(dag):
+    """The training jobs that a person asked to run again: by --forcerun, --force or --forceall."""
+    return [job for job in dag.needrun_jobs() if job.rule.name in ("train", "trunk") and dag.reason(job).forced]
+
+
+def asked_for(dag):
+    """The workloads of the cells and trunks that were asked for: of one cell its own, not the study's."""
+    paths = {Path(job.output[-1]).parent.as_posix() for job in dag.jobs if job.rule.name in ("train", "trunk")}
+    paths = {path.removeprefix("results/runs/").removeprefix("results/") for path in paths}
+    every = jobs.workloads(STUDY, COUNTED, shared=TRUNKS)
+    return {path: work for path, work in every.items() if path in paths}
+
+
 def frozen(wildcards):
     """The cell of a job as JSON text."""
     return json.dumps(cell(wildcards).frozen(), indent=2)
 
 
+def of_wildcards(find):
+    """A function of wildcards that says so: Snakemake asks each a hundred thousand times for its signature."""
+    find.__signature__ = OF_WILDCARDS
+    return find
+
+
 def planned(field):
     """A resource of a job from the compute plan of its cell."""
-    return lambda wildcards: RESOURCES[cell(wildcards).path][field]
+    return of_wildcards(lambda wildcards: RESOURCES[cell(wildcards).path][field])
 
 
 def trunk_of(wildcards):
@@ -68,7 +87,7 @@ def frozen_trunk(wildcards):
 
 def planned_trunk(field):
     """A resource of a job from the compute plan of its trunk."""
-    return lambda wildcards: RESOURCES[jobs.TRUNKS + trunk_of(wildcards).path][field]
+    return of_wildcards(lambda wildcards: RESOURCES[jobs.TRUNKS + trunk_of(wildcards).path][field])
 
 
 def trunk_until(wildcards):
@@ -119,7 +138,7 @@ def trunk_checkpoints(wildcards):
 
 def planned_for_size(field):
     """A resource of the job that times a size: that of the cell that it stands for."""
-    return lambda wildcards: RESOURCES[TIMED[wildcards.model].path][field]
+    return of_wildcards(lambda wildcards: RESOURCES[TIMED[wildcards.model].path][field])
 
 
 def timed_subset(wildcards):

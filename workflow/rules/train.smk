@@ -54,18 +54,20 @@ rule train:
         devices=planned("devices"),
         slurm_extra=planned("slurm_extra"),
         runtime=planned("runtime"),
+        cells_per_job=planned("cells_per_job"),
+        shared_minutes=planned("shared_minutes"),
         micro_batch_tokens=planned("micro_batch_tokens"),
-        checkpoint_tokens=planned("checkpoint_tokens"),
-        keep_checkpoints=planned("keep_checkpoints"),
-        max_attempts=planned("max_attempts"),
-        engine=planned("engine"),
-        zero_stage=planned("zero_stage"),
-        compile=planned("compile"),
-        monitors=planned("monitors"),
-        wandb_project=planned("wandb_project"),
-        progress_seconds=planned("progress_seconds"),
+        checkpoint_tokens=SAME["checkpoint_tokens"],
+        keep_checkpoints=SAME["keep_checkpoints"],
+        max_attempts=SAME["max_attempts"],
+        engine=SAME["engine"],
+        zero_stage=SAME["zero_stage"],
+        compile=SAME["compile"],
+        monitors=SAME["monitors"],
+        wandb_project=SAME["wandb_project"],
+        progress_seconds=SAME["progress_seconds"],
         peak_flops=planned("peak_flops"),
-        flop_convention=planned("flop_convention"),
+        flop_convention=SAME["flop_convention"],
         trunk=trunk_checkpoints,
     params:
         store=store_folder,
@@ -73,7 +75,7 @@ rule train:
     message:
         "Training {wildcards.model} on {wildcards.subset}, {wildcards.schedule}, seed {wildcards.seed}"
     shell:
-        "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
+        ATTEMPT + "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
         " --cpus-per-task={resources.cpus_per_task} --kill-on-bad-exit=1}} {resources.launcher}"
         " -m plmscale train --cell {input.cell:q} --store {params.store:q}"
         " --subset {input.subset:q} --holdout {input.holdout:q} --metrics {output.metrics:q} --record {output.run:q}"
@@ -81,4 +83,4 @@ rule train:
         " --keep-checkpoints {resources.keep_checkpoints} --max-attempts {resources.max_attempts} --engine {resources.engine} --zero-stage {resources.zero_stage}"
         " --compile {resources.compile} --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads}"
         " --monitors {resources.monitors} --wandb-project {resources.wandb_project:q} --progress-seconds {resources.progress_seconds}"
-        " --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} > {log:q} 2>&1"
+        " --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} >> {log:q} 2>&1"

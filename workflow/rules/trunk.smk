@@ -54,16 +54,16 @@ rule trunk:
         slurm_extra=planned_trunk("slurm_extra"),
         runtime=planned_trunk("runtime"),
         micro_batch_tokens=planned_trunk("micro_batch_tokens"),
-        checkpoint_tokens=planned_trunk("checkpoint_tokens"),
-        max_attempts=planned_trunk("max_attempts"),
-        engine=planned_trunk("engine"),
-        zero_stage=planned_trunk("zero_stage"),
-        compile=planned_trunk("compile"),
-        monitors=planned_trunk("monitors"),
-        wandb_project=planned_trunk("wandb_project"),
-        progress_seconds=planned_trunk("progress_seconds"),
+        checkpoint_tokens=SAME["checkpoint_tokens"],
+        max_attempts=SAME["max_attempts"],
+        engine=SAME["engine"],
+        zero_stage=SAME["zero_stage"],
+        compile=SAME["compile"],
+        monitors=SAME["monitors"],
+        wandb_project=SAME["wandb_project"],
+        progress_seconds=SAME["progress_seconds"],
         peak_flops=planned_trunk("peak_flops"),
-        flop_convention=planned_trunk("flop_convention"),
+        flop_convention=SAME["flop_convention"],
         keep_at=keep_at,
     params:
         store=store_folder,
@@ -71,7 +71,7 @@ rule trunk:
     message:
         "Training the trunk of {wildcards.model} on {wildcards.subset}, seed {wildcards.seed}"
     shell:
-        "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
+        ATTEMPT + "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
         " --cpus-per-task={resources.cpus_per_task} --kill-on-bad-exit=1}} {resources.launcher}"
         " -m plmscale train --cell {input.cell:q} --store {params.store:q} --subset {input.subset:q}"
         " --metrics {params.folder:q}/metrics.parquet --record {output.trunk:q} --checkpoints {params.folder:q}/checkpoints"
@@ -80,4 +80,4 @@ rule trunk:
         " --engine {resources.engine} --zero-stage {resources.zero_stage}"
         " --compile {resources.compile} --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads}"
         " --monitors {resources.monitors} --wandb-project {resources.wandb_project:q} --progress-seconds {resources.progress_seconds}"
-        " --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} > {log:q} 2>&1"
+        " --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} >> {log:q} 2>&1"

@@ -15,6 +15,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of the operating system that mean: there is no room for this file."""
 
 
+BROKEN = (errno.EROFS, errno.EIO, errno.ESTALE)
+"""Errors of a file system that became read-only, or is gone."""
+
+
 def no_room(error: BaseException) -> bool:
     """Whether a write failed because the disk or the quota is full.
 
@@ -22,6 +26,21 @@ def no_room(error: BaseException) -> bool:
     """
     said = os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT)
     return getattr(error, "errno", None) in FULL or any(text in str(error) for text in said)
+
+
+def why_no_room(folder: Path, n_bytes: int) -> str:
+    """Why a file of so many bytes cannot be written into a folder, by an attempt at it; empty if it can."""
+    probe = folder / f".room.partial-{os.getpid()}"
+    try:
+        opened = os.open(probe, os.O_WRONLY | os.O_CREAT, 0o666)
+        try:
+            os.posix_fallocate(opened, 0, n_bytes)
+        finally:
+            os.close(opened)
+            probe.unlink(missing_ok=True)
+    except OSError as error:
+        return f"disk full ({error.strerror})" if no_room(error) else f"{error.strerror}"
+    return ""
 
 
 @contextmanager
@@ -34,9 +53,12 @@ def _explained(path: Path) -> Iterator[None]:
             f"cannot write {path}: {error.strerror} ({error.filename}). Choose a folder that you may write to."
         ) from error
     except Exception as error:  # libraries tell of a full disk by errors of several classes
-        if not no_room(error):
-            raise
-        raise InputError(f"cannot write {path}: {error}. Make room there, or raise the quota; run again.") from error
+        if no_room(error):
+            mend = "Make room there, or raise the quota; run again."
+            raise InputError(f"cannot write {path}: disk full ({error}). {mend}") from error
+        if isinstance(error, OSError) and error.errno in BROKEN:
+            raise InputError(f"cannot write {path}: {error.strerror}. Mend the file system; run again.") from error
+        raise
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Allocation:
     hours : float
         Planned time from start to end.
     runtime_min : int
-        Walltime to ask for, in minutes: planned time × margin.
+        Walltime to ask for, in minutes, see `walltime_minutes`.
     memory : Memory
         Peak memory of one device, by part.
     pace : Pace
@@ -52,6 +52,28 @@ class Allocation:
     def device_hours(self) -> float:
         """Planned time × devices."""
         return self.hours * self.devices
+
+
+JOB_START_SECONDS = 60
+"""Of a job of SLURM before its training begins and after it has ended: two Snakemakes inside each other that read the
+workflow, and srun. 6 s were measured on a quiet machine, 12 s on a busy one; a cold network disk takes longer."""
+
+LEAST_WALLTIME = 10
+"""Minutes that any job asks for: SLURM ends jobs up to a minute early, and an unplanned second must not cost a job."""
+
+
+def walltime_minutes(hours: float, *, hardware: Hardware) -> int:
+    """Walltime to ask for: planned time × margin, and what a job takes beside it: its start, and the warning.
+
+    Examples
+    --------
+    >>> walltime_minutes(10.0, hardware=Hardware(walltime_margin=1.25, warning_seconds=120))
+    753
+    >>> walltime_minutes(0.001, hardware=Hardware())
+    10
+    """
+    seconds = 3600 * hours * hardware.walltime_margin + hardware.warning_seconds + JOB_START_SECONDS
+    return max(LEAST_WALLTIME, ceil(seconds / 60))
 
 
 def device_counts(hardware: Hardware) -> Iterator[int]:
@@ -140,7 +162,7 @@ def allocations(
             micro_batch_tokens=micro_batch,
             grad_accum=ceil(cell.training.batch_tokens / (devices * micro_batch)),  # as a run counts them
             hours=hours,
-            runtime_min=ceil(60 * hours * hardware.walltime_margin),
+            runtime_min=walltime_minutes(hours, hardware=hardware),
             memory=memory,
             pace=pace,
         )

@@ -10,17 +10,10 @@ from typing import Any
 
 import pandas as pd
 
-from ..study.config import Execution, Hardware, ModelSize
+from ..study.config import Config, Execution, Hardware, ModelSize
 from ..study.flops import count_params, train_flops
 from ..study.grid import Cell, grid
-from ..study.jobs import (
-    TRUNK,
-    Job,
-    by_flops,
-    jobs,
-    planned_tokens,
-    waits,
-)
+from ..study.jobs import TRUNK, TRUNKS, Job, by_flops, jobs, planned_tokens, waits
 from ..study.study import Study
 from ..study.trunks import Trunk
 from .allocation import Allocation, allocations
@@ -29,6 +22,7 @@ from .deadline import CellSchedule, Options, cheapest, fastest, scheduled
 from .devices import Device, device_of
 from .dispatch import dispatch
 from .memory import GIB
+from .short_cells import sharing
 
 Records = Mapping[str, Mapping[str, Any]]
 """Usable measurements by size, see `plmscale.plan.calibration.read_calibrations`."""
@@ -218,6 +212,14 @@ def resources(
         "devices": allocation.devices,
         "runtime": min(allocation.runtime_min, longest),
         "micro_batch_tokens": allocation.micro_batch_tokens,
+        "peak_flops": str(device_of(hardware, cell.training.precision).peak_flops),
+    }
+
+
+def same_resources(config: Config) -> dict[str, str | int]:
+    """The `resources:` that all training jobs of a study have in common: values, which need no look-up a job."""
+    execution = config.execution
+    return {
         "engine": execution.engine,
         "zero_stage": execution.zero_stage,
         "compile": int(execution.compile),
@@ -227,7 +229,7 @@ def resources(
         "monitors": ",".join(execution.monitors) or "none",
         "wandb_project": execution.wandb_project,
         "progress_seconds": str(execution.progress_seconds),  # a resource is a whole number or a text
-        "peak_flops": str(device_of(hardware, cell.training.precision).peak_flops),
+        "flop_convention": config.analysis.flops,
     }
 
 
@@ -242,6 +244,9 @@ def grid_resources(
         job.path: resources(job.cell, allocated[job.path], hardware=config.hardware, execution=config.execution)
         for job in every
     }
+    cells = {job.path: allocated[job.path] for job in every if not job.path.startswith(TRUNKS)}
+    for path, share in sharing(cells, hardware=config.hardware).items():
+        found[path] |= share
     for priority, job in enumerate(reversed(by_flops(every))):
-        found[job.path] |= {"priority": priority, "flop_convention": config.analysis.flops}
+        found[job.path]["priority"] = priority
     return found

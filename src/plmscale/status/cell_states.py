@@ -1,10 +1,8 @@
 """The state of every cell and trunk of a study, read from their files and from SLURM's queue."""
 
-import os
 import re
-import subprocess
 import time
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,33 +10,41 @@ from typing import Any
 
 import pandas as pd
 
-from ..clock import start_ticks
 from ..errors import InputError
 from ..files import read_object
 from ..plan.plan import whole_plan
 from ..study.grid import grid
 from ..study.study import Study
 from ..study.trunks import Trunk, trunk_of_each
-from ..training.attempts import LEDGER, attempts_of, device_seconds, read_events
-from ..training.checkpoints import read_last_row, read_rows
-from ..training.lock import SILENT, Holder, LockFile, lock_files
+from ..training.attempts import LEDGER, Attempts, attempts_of, device_seconds, read_events
+from ..training.checkpoints import METRICS_LOG
+from ..training.lock import lock_files, seems_alive
 from ..training.trunk_files import is_there, to_count, trunk_record, trunks_here
+from .rows import last_row, rows
+from .slurm_queue import WAITING, NoSlurm, QueuedJob, by_comment, look, queued
 
-STATES = ("done", "diverged", "running", "queued", "waiting", "interrupted", "failed", "not begun")
-"""From finished to not begun. `diverged` is finished too; `waiting` is a branch whose trunk is not there yet;
-`interrupted` goes on when Snakemake runs it again."""
+STATES = (
+    "done",
+    "diverged",
+    "running",
+    "starting",
+    "queued",
+    "waiting",
+    "on a lost node",
+    "controller away",
+    "interrupted",
+    "refused",
+    "failed",
+    "unreadable",
+    "not begun",
+)
+"""From finished to not begun. `diverged` is finished too. `starting` runs for SLURM and has not begun to train.
+`waiting` is a branch whose trunk is not there yet. `on a lost node` runs for SLURM, and its process gives no sign of
+life. `controller away`: SLURM does not answer, so that nobody knows whether a job of the cell is queued. `interrupted`
+goes on when Snakemake runs it again; `refused` does not (`execution.max_attempts`)."""
 
 ERROR = re.compile(r"(error|srun: error|slurmstepd: error|([a-z_]+\.)*[A-Z]\w*(Error|Exception|Interrupt))\b", re.ASCII)
 """How lines begin that name what ended a job: our own, SLURM's, and the last line of a Python traceback."""
-
-
-@dataclass(frozen=True)
-class QueuedJob:
-    """A job of SLURM's queue: its number, its state, and why it waits."""
-
-    job: str
-    state: str
-    reason: str
 
 
 def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> pd.DataFrame:
@@ -61,14 +67,15 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
     """
     found = trunks_here(study, results=results)
     rows = whole_plan(study, counted, {}, shared=found).to_dict("records")
-    queue = slurm_queue(results.absolute().parent)
+    queue = _queue(results.absolute().parent)
+    most = study.config.execution.max_attempts
     branches, counts = trunk_of_each(found), to_count(found, results=results)
     cells = {cell.path: row for cell, row in zip(grid(study), rows, strict=False)}
     trunk_rows = dict(zip(found, rows[len(cells) :], strict=True))
-    of_trunks = {path: _trunk(trunk, trunk_rows[path], queue, results=results) for path, trunk in counts.items()}
+    of_trunks = {path: _trunk(trunk, trunk_rows[path], queue, most, results=results) for path, trunk in counts.items()}
     states = []
     for path, row in cells.items():
-        state = _cell(path, row, queue, results=results)
+        state = _cell(path, row, queue, most, results=results)
         trunk = branches.get(path)
         there = of_trunks.get(trunk.path) if trunk else None
         if trunk and there and state["state"] == "not begun" and not is_there(trunk, results=results):
@@ -77,27 +84,56 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
     return pd.DataFrame([*states, *of_trunks.values()], dtype=object)  # objects: what is not known stays None
 
 
-def _cell(path: str, row: Mapping[Hashable, Any], queue: Mapping[str, QueuedJob], *, results: Path) -> dict[str, Any]:
+Queue = Mapping[str, QueuedJob] | None
+"""SLURM's jobs by their comments; None if the controller does not answer."""
+
+
+def _queue(workdir: Path) -> Queue:
+    try:
+        jobs = look(timeout=20)
+    except NoSlurm:
+        return {}
+    return None if jobs is None else by_comment(jobs, workdir=workdir)
+
+
+def _cell(path: str, row: Mapping[Hashable, Any], queue: Queue, most: int, *, results: Path) -> dict[str, Any]:
     run, before = results / "runs" / path, row["n_tokens"] - row["tokens_trained"]
-    job = _Job(run, row["n_tokens"], _queued(queue, "train", path), branch=before > 0)
-    state = _state(job, record=_record(run / "run.json"))
-    return _identity(row) | _failed_early(state, run, results / "logs/train" / f"{path}.log") | _planned(row)
+
+    def look_at() -> dict[str, Any]:
+        there = queued(queue or {}, "train", path)
+        job = _Job(run, row["n_tokens"], there, most, away=queue is None, branch=before > 0)
+        state = _state(job, record=_record(run / "run.json"))
+        return _failed_early(state, run, results / "logs/train" / f"{path}.log")
+
+    return _identity(row) | _readable(look_at) | _planned(row)
 
 
-def _trunk(
-    trunk: Trunk, row: Mapping[Hashable, Any], queue: Mapping[str, QueuedJob], *, results: Path
-) -> dict[str, Any]:
+def _trunk(trunk: Trunk, row: Mapping[Hashable, Any], queue: Queue, most: int, *, results: Path) -> dict[str, Any]:
     """The row of a trunk; one that was trained, and is to be longer now, is not done."""
-    folder, record = results / "trunks" / trunk.path, trunk_record(trunk, results=results)
-    done = record and is_there(trunk, results=results)
-    earlier = record["attempts"] if record and not done else []
-    job = _Job(folder, row["n_tokens"], _queued(queue, "trunk", trunk.path), earlier=earlier)
-    state = _state(job, record=record if done else None)
-    if record and not done:
-        here, until = record["until_passes"], trunk.until
-        state["percent"] = max(state["percent"], 100 * here / until)
-        state["reason"] = state["reason"] or f"trained to {here:.4g} of {until:.4g} passes"
-    return _identity(row) | _failed_early(state, folder, results / "logs/trunk" / f"{trunk.path}.log") | _planned(row)
+    folder = results / "trunks" / trunk.path
+
+    def look_at() -> dict[str, Any]:
+        record = trunk_record(trunk, results=results)
+        done = record and is_there(trunk, results=results)
+        earlier = record["attempts"] if record and not done else []
+        there = queued(queue or {}, "trunk", trunk.path)
+        job = _Job(folder, row["n_tokens"], there, most, away=queue is None, earlier=earlier)
+        state = _state(job, record=record if done else None)
+        if record and not done:
+            here, until = record["until_passes"], trunk.until
+            state["percent"] = max(state["percent"], 100 * here / until)
+            state["reason"] = state["reason"] or f"trained to {here:.4g} of {until:.4g} passes"
+        return _failed_early(state, folder, results / "logs/trunk" / f"{trunk.path}.log")
+
+    return _identity(row) | _readable(look_at) | _planned(row)
+
+
+def _readable(look_at: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What a look at a cell says; of one with a damaged file that: the others are told of nevertheless."""
+    try:
+        return look_at()
+    except Exception as error:  # whatever a damaged file makes of its reader
+        return NOTHING | {"state": "unreadable", "reason": f"{type(error).__name__}: {error}"[:300]}
 
 
 def _identity(row: Mapping[Hashable, Any]) -> dict[str, Any]:
@@ -108,14 +144,15 @@ def _planned(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     return {"planned_device_hours": row["device_hours"]}
 
 
-def _queued(queue: Mapping[str, QueuedJob], rule: str, path: str) -> QueuedJob | None:
-    return queue.get(f"rule_{rule}_wildcards_{path.replace('/seed', '/').replace('/', '_')}")
-
-
 def _failed_early(state: dict[str, Any], folder: Path, log: Path) -> dict[str, Any]:
     """The state, but failed where a job died before it could keep a record of an attempt."""
     begun = (folder / "cell.json").exists()  # not so where a cell was removed, and its log was left
-    if state["state"] == "not begun" and begun and (error := error_in(log)):
+    if (
+        state["state"] in ("not begun", "controller away")
+        and not state["attempts"]
+        and begun
+        and (error := error_in(log))
+    ):
         return state | {"state": "failed", "reason": f"{error} (before training began)"}
     return state
 
@@ -130,6 +167,10 @@ class _Job:
     n_tokens : int
         Tokens that its run has seen at its end.
     queued : QueuedJob or None
+    max_attempts : int
+        See `execution.max_attempts`.
+    away : bool
+        Whether SLURM's controller does not answer.
     branch : bool
         Whether the run begins at a trunk.
     earlier : list of dict
@@ -139,35 +180,65 @@ class _Job:
     folder: Path
     n_tokens: int
     queued: QueuedJob | None
+    max_attempts: int
+    away: bool
     branch: bool = False
     earlier: Sequence[dict[str, Any]] = ()
 
 
+NOTHING = {"reason": None, "loss": None, "percent": 0.0, "eta_hours": None, "job": None, "host": None}
+NOTHING |= {"attempts": 0, "device_hours": 0.0}
+"""What there is to say of a cell of which nothing is known."""
+
+
 def _state(job: _Job, *, record: dict[str, Any] | None) -> dict[str, Any]:
     attempts = attempts_of(read_events(job.folder / LEDGER))
-    last = read_last_row(job.folder / "metrics.jsonl") if (job.folder / "metrics.jsonl").is_file() else None
-    state = {"reason": None, "loss": None, "percent": 0.0, "eta_hours": None, "job": None, "host": None}
+    last = last_row(job.folder / METRICS_LOG)
+    state: dict[str, Any] = dict(NOTHING)
     if last:
         state |= {"loss": last["loss"], "percent": _percent(job, attempts, last["n_tokens"])}
-    locks = lock_files(job.folder) if job.folder.is_dir() else []
     if record:
         attempts = record.get("attempts", [])
         holdout = record.get("holdout") or {}
         state |= {"state": record["status"], "reason": record["reason"], "loss": holdout.get("loss"), "percent": 100.0}
-    elif locks and seems_alive(locks[-1]):
-        holder = locks[-1].holder
-        state |= {"state": "running", "eta_hours": _eta(job.folder, attempts, job.n_tokens)}
-        state |= {"job": holder.slurm_job, "host": holder.host} if holder else {}
-    elif job.queued:
-        state |= {"state": "queued", "reason": job.queued.reason, "job": job.queued.job}
-    elif attempts:
-        why = attempts[-1]["reason"] or "killed"
-        state |= {"state": "failed" if why.startswith("error") else "interrupted", "reason": why}
     else:
-        state |= {"state": "not begun"}
+        state |= _going_on(job, attempts) or _by_attempts(job, attempts)
     attempts = [*job.earlier, *attempts]
     spent = device_seconds(attempts) + _open_seconds(attempts, alive=state["state"] == "running")
     return state | {"attempts": len(attempts), "device_hours": spent / 3600}
+
+
+def _going_on(job: _Job, attempts: list[dict[str, Any]]) -> dict[str, Any] | None:
+    """The state of a cell that has a process or a job; None of others."""
+    locks = lock_files(job.folder) if job.folder.is_dir() else []
+    holder = locks[-1].holder if locks else None
+    if locks and seems_alive(locks[-1]):
+        who = {"job": holder.slurm_job, "host": holder.host} if holder else {}
+        return {"state": "running", "eta_hours": _eta(job.folder, attempts, job.n_tokens)} | who
+    there = job.queued
+    if not there:
+        return None
+    if there.state in WAITING:
+        return {"state": "queued", "reason": there.reason, "job": there.job}
+    who = {"job": there.job, "host": there.nodes}
+    if holder and holder.slurm_job == there.job:
+        silent = (time.time() - locks[-1].touched) / 60
+        return {"state": "on a lost node", "reason": f"{holder.host} has given no sign for {silent:.0f} min"} | who
+    return {"state": "starting", "reason": f"{there.state.lower()} on {there.nodes}"} | who
+
+
+def _by_attempts(job: _Job, attempts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The state of a cell that nobody is seen to train."""
+    try:
+        Attempts(job.folder / LEDGER).refuse_after(job.max_attempts)
+    except InputError as error:
+        return {"state": "refused", "reason": str(error)}
+    why = (attempts[-1]["reason"] or "killed") if attempts else ""
+    if job.away and (job.folder / "cell.json").exists():
+        return {"state": "controller away", "reason": f"SLURM does not answer{f'; last attempt: {why}' if why else ''}"}
+    if attempts:
+        return {"state": "failed" if why.startswith("error") else "interrupted", "reason": why}
+    return {"state": "not begun"}
 
 
 def _percent(job: _Job, attempts: Sequence[dict[str, Any]], n_tokens: int) -> float:
@@ -176,16 +247,17 @@ def _percent(job: _Job, attempts: Sequence[dict[str, Any]], n_tokens: int) -> fl
     if job.branch and attempts:
         moved = [each["from_step"] for each in attempts if each["to_step"] > each["from_step"]]
         first = min([*moved, attempts[-1]["from_step"]])
-        rows = read_rows(job.folder / "metrics.jsonl")
-        start = max((row["n_tokens"] for row in rows if row["step"] <= first), default=0)
+        seen = rows(job.folder / METRICS_LOG)
+        start = max((row["n_tokens"] for row in seen if row["step"] <= first), default=0)
     return 100 * min(1.0, max(0.0, (n_tokens - start) / max(1, job.n_tokens - start)))
 
 
 def error_in(log: Path) -> str | None:
-    """The last error in the log of a job, which may have died before it could keep a record; None without one."""
+    """The error of the last attempt in a log, for jobs that died before they could keep a record; None without one."""
     if not log.is_file():
         return None
-    lines = [line.strip() for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    attempt = log.read_text(errors="replace").rpartition("=== attempt of ")[2]
+    lines = [line.strip() for line in attempt.splitlines() if line.strip()]
     found = [line for line in lines if ERROR.match(line)]
     return found[-1].removeprefix("error: ") if found else None
 
@@ -194,27 +266,20 @@ def _record(path: Path) -> dict[str, Any] | None:
     try:
         return read_object(path)
     except InputError:  # absent, or just being replaced
+        if path.is_file() and path.stat().st_size:
+            raise
         return None
-
-
-def seems_alive(found: LockFile) -> bool:
-    """Whether the holder of a lock lives, by one look: of another machine, whether it gave a sign lately."""
-    holder = found.holder
-    here = Holder.here()
-    if holder and (holder.host, holder.boot, holder.namespace) == (here.host, here.boot, here.namespace):
-        return start_ticks(str(holder.pid)) == holder.ticks
-    return abs(time.time() - found.touched) < SILENT
 
 
 def _eta(run: Path, attempts: list[dict[str, Any]], n_tokens: int) -> float | None:
     """Hours left at the speed of the running attempt, its start-up included; None before there is a speed."""
-    rows = read_rows(run / "metrics.jsonl")
-    if not rows or not attempts:
+    seen = rows(run / METRICS_LOG)
+    if not seen or not attempts:
         return None
-    before = [row["n_tokens"] for row in rows if row["step"] <= attempts[-1]["from_step"]]
-    trained = rows[-1]["n_tokens"] - (before[-1] if before else 0)
+    before = [row["n_tokens"] for row in seen if row["step"] <= attempts[-1]["from_step"]]
+    trained = seen[-1]["n_tokens"] - (before[-1] if before else 0)
     hours = (time.time() - _epoch(attempts[-1]["start"])) / 3600
-    return (n_tokens - rows[-1]["n_tokens"]) * hours / trained if trained else None
+    return (n_tokens - seen[-1]["n_tokens"]) * hours / trained if trained else None
 
 
 def _open_seconds(attempts: list[dict[str, Any]], *, alive: bool) -> float:
@@ -225,18 +290,3 @@ def _open_seconds(attempts: list[dict[str, Any]], *, alive: bool) -> float:
 
 def _epoch(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
-
-
-def slurm_queue(workdir: Path) -> dict[str, QueuedJob]:
-    """Jobs of a working directory in SLURM's queue, by the comment that Snakemake gave them; empty without SLURM."""
-    command = ["squeue", "--noheader", "--user", str(os.getuid()), "--states=PENDING,RUNNING"]
-    try:
-        said = subprocess.run([*command, "--format=%Z|%k|%i|%T|%r"], capture_output=True, text=True, timeout=20)
-    except (OSError, subprocess.TimeoutExpired):
-        return {}
-    found: dict[str, QueuedJob] = {}
-    for line in said.stdout.splitlines():
-        folder, comment, *rest = line.split("|")
-        if len(rest) == 3 and Path(folder) == workdir and comment not in found:
-            found[comment] = QueuedJob(*rest)
-    return found

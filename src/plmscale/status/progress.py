@@ -11,11 +11,10 @@ from pathlib import Path
 from ..presentation.formats import duration
 from ..study.jobs import TRUNKS, Workload
 from ..study.trunks import Trunk
-from ..training.checkpoints import read_last_row
+from ..training.checkpoints import METRICS_LOG
+from ..training.lock import lock_files, seems_alive
 from ..training.trunk_files import is_there, reached
-
-RUNNING_WITHIN = 300.0
-"""Seconds since its last row of metrics within which an unfinished run counts as running."""
+from .rows import last_row
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def state(work: Mapping[str, Workload], *, results: Path, trunks: Mapping[str, T
             done[trunk is not None] += 1
         else:
             share = _share(folder, planned) or (reached(trunk, results=results) / trunk.until if trunk else 0.0)
-            running[trunk is not None] += _is_growing(folder)
+            running[trunk is not None] += _is_trained(folder)
         spent += planned.flops * share
     total = sum(planned.flops for planned in work.values())
     left, n_trunks = n_cells - done[False] - running[False], len(work) - n_cells
@@ -76,15 +75,15 @@ def _trunk_done(trunk: Trunk, results: Path) -> bool:
 
 def _share(folder: Path, planned: Workload) -> float:
     """Share of a job's tokens that it has trained by its last row of metrics."""
-    growing = folder / "metrics.jsonl"
-    row = read_last_row(growing) if growing.is_file() else None
+    row = last_row(folder / METRICS_LOG)
     own = planned.n_tokens - planned.before
     return min(1.0, max(0.0, (row["n_tokens"] - planned.before) / own)) if row else 0.0
 
 
-def _is_growing(folder: Path) -> bool:
-    growing = folder / "metrics.jsonl"
-    return growing.is_file() and time.time() - growing.stat().st_mtime < RUNNING_WITHIN
+def _is_trained(folder: Path) -> bool:
+    """Whether a process trains there, as `plmscale status` says it."""
+    locks = lock_files(folder) if folder.is_dir() else []
+    return bool(locks) and seems_alive(locks[-1])
 
 
 def line(now: StudyProgress, *, share_before: float, seconds: float) -> str:

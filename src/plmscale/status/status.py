@@ -23,15 +23,20 @@ COLOURS = {
     "done": "#1b7837",
     "diverged": "#762a83",
     "running": "#2166ac",
+    "starting": "#4393c3",
     "queued": "#92c5de",
     "waiting": "#d1e5f0",
+    "on a lost node": "#f4a582",
+    "controller away": "#e0e0e0",
     "interrupted": "#fdae61",
+    "refused": "#67001f",
     "failed": "#b2182b",
+    "unreadable": "#8c510a",
     "not begun": "#e8e8e8",
 }
 """Of the ColorBrewer schemes that colour-blind readers tell apart; every field says its state in words too."""
 
-DARK = {"done", "diverged", "running", "failed"}
+DARK = {"done", "diverged", "running", "starting", "refused", "failed", "unreadable"}
 
 STYLE = """
 :root { color-scheme: light; }
@@ -97,7 +102,10 @@ def write_status(study: Study, *, results: Path) -> str:
         table.to_csv(partial, sep="\t", index=False)
     with atomic(results / "status/status.html") as partial:
         partial.write_text(page(table, at=time.time()))
-    return (f"{owner.heading(results, there)}\n\n" if there else "") + in_words(table)
+    away = "controller away" in set(table["state"])
+    lines = [owner.heading(results, there), ""] if there else []
+    lines += ["SLURM's controller does not answer: what is queued is not known.", ""] if away else []
+    return "\n".join([*lines, in_words(table)])
 
 
 def summary(table: pd.DataFrame) -> str:

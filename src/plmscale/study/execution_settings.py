@@ -23,7 +23,8 @@ class Execution(Settings):
     )
     keep_checkpoints: bool = Field(default=False, description="Keep the last checkpoint of a finished cell.")
     max_attempts: Count = Field(
-        default=5, description="A cell is refused after this many consecutive attempts without a new checkpoint."
+        default=5,
+        description="A cell is refused after so many consecutive attempts that failed by themselves without a new checkpoint.",
     )
     threads: Cores = Field(default=1, description="CPU threads per training rank.")
     compile: bool = Field(

@@ -70,7 +70,12 @@ class Hardware(Settings):
     calibration_steps: int = Field(
         default=20, ge=8, le=100_000, description="Optimizer steps of each size that `plmscale calibrate` times."
     )
-    walltime_margin: float = Field(default=1.25, ge=1, le=100, description="Requested walltime ÷ planned walltime.")
+    walltime_margin: float = Field(
+        default=1.25,
+        ge=1,
+        le=100,
+        description="Requested ÷ planned walltime, besides the warning and 1 min for the start; 10 min at least.",
+    )
     max_walltime_hours: Hours | None = Field(
         default=None, description="Longest walltime of the partition; a longer cell takes several jobs. null: no limit."
     )

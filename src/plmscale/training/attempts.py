@@ -16,6 +16,7 @@ from typing import Any
 
 from ..clock import process_age
 from ..errors import InputError
+from .interruption import REASONS
 
 LEDGER = "attempts.jsonl"
 
@@ -24,6 +25,20 @@ RESULT = "finished.json"
 
 KILLED = "killed"
 """Reason of an attempt that left no word: SIGKILL, a lost node, a machine that went down."""
+
+NEEDED = {
+    "start": {"host", "world"},
+    "resumed": {"step"},
+    "saved": {"step"},
+    "asked": {"reason"},
+    "end": {"reason", "wall_seconds"},
+    "earlier": {"attempts"},
+    "afresh": set[str](),
+}
+"""What the events of a ledger say besides their time."""
+
+CLOSED = ("end", "earlier", "afresh")
+"""Events after which no attempt is open."""
 
 Attempt = dict[str, Any]
 """`start`, `end` (UTC), `host`, `slurm_job`, `nodes`, `world`, `device`, `from_step`, `to_step` (from which the next
@@ -55,11 +70,16 @@ class Attempts:
         last_seen : float or None
             When it was last seen alive, in seconds since the epoch.
         """
-        if self._events and self._events[-1]["event"] != "end":
+        if self._events and self._events[-1]["event"] not in CLOSED and self.table():
             at = max(self._events[-1]["at"], last_seen or 0.0)
             if newest > self.table()[-1]["to_step"]:
                 self._add("saved", step=newest)
-            self._add("end", at=at, reason=KILLED, wall_seconds=at - self._last("start")["at"])
+            began = self._place("start")
+            if began is None:
+                return
+            asked = [each["reason"] for each in self._events[began:] if each["event"] == "asked"]
+            reason = f"{asked[0]}; {KILLED} before it could leave" if asked else KILLED
+            self._add("end", at=at, reason=reason, wall_seconds=at - self._events[began]["at"])
 
     def begin(self, *, world: int, device: str) -> None:
         """Open an attempt of so many ranks on a kind of device."""
@@ -74,8 +94,20 @@ class Attempts:
         )
 
     def resumed(self, step: int) -> None:
-        """The attempt goes on from a step."""
+        """The attempt goes on from a step; 0 where it has no checkpoint."""
         self._add("resumed", step=step)
+
+    def asked(self, reason: str) -> None:
+        """The attempt was asked to stop, for a reason of `interruption.REASONS`."""
+        self._add("asked", reason=reason)
+
+    def earlier(self, attempts: Iterable[Attempt]) -> None:
+        """Begin with the attempts of a record: a run that had finished is trained again."""
+        self._add("earlier", attempts=list(attempts))
+
+    def afresh(self) -> None:
+        """What comes next begins at step 0, and what failed before does not count against it."""
+        self._add("afresh")
 
     def saved(self, step: int) -> None:
         """There is a checkpoint of a step."""
@@ -98,27 +130,32 @@ class Attempts:
             self._path.unlink(missing_ok=True)
 
     def refuse_after(self, limit: int) -> None:
-        """Refuse to try again what keeps failing.
+        """Refuse to try again what keeps failing by itself: preemptions and walltimes are no failures.
 
         Raises
         ------
         InputError
-            If the last `limit` attempts brought no new checkpoint; the message has the reason of each.
+            If the last `limit` attempts that nobody asked to stop brought no new checkpoint; the message has the reason
+            of each.
         """
-        tried = self.table()
-        idle = 0
-        while idle < len(tried) and tried[-1 - idle]["to_step"] <= tried[-1 - idle]["from_step"]:
-            idle += 1
-        if idle < limit:
+        idle: list[Attempt] = []
+        for each in reversed(attempts_of(self._events[(self._place("afresh") or 0) :])):
+            if each["to_step"] > each["from_step"]:
+                break
+            if not interrupted(each):
+                idle.insert(0, each)
+        if len(idle) < limit:
             return
-        reasons = "; ".join(f"{each['start']} on {each['host']}: {each['reason']}" for each in tried[-idle:])
+        reasons = "; ".join(f"{each['start']} on {each['host']}: {each['reason']}" for each in idle)
         raise InputError(
-            f"the last {idle} attempts at this cell brought no new checkpoint (execution.max_attempts is {limit}): "
-            f"{reasons}. Mend the cause, delete {self._path}, and run again."
+            f"the last {len(idle)} attempts at this cell brought no new checkpoint (execution.max_attempts is {limit})"
+            f": {reasons}. Mend the cause, delete {self._path}, and run again."
         )
 
-    def _last(self, event: str) -> dict[str, Any]:
-        return next(each for each in reversed(self._events) if each["event"] == event)
+    def _place(self, event: str) -> int | None:
+        """Where the last event of a kind is."""
+        found = (place for place in reversed(range(len(self._events))) if self._events[place]["event"] == event)
+        return next(found, None)
 
     def _add(self, event: str, **what: Any) -> None:
         row = {"event": event, "at": time.time()} | what
@@ -142,14 +179,14 @@ def _append(path: Path, row: dict[str, Any]) -> None:
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:
-    """Events of a ledger; lines that a kill cut short are left out."""
+    """Events of a ledger; lines that a kill cut short, or a bad disk made something else, are left out."""
     found = []
-    for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
+    for line in path.read_bytes().split(b"\n") if path.is_file() else []:
         try:
             row = json.loads(line)
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError):  # UnicodeDecodeError is one
             continue
-        if isinstance(row, dict) and "event" in row and _are_numbers(row):
+        if isinstance(row, dict) and _is_event(row):
             found.append(row)
     return found
 
@@ -161,13 +198,21 @@ _NUMBERS = {"start": ("world",), "resumed": ("step",), "saved": ("step",)}
 """By event its numbers besides the time."""
 
 
-def _are_numbers(row: Mapping[str, Any]) -> bool:
-    """Whether the numbers of an event are there and can be the ones of an attempt."""
-    given = [row.get(key) for key in ("at", *_NUMBERS.get(str(row["event"]), ()))]
-    if row["event"] == "end":
-        given.append(row.get("wall_seconds") or 0)
-        given.append(0 if "reason" in row else None)
-    return all(isinstance(value, int | float) and 0 <= value < _LARGEST for value in given)
+def _is_event(row: Mapping[str, Any]) -> bool:
+    """Whether an event has what it needs, and its numbers can be the ones of an attempt."""
+    name = row.get("event")
+    if not isinstance(name, str) or not {"at"} | NEEDED.get(name, {"unknown"}) <= row.keys():
+        return False
+    given = [row[key] for key in ("at", *_NUMBERS.get(name, ()))]
+    if name == "end":
+        given.append(row["wall_seconds"] or 0)
+    listed = name != "earlier" or isinstance(row["attempts"], list)
+    return listed and all(isinstance(value, int | float) and 0 <= value < _LARGEST for value in given)
+
+
+def interrupted(attempt: Attempt) -> bool:
+    """Whether an attempt ended because it was asked to, by a scheduler or a person."""
+    return (attempt["reason"] or "").startswith(tuple(REASONS.values()))
 
 
 def attempts_of(events: Iterable[dict[str, Any]]) -> list[Attempt]:
@@ -182,19 +227,24 @@ def attempts_of(events: Iterable[dict[str, Any]]) -> list[Attempt]:
     (100, 200, None, None)
     """
     found: list[Attempt] = []
+    step = 0
     for row in events:
         if row["event"] == "start":
-            step = found[-1]["to_step"] if found else 0
             began = {k: row.get(k) for k in ("host", "slurm_job", "nodes", "world", "device")}
             steps = {"from_step": step, "to_step": step}
             ended = {"wall_seconds": None, "reason": None}
             found.append({"start": _utc(row["at"]), "end": None} | began | steps | ended)
+        elif row["event"] == "earlier":
+            found += row["attempts"]
+        elif row["event"] == "afresh":
+            step = 0
         elif not found:
             continue
         elif row["event"] == "resumed":
             found[-1] |= {"from_step": row["step"], "to_step": row["step"]}
+            step = row["step"]
         elif row["event"] == "saved":
-            found[-1]["to_step"] = row["step"]
+            found[-1]["to_step"] = step = row["step"]
         elif row["event"] == "end":
             found[-1] |= {"end": _utc(row["at"]), "wall_seconds": row["wall_seconds"], "reason": row["reason"]}
     return found

@@ -160,6 +160,10 @@ class Checkpoints:
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
+METRICS_LOG = "metrics.jsonl"
+"""The growing file beside the metrics that are written at the end."""
+
+
 class MetricsLog:
     """Rows of metrics as JSON lines, for whoever follows the run.
 

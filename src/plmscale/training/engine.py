@@ -24,6 +24,10 @@ from ..sets.batches import MicroBatch
 from ..study.config import Optimizer
 from .deepspeed_checkpoints import HalfLoaded, failures_at_the_end, load, load_from_another_world
 
+FIRST_PORT, PORTS = 15_000, 15_000
+"""Ports at which the ranks of several nodes meet, one a SLURM job: below the ephemeral range of Linux, 32768 to 60999
+(ip(7), ip_local_port_range), from which any other connection of the node may have taken one."""
+
 
 @dataclass(frozen=True)
 class Ranks:
@@ -39,6 +43,14 @@ class Ranks:
     world: int
     device: torch.device
 
+    def largest(self, value: float) -> float:
+        """The largest value of any rank; every rank calls this at the same place."""
+        if self.world == 1:
+            return value
+        found = torch.tensor(float(value), device=self.device)
+        dist.all_reduce(found, dist.ReduceOp.MAX)
+        return found.item()
+
 
 @contextmanager
 def joined_ranks() -> Iterator[Ranks]:
@@ -47,7 +59,7 @@ def joined_ranks() -> Iterator[Ranks]:
     if "RANK" not in env and int(env.get("SLURM_NTASKS", "1")) > 1 and "SLURM_PROCID" in env:
         env |= {"RANK": env["SLURM_PROCID"], "LOCAL_RANK": env["SLURM_LOCALID"], "WORLD_SIZE": env["SLURM_NTASKS"]}
         env.setdefault("MASTER_ADDR", env.get("SLURM_LAUNCH_NODE_IPADDR", "127.0.0.1"))
-        env.setdefault("MASTER_PORT", str(20000 + int(env["SLURM_JOB_ID"]) % 20000))
+        env.setdefault("MASTER_PORT", str(FIRST_PORT + int(env["SLURM_JOB_ID"]) % PORTS))
     env.setdefault("LOCAL_RANK", "0")  # DeepSpeed asks for it even of a single process
     rank, world, local = (int(env.get(k, d)) for k, d in (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0")))
     gpu = torch.cuda.is_available()

@@ -1,6 +1,7 @@
 """Being asked to stop: SIGTERM of a scheduler or a launcher, SIGUSR1 of SLURM's `--signal`."""
 
 import signal
+from collections.abc import Callable
 from types import FrameType
 
 INTERRUPTED = 75
@@ -24,11 +25,14 @@ class StopRequest:
         The signal that asked this rank; 0 is none. It may come at any moment, and is never taken back.
     agreed : int
         The signal that all ranks know of, at the same step; 0 is none.
+    told : callable
+        Called with the reason when the first signal comes: a job that is killed before it could leave has said why.
     """
 
     def __init__(self) -> None:
         self.signal = 0
         self.agreed = 0
+        self.told: Callable[[str], None] = lambda reason: None
 
     @property
     def made(self) -> bool:
@@ -47,4 +51,6 @@ class StopRequest:
             signal.signal(number, self._note)
 
     def _note(self, number: int, _: FrameType | None) -> None:
-        self.signal = self.signal or number
+        if not self.signal:
+            self.signal = number
+            self.told(REASONS[signal.Signals(number)])

@@ -204,7 +204,7 @@ class CellLock:
             self._watched = (found.path.name, found.touched, now)
         if now - self._watched[2] < self._silent:
             return True
-        if holder and holder.slurm_job and holder.slurm_job != me.slurm_job and _runs(holder.slurm_job):
+        if holder and holder.slurm_job and holder.slurm_job != me.slurm_job and runs(holder.slurm_job):
             self._watched = (found.path.name, found.touched, now)  # suspended, for example: ask again later
             return True
         return False
@@ -228,6 +228,15 @@ def lock_files(folder: Path) -> list[LockFile]:
     return sorted(found, key=lambda each: each.number)
 
 
+def seems_alive(found: LockFile) -> bool:
+    """Whether the holder of a lock lives, by one look: of another machine, whether it gave a sign lately."""
+    holder = found.holder
+    here = Holder.here()
+    if holder and (holder.host, holder.boot, holder.namespace) == (here.host, here.boot, here.namespace):
+        return start_ticks(str(holder.pid)) == holder.ticks
+    return abs(time.time() - found.touched) < SILENT
+
+
 def _create(path: Path, text: str) -> bool:
     try:
         opened = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
@@ -238,10 +247,11 @@ def _create(path: Path, text: str) -> bool:
     return True
 
 
-def _runs(job: str) -> bool:
-    """Whether SLURM says that a job may have processes."""
+def runs(job: str, *, own: bool = False) -> bool:
+    """Whether SLURM says that a job, or a job of this user, may have processes."""
     try:
         asked = ["squeue", "--noheader", "--jobs", job, "--format", "%T"]
+        asked += [f"--user={os.getuid()}"] if own else []
         said = subprocess.run(asked, capture_output=True, text=True, timeout=20)
     except (OSError, subprocess.TimeoutExpired):
         return False

@@ -145,5 +145,25 @@ def _is_digest(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(value.get(key), int) for key in ("bytes", "crc32"))
 
 
+def newest_sealed(folder: Path, steps: Iterable[int]) -> dict[str, Any] | None:
+    """The manifest of the newest checkpoint that has one which is whole and of the step that its folder is named after.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the checkpoints.
+    steps : iterable of int
+        Newest first.
+    """
+    for step in steps:
+        try:
+            content = unseal(folder / f"step{step}")
+        except (DamagedCheckpoint, OSError):
+            continue
+        if content.get("step") == step:
+            return content
+    return None
+
+
 def _own_checksum(content: Mapping[str, Any]) -> int:
     return zlib.crc32(json.dumps(content, sort_keys=True).encode())

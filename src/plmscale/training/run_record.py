@@ -11,10 +11,15 @@ from ..files import atomic, write_json
 from ..provenance import versions
 from ..study.flops import count_params
 from .attempts import device_seconds
+from .checkpoints import Checkpoints
 from .monitor import METRICS
 
 if TYPE_CHECKING:
     from .trainer import Run
+
+
+WEIGHTS = "model.safetensors"
+"""The weights of a run, beside its record."""
 
 
 def record_of(run: "Run", *, status: str, reason: str | None, holdout: dict[str, Any] | None) -> dict[str, Any]:
@@ -61,3 +66,11 @@ def write_outputs(args: argparse.Namespace, record: dict[str, Any], rows: list[d
     with atomic(args.metrics) as partial:
         pq.write_table(pa.Table.from_pylist(rows, METRICS), partial)
     write_json(args.record, record)
+
+
+def keep_checkpoints(checkpoints: Checkpoints, args: argparse.Namespace, *, status: str) -> None:
+    """Remove the checkpoints of a run that has ended; the last stays if that was asked for, or if the run diverged."""
+    if status == "done" and not args.keep_checkpoints:
+        checkpoints.remove()
+    else:
+        checkpoints.keep(1)

@@ -9,34 +9,33 @@ import logging
 import math
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from safetensors.torch import save_file
 
 from ..clock import process_age
-from ..files import atomic
+from ..errors import InputError
+from ..files import atomic, why_no_room
 from ..model.esm2 import ESM2
 from ..model.evaluation import masked_scores
 from ..model.evaluation_masks import EvaluationSettings
-from ..sequences.store import Store
-from ..sets.batches import Batches, Prefetcher
-from ..sets.subsets import read_subset
+from ..sets.batches import Prefetcher
+from ..study.flops import count_params
 from ..study.grid import Cell, read_cell
 from ..study.schedules import check_budget, lr_fraction, stable_until
 from ..study.trunks import trunk_cell
 from .attempts import Attempts
-from .checkpoints import Checkpoints, MetricsLog, Progress
+from .cell_data import CellData, WatchedBatches
+from .checkpoints import METRICS_LOG, Checkpoints, MetricsLog, Progress
 from .claim import CellClaim
 from .engine import ENGINES, Engine, EngineSettings, Ranks, make_optimizer
 from .health import HealthCheck
 from .interruption import INTERRUPTED, StopRequest
-from .manifest import digest, digest_of
 from .monitor import MonitorOptions, RunMonitor, metrics_row
 from .resume import NotFinite, format_of, is_finite
-from .run_record import record_of, write_outputs
+from .run_record import WEIGHTS, keep_checkpoints, record_of, write_outputs
+from .set_aside import remove_leftovers
 from .stopping import PlateauStop
 from .trunk_checkpoints import TrunkCheckpointManager
 
@@ -55,33 +54,33 @@ class Run:
     pins: frozenset[int] = frozenset()
 
     def __init__(
-        self, args: argparse.Namespace, ranks: Ranks, *, asked: StopRequest, claim: CellClaim | None = None
+        self,
+        args: argparse.Namespace,
+        ranks: Ranks,
+        *,
+        asked: StopRequest,
+        claim: CellClaim | None = None,
+        data: CellData | None = None,
     ) -> None:
         self.args, self.ranks, self.asked, self.claim = args, ranks, asked, claim
         self.attempts = claim.attempts if claim else Attempts()
         self.options = MonitorOptions.from_args(args, world=ranks.world)
         self.cell = read_cell(args.cell)
         self.training = self.cell.training
-        store = Store.open(args.store)
-        self.batches = Batches(
-            store,
-            read_subset(args.subset),
-            training=self.training,
-            max_length=self.cell.max_length,
-            seed=self.cell.seed,
-            epochs=self.epochs,
+        self.data = data or CellData.of(args)
+        self.batches = WatchedBatches(
+            self.data, training=self.training, max_length=self.cell.max_length, seed=self.cell.seed, epochs=self.epochs
         )
         check_budget(self.cell.schedule, training=self.training, budget=self.batches.n_tokens)
         self.prefetcher = Prefetcher(self.batches)
-        self.holdout = [store.sequence(i) for i in read_subset(args.holdout).tolist()] if args.holdout else []
+        self.holdout = [self.data.store.sequence(i) for i in self.data.holdout.tolist()]
         per_rank = ranks.world * args.micro_batch_tokens
         self.grad_accum = max(1, math.ceil(self.training.batch_tokens / per_rank))
         self.engine = self._engine()
         self.checkpoints = Checkpoints(args.checkpoints)
         self.manager = self.manager_of(self.cell, self.checkpoints)
         self.progress, self.rows = self.take_up()
-        if self.progress.step:
-            self.attempts.resumed(self.progress.step)
+        self.attempts.resumed(self.progress.step)
         self.health = HealthCheck(self.training.health, every=self.training.log_every_steps, state=self.progress.health)
         self.stopped: str | None = None
 
@@ -103,11 +102,11 @@ class Run:
     def manager_of(self, cell: Cell, checkpoints: Checkpoints) -> TrunkCheckpointManager:
         """Who keeps the checkpoints of a cell that is trained on this set, by this engine."""
         kind = format_of(self.args.engine, zero_stage=self.args.zero_stage)
-        of = {"cell": digest_of(cell.frozen()), "training set": digest(self.args.subset)}
+        of = self.data.seal_of(cell)
         return TrunkCheckpointManager(checkpoints, self.engine, ranks=self.ranks, written_by=kind, of=of)
 
     def take_up(self) -> tuple[Progress, list[dict[str, Any]]]:
-        """Where the run goes on from: its own newest checkpoint, else its trunk's, else zero."""
+        """Where the run goes on from: its own newest checkpoint, its trunk's, or zero."""
         progress, rows = self.manager.take_up()
         if progress.step or not self.args.trunk:
             return progress, rows
@@ -128,17 +127,12 @@ class Run:
         )
         return ENGINES[self.args.engine](model, optimizer, ranks=self.ranks, settings=settings)
 
-    @property
-    def metrics_log(self) -> Path:
-        """The growing file beside the metrics that are written at the end."""
-        return self.args.metrics.with_name("metrics.jsonl")
-
     def train(self) -> tuple[str, str | None, list[dict[str, Any]]]:
         """Train to the end of the pass or to the plateau. Returns status, reason and the rows of metrics."""
         first = self.ranks.rank == 0
         # Before the log of metrics is opened: that it exists says that there was an attempt before.
         monitor = self._monitor() if first else None
-        rows = MetricsLog(self.metrics_log, rows=self.rows) if first else None
+        rows = MetricsLog(self.args.metrics.with_name(METRICS_LOG), rows=self.rows) if first else None
         try:
             status, reason = self._steps(rows, monitor)
         except NotFinite as error:
@@ -186,14 +180,15 @@ class Run:
             folder=self.args.metrics.parent,
             progress=self.progress,
             n_tokens=self.n_tokens,
-            continued=self.metrics_log.exists(),
+            continued=self.args.metrics.with_name(METRICS_LOG).exists(),
         )
 
     def _leave_if_asked(self) -> None:
-        """End the process if any rank was asked to stop. What the last checkpoint has is not lost."""
+        """End the process if any rank was asked to stop, or data changed. What the last checkpoint has is not lost."""
+        self.data.check()
         if self._stop_agreed():
-            kept = self.manager.last_step
-            log.info("stopped on request after step %d; the last checkpoint is of step %s", self.progress.step, kept)
+            here, kept = self.progress.step, self.manager.last_step
+            log.info("stopped on request after step %d; the last checkpoint is of step %s", here, kept)
             sys.exit(INTERRUPTED)
 
     def _step(self) -> float:
@@ -233,15 +228,11 @@ class Run:
 
         A signal that comes while ranks are comparing is none of theirs yet: it stays, and is agreed upon the next time.
         """
-        known = self.asked.agreed or self.asked.signal
-        if self.ranks.world > 1:
-            largest = torch.tensor(float(known), device=self.ranks.device)
-            dist.all_reduce(largest, dist.ReduceOp.MAX)
-            known = int(largest.item())
-        self.asked.agreed = known
-        return bool(known)
+        self.asked.agreed = int(self.ranks.largest(self.asked.agreed or self.asked.signal))
+        return bool(self.asked.agreed)
 
     def _checkpoint(self, rows: MetricsLog | None, monitor: RunMonitor | None) -> None:
+        self.data.check()
         if self.claim:
             self.claim.check()
         if monitor:
@@ -254,6 +245,18 @@ class Run:
         )
         if written:
             self.attempts.saved(self.progress.step)
+        else:
+            self._leave_without_room()
+
+    def _leave_without_room(self) -> None:
+        """End the run where its outputs would find no room either: what comes would be trained in vain."""
+        folder, weights = self.args.record.parent, 4 * count_params(self.cell.model) + (1 << 16)
+        why = why_no_room(folder, weights) if self.ranks.rank == 0 else ""
+        if self.ranks.largest(bool(why)):
+            raise InputError(
+                f"neither checkpoint nor outputs can be written to {folder}: {why or 'see the first rank'}. The last "
+                f"checkpoint is of step {self.manager.last_step or 0}: make room, and run again."
+            )
 
     def wall_seconds(self) -> float:
         """Time of all attempts, this one up to now."""
@@ -277,6 +280,7 @@ class Run:
         holdout = self.evaluate() if status == "done" else None
         if self.ranks.rank:
             return
+        self.data.check()
         if self.claim:
             self.claim.check()
         if is_finite(self.engine.module):
@@ -284,16 +288,12 @@ class Run:
         self.attempts.end("finished" if status == "done" else f"finished: {status}", step=self.progress.step)
         record = record_of(self, status=status, reason=reason, holdout=holdout)
         if self.claim:
-            self.claim.leave_result(record, rows)
+            self.claim.leave_result(record, rows, of=self.data.seal_of_result(self.cell))
         write_outputs(self.args, record, rows)
-        if status == "done" and not self.args.keep_checkpoints:
-            self.checkpoints.remove()
-        else:
-            self.checkpoints.keep(1)
-        self.metrics_log.unlink(missing_ok=True)
-        self.attempts.forget()
+        keep_checkpoints(self.checkpoints, self.args, status=status)
+        remove_leftovers(self.args.checkpoints.parent)
 
     def _write_weights(self) -> None:
         weights = {k: v.contiguous().cpu() for k, v in self.engine.module.state_dict().items() if k != "lm_head.weight"}
-        with atomic(self.args.record.with_name("model.safetensors")) as partial:
+        with atomic(self.args.record.with_name(WEIGHTS)) as partial:
             save_file(weights, partial)

@@ -64,7 +64,8 @@ class TrunkCheckpointManager(CheckpointManager):
 
     def _other(self, content: dict[str, Any]) -> str:
         """Why a checkpoint is none of this trunk's; empty if it is."""
-        if content.get("of") != self._of:
+        before = content.get("of", {})
+        if "cell" not in before or any(before[name] != self._of[name] for name in before.keys() & self._of.keys()):
             return "it is of another trunk"
         written = content["written_by"]
         return "" if written == self._written_by else f"it was written by the engine {written}, not {self._written_by}"
@@ -80,23 +81,6 @@ class TrunkCheckpointManager(CheckpointManager):
             self._engine.load(copy, world=world)
         finally:
             self._of_first(lambda: shutil.rmtree(copy, ignore_errors=True) if self._first else None)
-
-    def drop_pinned_of_others(self) -> None:
-        """Remove all checkpoints if the newest is pinned and of another cell or training set: they are of a run that
-        had ended, as its outputs are when something that it depends on changes."""
-        self._of_first(lambda: self._drop_pinned_of_others() if self._first else None)
-
-    def _drop_pinned_of_others(self) -> None:
-        steps = self._checkpoints.steps()
-        if not steps or not self._checkpoints.pinned(steps[0]):
-            return
-        try:
-            content = unseal(self._checkpoints.path(steps[0]))
-        except DamagedCheckpoint:
-            return
-        if content.get("of") != self._of:
-            log.info("%s: checkpoints of another cell or training set are removed", self._checkpoints.folder)
-            self._checkpoints.remove()
 
 
 def _tokens(folder: Path) -> float:

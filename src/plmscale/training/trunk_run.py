@@ -9,6 +9,7 @@ from ..files import read_object
 from .attempts import device_seconds
 from .checkpoints import Progress
 from .run_record import record_of, write_outputs
+from .set_aside import remove_leftovers
 from .trainer import Run
 
 log = logging.getLogger(__name__)
@@ -27,12 +28,11 @@ class TrunkRun(Run):
     """
 
     def take_up(self) -> tuple[Progress, list[dict[str, Any]]]:
-        """Its own newest checkpoint, or zero. Those of a trunk that had ended and is another now are removed."""
+        """Its own newest checkpoint, or zero."""
         passes = self.batches.passes
         points = [point for point in _points(self.args.keep_at) if point <= self.args.until_passes]
         self._end = passes.steps_within(self.args.until_passes)
         self.pins = frozenset(passes.steps_within(point) for point in points) | {self._end}
-        self.manager.drop_pinned_of_others()
         return self.manager.take_up()
 
     @property
@@ -62,12 +62,11 @@ class TrunkRun(Run):
         record["attempts"] = attempts = [*self._earlier(record["attempts"]), *record["attempts"]]
         record["device_seconds"] = device_seconds(attempts)
         if self.claim:
-            self.claim.leave_result(record, rows)
+            self.claim.leave_result(record, rows, of=self.data.seal_of_result(self.cell))
         write_outputs(self.args, record, rows)
         newest = self.checkpoints.steps()[:1]
         self.checkpoints.keep(0 if newest and self.checkpoints.pinned(newest[0]) else 1)
-        self.metrics_log.unlink(missing_ok=True)
-        self.attempts.forget()
+        remove_leftovers(self.args.checkpoints.parent)
 
     def _earlier(self, attempts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """The attempts at what this training has extended, of the record that it is about to replace."""

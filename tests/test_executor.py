@@ -1,0 +1,210 @@
+"""The executor for SLURM without SLURM: what it submits, follows, goes on with and gives up."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from plmscale.plan.plan import grid_resources
+from plmscale.status.slurm_queue import MEMBERS, QueuedJob, by_comment, note_members
+from plmscale.study.study import load_study
+from plmscale.training.attempts import Attempts
+from plmscale.training.interruption import REASONS
+from plmscale.training.lock import Holder
+
+pytest.importorskip("snakemake_executor_plugin_slurm", reason="needs the extra workflow")
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo  # noqa: E402
+
+from snakemake_executor_plugin_plmscale_slurm import executor as plugin  # noqa: E402
+from snakemake_executor_plugin_plmscale_slurm.bundles import Bundles  # noqa: E402
+from snakemake_executor_plugin_plmscale_slurm.submission import (  # noqa: E402
+    Refused,
+    Request,
+    Unanswered,
+    submit,
+)
+
+
+def job(folder: Path, **resources: Any) -> SimpleNamespace:
+    """A training job of Snakemake, as far as it is looked at."""
+    rule = SimpleNamespace(name="train")
+    run = folder / "results/runs/S/all/constant/seed0"
+    run.mkdir(parents=True, exist_ok=True)
+    (run / "cell.json").touch()
+    found = SimpleNamespace(name="train", rule=rule, wildcards=["S", "all", "constant", "0"], input=[run / "cell.json"])
+    found.output, found.is_group = [run / "metrics.parquet", run / "run.json"], lambda: False
+    values = {"cells_per_job": 1} | resources
+    found.resources = SimpleNamespace(get=lambda name, default=None: values.get(name, default), **values)
+    return found
+
+
+class Told(plugin.Executor):
+    """An executor that notes what it tells Snakemake, and what it would submit."""
+
+    def __init__(self, folder: Path) -> None:
+        self.workflow = SimpleNamespace(workdir_init=folder)
+        self.logger = SimpleNamespace(info=lambda text: None, error=lambda text: None)
+        self._leaving, self._in_vain, self._away_since = threading.Event(), {}, None
+        self._job_submission_executor = SimpleNamespace(submit=lambda *_: self.told.append("again"))
+        self.slurm_logdir, self.told = folder, []
+
+    def report_job_success(self, job_info: Any) -> None:
+        self.told.append("success")
+
+    def report_job_error(self, job_info: Any, msg: Any = None, **kwargs: Any) -> None:
+        self.told.append("error")
+
+    def _report_job_submission_threadsafe(self, job_info: Any) -> None:
+        self.told.append(f"watches {job_info.external_jobid}")
+
+
+def after(executor: Told, found: Any, state: str | None, *, others: tuple[QueuedJob, ...] = (), **aux: Any) -> list:
+    """What is told of a job when SLURM says that of it."""
+    executor.told.clear()
+    info = SubmittedJobInfo(found, external_jobid="7", aux={"since": time.time() - 60} | aux)
+    queue = {"7": QueuedJob("7", state)} if state else {}
+    executor._goes_on(info, queue | {each.job: each for each in others})
+    return list(executor.told)
+
+
+@pytest.mark.parametrize("state", ["TIMEOUT", "PREEMPTED", "NODE_FAIL", "FAILED", "CANCELLED"])
+def test_a_cell_that_comes_forward_goes_on_without_a_failure(tmp_path, state):
+    executor, found = Told(tmp_path), job(tmp_path)
+    for n in range(30):
+        path = found.output[-1].parent / "attempts.jsonl"
+        ledger = Attempts(path)
+        ledger.settle(newest=0)
+        ledger.begin(world=1, device="cpu")
+        ledger._events[-1]["at"] = time.time()
+        ledger.resumed(n)
+        ledger.saved(n + 1)
+        path.write_text("".join(json.dumps(row) + "\n" for row in ledger._events))
+        assert after(executor, found, state) == ["again"]
+
+
+def test_one_that_fails_by_itself_is_a_failure_and_preemption_without_end_is_one_at_last(tmp_path):
+    executor, found = Told(tmp_path), job(tmp_path)
+    assert after(executor, found, "TIMEOUT") == ["error"]
+    assert after(executor, found, "OUT_OF_MEMORY") == ["error"]
+    told = [after(executor, found, "PREEMPTED")[0] for _ in range(plugin.IN_VAIN)]
+    assert told == ["again"] * (plugin.IN_VAIN - 1) + ["error"]
+
+
+def test_one_that_was_asked_to_stop_before_it_had_a_checkpoint_goes_on(tmp_path):
+    executor, found = Told(tmp_path), job(tmp_path)
+    ledger = found.output[-1].parent / "attempts.jsonl"
+    rows = [{"event": "start", "at": time.time(), "host": "n1", "world": 1}, {"event": "resumed", "at": 1, "step": 0}]
+    rows += [{"event": "end", "at": 1, "reason": next(iter(REASONS.values())), "wall_seconds": 3}]
+    ledger.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert after(executor, found, "FAILED") == ["again"]
+
+
+def test_a_result_whose_job_ended_badly_is_taken_over_by_another(tmp_path):
+    executor, found = Told(tmp_path), job(tmp_path)
+    (found.output[-1].parent / "finished.json").write_text("{}")
+    assert after(executor, found, "TIMEOUT") == ["again"]
+
+
+def test_a_duplicate_gives_way_to_the_job_that_trains_the_cell(tmp_path):
+    executor, found = Told(tmp_path), job(tmp_path)
+    holder = vars(Holder.here()) | {"host": "n9", "slurm_job": "8"}
+    (found.output[-1].parent / "lock.1").write_text(json.dumps(holder))
+    assert after(executor, found, "FAILED", others=(QueuedJob("8", "RUNNING"),)) == ["watches 8"]
+
+
+def test_a_job_that_slurm_has_forgotten_is_judged_by_its_outputs(tmp_path):
+    executor, found = Told(tmp_path), job(tmp_path)
+    assert after(executor, found, None) == []  # one look may be wrong
+    assert after(executor, found, None, unseen=1) == ["error"]
+    for path in found.output:
+        path.touch()
+    assert after(executor, found, None, unseen=1) == ["success"]
+
+
+def test_a_followed_job_that_began_before_the_cell_was_another_is_not_its_training(tmp_path):
+    executor, found = Told(tmp_path), job(tmp_path)
+    for path in found.output:
+        path.touch()
+    began = time.time() - 100
+    assert after(executor, found, "COMPLETED", followed=began) == ["again"]
+    os.utime(found.input[0], (began - 1, began - 1))
+    assert after(executor, found, "COMPLETED", followed=began) == ["success"]
+
+
+def test_members_of_a_job_of_several_end_each_for_itself(tmp_path):
+    executor, found = Told(tmp_path), job(tmp_path)
+    folder, comment = note_members(["rule_train_wildcards_S_all_constant_0", "other"], workdir=tmp_path, name="b")
+    assert json.loads((folder / MEMBERS).read_text())[1] == "other"
+    queue = [QueuedJob("7", "RUNNING", workdir=tmp_path, comment=comment)]
+    there = by_comment(queue, workdir=tmp_path)["other"]
+    assert (there.job, there.member, there.bundle) == ("7", 1, folder)
+    assert after(executor, found, "COMPLETED", bundle=folder, member=0) == ["again"], "its turn did not come"
+    (folder / "0.status").write_text("0\n")
+    assert after(executor, found, "TIMEOUT", bundle=folder, member=0) == ["success"]
+    (folder / "0.status").write_text("1\n")
+    assert after(executor, found, "COMPLETED", bundle=folder, member=0) == ["error"]
+
+
+def request(folder: Path, said: str, *, status: int = 0) -> Request:
+    (folder / "sbatch").write_text(f"#!/bin/sh\ncat > {folder}/script\necho '{said}' >&2\necho 12\nexit {status}\n")
+    (folder / "sbatch").chmod(0o755)
+    call = f"{folder}/sbatch --comment rule_x"
+    return Request("study:x", call, "#!/bin/sh\ntrue\n", "rule_x", folder / "%j.log")
+
+
+def test_what_sbatch_says_is_a_number_no_answer_or_a_refusal(tmp_path):
+    assert submit(request(tmp_path, "")) == "12"
+    assert (tmp_path / "script").read_text() == "#!/bin/sh\ntrue\n"
+    away = "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"
+    with pytest.raises(Unanswered, match="connect failure"):
+        submit(request(tmp_path, away, status=1))
+    with pytest.raises(Refused, match="study:x: sbatch: error: invalid partition specified"):
+        submit(request(tmp_path, "sbatch: error: invalid partition specified: x", status=1))
+
+
+def test_short_cells_of_one_request_are_submitted_together(tmp_path, monkeypatch):
+    monkeypatch.setattr("snakemake_executor_plugin_plmscale_slurm.bundles.WAIT", 0.05)
+    together = []
+    bundles = Bundles(SimpleNamespace(submit=lambda work, jobs: work(jobs)), together.append)  # type: ignore[arg-type]
+    assert not bundles.takes(job(tmp_path))
+    for memory in (1, 1, 2, 1, 1):
+        each = job(tmp_path, cells_per_job=3, mem_mb=memory)
+        assert bundles.takes(each)
+        bundles.add(each)
+    end = time.monotonic() + 20
+    while len(together) < 3 and time.monotonic() < end:
+        time.sleep(0.01)
+    assert sorted(len(jobs) for jobs in together) == [1, 1, 3]
+
+
+def test_without_the_plugin_snakemake_starts_nevertheless():
+    """As in an environment with Snakemake and plmscale, and not with plmscale[workflow]."""
+    code = (
+        "import sys; sys.modules['snakemake_executor_plugin_slurm'] = None\n"
+        "import snakemake_executor_plugin_plmscale_slurm as plugin\n"
+        "try: plugin.Executor(None, None)\n"
+        "except Exception as error: print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "pip install 'plmscale[workflow]'" in done.stdout, done.stderr
+
+
+def test_a_thousand_cells_of_seconds_are_few_jobs_and_eight_are_eight(tmp_path):
+    header = "name\tn_layers\td_model\td_ffn\tn_heads\tlearning_rate\tschedules\n"
+    sets = "name\tkind\tmin_identity\tsame_size_as\tn_sequences\ttrain\nall\tall\t\t\t600\tyes\n"
+    (tmp_path / "subsets.tsv").write_text(sets)
+    (tmp_path / "models.tsv").write_text(header + "S\t1\t16\t64\t1\t4e-3\tconstant\n")
+    config = {"source": "x.fasta", "models": "models.tsv", "subsets": "subsets.tsv"}
+    for n_seeds, per_job in ((8, 1), (1000, 20)):
+        study = load_study(config | {"seeds": list(range(n_seeds))}, base=tmp_path)
+        found = grid_resources(study, {})
+        assert {each["cells_per_job"] for each in found.values()} == {per_job}
+        assert {each["runtime"] for each in found.values()} == {10}, "the least walltime"
+        assert {each["shared_minutes"] for each in found.values()} == {3}, "a minute planned, and the start"
