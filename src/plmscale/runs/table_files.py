@@ -111,15 +111,30 @@ def texts(table: pd.DataFrame, column: str) -> list[str]:
     return ["" if cell is None or cell != cell else str(cell).strip() for cell in table[column].tolist()]
 
 
+def amount(text: str) -> float:
+    """A number as people write sizes and tokens.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+
+    Examples
+    --------
+    >>> amount("650M"), amount("1.2b"), amount("1e21")
+    (650000000.0, 1200000000.0, 1e+21)
+    """
+    plain = text.strip().replace(",", "").replace("_", "").lower()
+    match = _WITH_SUFFIX.fullmatch(plain)
+    return float(match[1]) * _SUFFIX[match[2]] if match else float(plain)
+
+
 def _number(cell: Any, line: Any, where: NumberColumn) -> float:
     text = "" if cell is None else str(cell).strip().strip('"').replace(",", "").replace("_", "").lower()
     if text in _NOTHING:
         return float("nan")
-    match = _WITH_SUFFIX.fullmatch(text) if where.suffixes else None
-    if match:
-        return float(match[1]) * _SUFFIX[match[2]]
     try:
-        return float(text)
+        return amount(text) if where.suffixes else float(text)
     except ValueError:
         example = "a number such as 5e6 or 5M" if where.suffixes else "a number"
         raise InputError(f"{where.source}, line {line}: {where.name} is {cell!r}; it must be {example}.") from None
