@@ -2,18 +2,13 @@
 
 from pathlib import Path
 
-from ..results.saved import Saved, read_saved, write_saved
+from ..results.saved import read_saved, write_saved
 from .laws import Laws
 
 
 def save(laws: Laws, path: Path) -> None:
     """Write laws with their runs' smoothed curves: numbers to the last digit, and the SHA-256 of the content."""
-    write_saved(saved(laws), path)
-
-
-def saved(laws: Laws) -> Saved:
-    """Laws as `plmscale.results.saved` and `plmscale.ask` take them."""
-    return Saved(laws.results, laws.source, laws.notes, laws.seed, laws.settings)
+    write_saved(laws.saved, path)
 
 
 def load_laws(path: str | Path) -> Laws:

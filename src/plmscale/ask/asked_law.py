@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,6 +15,9 @@ from ..laws.size_law import SizeLaw
 from .optima import Search
 from .surfaces import Chinchilla, Kaplan, Surface
 
+if TYPE_CHECKING:
+    from .answer import Answer
+
 Array = NDArray[np.float64]
 
 SURFACES: Mapping[str, Callable[[Array], Surface]] = {"chinchilla": Chinchilla, "kaplan": Kaplan}
@@ -23,7 +27,7 @@ N_BUDGETS = 80
 """Budgets at which it is looked whether a law has an answer."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False, eq=False)
 class AskedLaw:
     """A law, its resamples, and the words that go with its answers.
 
@@ -73,6 +77,15 @@ class AskedLaw:
     def surface(self) -> Surface | None:
         """The law of the loss with its resamples."""
         return None if self.constants is None else SURFACES[self.fit](self.constants)
+
+    def ask(self, **given: Any) -> "Answer":
+        """`plmscale.ask.ask.ask` of this law."""
+        from .ask import ask
+
+        return ask(self, **given)
+
+    def __repr__(self) -> str:
+        return f"{self.title}\n{self.status}. {self.reason}"
 
     def search(self, served: float = 0.0) -> Search:
         """Sizes, for the optimum."""
