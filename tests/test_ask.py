@@ -308,6 +308,15 @@ def test_a_saved_law_answers_the_same_from_any_folder(fitted, tmp_path, monkeypa
     )
 
 
+def test_the_folder_of_fit_may_be_called_fits(tmp_path, monkeypatch):
+    """The name that the README gives it: its fits/ are one below."""
+    runs = make_runs(chinchilla, sizes=(3e4, 1e5, 3e5, 1e6), tokens=(1e6, 1e7, 1e8), noise=0.002, n_rows=1)
+    runs[["run", "n_params", "n_tokens", "loss"]].to_csv(tmp_path / "runs.csv", index=False)
+    monkeypatch.chdir(tmp_path)
+    main(["fit", "runs.csv", "--out", "fits", "--no-figures", "--fits", "chinchilla", "--bootstrap", "20"])
+    assert read_law("fits").fit == read_law("fits/fits").fit == "chinchilla"
+
+
 def test_the_command_prints_the_answer(capsys):
     main(["ask", "--device-hours", "500", "--device", "H100", "--sequences", "64M"])
     text = capsys.readouterr().out
@@ -371,3 +380,11 @@ def test_the_resamples_are_drawn_again_from_the_published_curves():
     script["resampled"].__globals__["N_RESAMPLES"] = 3
     drawn = script["resampled"](asked)[list(CONSTANTS[1:])].to_numpy()
     assert drawn == pytest.approx(protein_law().resamples[:3, 1:], rel=1e-3)
+
+
+def test_the_page_shows_what_the_commands_print():
+    """After a change: python docs/generators/transcripts.py docs/howto/ask.md."""
+    import transcripts
+
+    page = (ROOT / "docs/howto/ask.md").read_text(encoding="utf-8")
+    assert transcripts.with_outputs(page, root=ROOT) == page

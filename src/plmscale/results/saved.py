@@ -78,7 +78,8 @@ def read_saved(path: str | Path) -> Saved:
     where = Path(path)
     if where.is_file():
         return _from_file(where)
-    own_fits = where.name == "fits" and any(where.glob("*.json"))
+    # `plmscale fit --out fits` makes a folder of this name that has fits/ of its own.
+    own_fits = where.name == "fits" and any(where.glob("*.json")) and not (where / "curves.parquet").is_file()
     return _from_folder(where.parent if own_fits else where)
 
 
