@@ -22,6 +22,7 @@ from plmscale.laws.loss_law import kaplan_loss
 from plmscale.laws.proteins.table import CONSTANTS, names, protein_law
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw
 from plmscale.plan.devices import DEVICE_TYPES, UTILISATION
+from plmscale.presentation.formats import short
 from scaling_data import chinchilla, make_runs
 
 HOFFMANN = ChinchillaLaw(E=1.69, A=406.4, B=410.7, alpha=0.336, beta=0.283, objective=math.nan)
@@ -285,6 +286,13 @@ def test_ones_own_law_answers_as_the_api_does(fitted):
     kaplans = fitted.ask(params=1e5, tokens=1e7, law="kaplan")["loss"]
     theirs = fitted.predict(n_params=1e5, n_tokens=1e7, law="kaplan")
     assert (kaplans.value, kaplans.high) == pytest.approx((theirs.value, theirs.high), rel=1e-9)
+
+
+def test_other_laws_of_the_same_runs_are_named_beside_the_answer(fitted):
+    rival = fitted.n_opt(1e13, law="envelope")
+    notes = " ".join(fitted.ask(flops=1e13).notes)
+    assert f"Envelope, identified, has N = {short(rival.value)} (" in notes and "(--fit envelope)" in notes
+    assert "envelope" not in " ".join(fitted.ask(params=1e5, tokens=1e7).notes)
 
 
 def test_a_law_of_the_size_alone_answers_budgets_and_no_losses(fitted):

@@ -6,11 +6,11 @@ from ..errors import InputError
 from ..estimates import Estimate
 from ..laws.extent import EXTRAPOLATED, INSIDE
 from ..plan.devices import DEVICE_TYPES, UTILISATION
-from ..presentation.formats import number, short, with_interval
+from ..presentation.formats import FIT_TITLES, STATUS_WORDS, number, short, with_interval
 from .answer import Answer, Row
 from .asked_law import AskedLaw
 from .optima import FORWARD
-from .quantities import Machine, Quantities, compute_of, machine_of
+from .quantities import Machine, Quantities, check_compute, compute_of, machine_of
 from .solved import Known, Solved, solve
 
 WORTH_PASSES = 4
@@ -27,6 +27,7 @@ def ask(law: AskedLaw, **given: Any) -> Answer:
         to add or to leave out, and how far outside.
     """
     asked = Quantities.of({name: value for name, value in given.items() if value is not None})
+    check_compute(asked)
     machine = machine_of(asked)
     flops = compute_of(asked, machine)
     tokens, assumed = _tokens(asked, compute=flops is not None)
@@ -35,7 +36,7 @@ def ask(law: AskedLaw, **given: Any) -> Answer:
     rows = _rows(law, found, asked, machine, served=known.served)
     n, d, c = (one.value or 0.0 for one in (found.n, found.d, found.c))
     inside = law.seen.decades(n, d, c).furthest == 0
-    notes = [*assumed, *_machine_notes(asked, machine), *_pass_notes(found, asked), *law.notes]
+    notes = [*assumed, *_machine_notes(asked, machine), *_pass_notes(found, asked), *_rivals(law, known), *law.notes]
     about = {key: getattr(law, key) for key in ("name", "title", "fit", "status", "reason", "interval", "convention")}
     return Answer(
         sentence=_sentence(known, found, asked, machine),
@@ -169,6 +170,20 @@ def _words(one: Estimate) -> str:
     return value if one.low is None or one.high is None else f"{value} ({short(one.low)} to {short(one.high)})"
 
 
+def _rivals(law: AskedLaw, known: Known) -> list[str]:
+    """What other laws of the same runs make of a budget, so that nobody takes one estimator for all."""
+    if known.names != "C" or known.served or known.c is None:
+        return []
+    notes = []
+    for one in law.rivals:
+        at = one.at(known.c)
+        size = "no optimum in its range" if at is None else f"N = {_words(Estimate(at.n_params, at.low, at.high))}"
+        notes.append(
+            f"{FIT_TITLES[one.fit]}, {STATUS_WORDS[one.status]}, has {size} for this budget (--fit {one.fit})."
+        )
+    return notes
+
+
 def _machine_notes(asked: Quantities, machine: Machine | None) -> list[str]:
     if machine is None:
         return []
@@ -194,4 +209,5 @@ def _pass_notes(found: Solved, asked: Quantities) -> list[str]:
         worth = (
             f"beyond {WORTH_PASSES} passes they are worth less (Muennighoff et al. 2023, text): expect a higher loss"
         )
-    return [f"The law takes all tokens as different, and the data are seen {number(passes)} times: {worth}."]
+    alone = "" if asked.passes or asked.params else "--passes 1 asks for one pass."
+    return [f"The law takes all tokens as different, and the data are seen {number(passes)} times: {worth}. {alone}"]

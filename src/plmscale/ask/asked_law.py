@@ -53,6 +53,8 @@ class AskedLaw:
         Where no law of the loss stands: one of the optimal size alone.
     others : mapping
         Other estimators' N_opt = factor · C^exponent, which widen the interval.
+    rivals : tuple of SizeLaw
+        Other laws of the optimal size of the same runs.
     factor : float
         Sizes within this factor of those trained are known.
     notes : tuple of str
@@ -70,6 +72,7 @@ class AskedLaw:
     constants: Array | None = None
     sizes: SizeLaw | None = None
     others: Mapping[str, tuple[float, float]] | None = None
+    rivals: tuple[SizeLaw, ...] = ()
     factor: float = 3.0
     notes: tuple[str, ...] = ()
 

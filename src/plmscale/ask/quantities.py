@@ -219,19 +219,16 @@ def _name(asked: Quantities) -> str:
     raise InputError(f"--device: {asked.device!r} is no known type.{hint} Name one of {listed}, or give --peak-flops.")
 
 
-def compute_of(asked: Quantities, machine: Machine | None) -> float | None:
-    """The FLOPs that are given, in whatever unit.
-
-    Raises
-    ------
-    InputError
-        If several quantities fix them.
-    """
-    fixed = [name for name in COMPUTE if _has(asked, name)]
+def check_compute(asked: Quantities) -> None:
+    """Refuse several quantities that fix compute."""
+    fixed = [option(name) for name in COMPUTE if _has(asked, name)]
     if len(fixed) > 1:
-        listed = " and ".join(option(name) for name in fixed)
-        raise InputError(f"ask: {listed} each fix the compute. Leave out all but one of them.")
-    if not fixed or fixed == ["flops"]:
+        raise InputError(f"ask: {' and '.join(fixed)} each fix the compute. Leave out all but one of them.")
+
+
+def compute_of(asked: Quantities, machine: Machine | None) -> float | None:
+    """The FLOPs that are given, in whatever unit."""
+    if asked.flops is not None or not any(_has(asked, name) for name in COMPUTE):
         return asked.flops
     assert machine is not None  # `machine_of` refuses hours without a device
     if asked.device_hours is not None:

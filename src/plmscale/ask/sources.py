@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from ..errors import InputError
 from ..laws.budgets import TokenCost
 from ..laws.extent import Extent
-from ..laws.fit import Fit, FitSettings
+from ..laws.fit import Fit
 from ..laws.loss_law import METHODS, LossLaw, has_loss
 from ..laws.proteins.table import CONVENTION, DEFAULT, Estimator, ProteinLaw, is_published, names, protein_law
 from ..laws.size_law import VERDICTS, best_law
@@ -131,7 +131,7 @@ def of_saved(saved: Saved, *, fit: str | None = None, group: str | None = None) 
         raise InputError(
             f"ask: {none}. {said} Ask a published law (--law {DEFAULT}), or see `plmscale advise` for runs that help."
         )
-    return _own(best, saved, own, others=[one for one in found.values() if one is not best])
+    return _own(best, saved, own, others=[one for one in found.values() if one is not best and one.name in SIZE_LAWS])
 
 
 def _own(best: Fit, saved: Saved, group: str, *, others: list[Fit]) -> AskedLaw:
@@ -141,7 +141,7 @@ def _own(best: Fit, saved: Saved, group: str, *, others: list[Fit]) -> AskedLaw:
     losses = LossLaw(best, group, curves=curves, seed=saved.seed, settings=settings) if has_loss(best) else None
     seen = losses.seen if losses is not None else Extent.of(curves, whole=True)
     assert seen is not None
-    notes = [_other(one, settings) for one in others if one.status in VERDICTS and one.name in SIZE_LAWS]
+    rivals = [best_law(results.fits, name=one.name, schedule=group) for one in others]
     return AskedLaw(
         name=best.name,
         title=f"{FIT_TITLES[best.name]}, fitted to {saved.source or 'these runs'} ({group})",
@@ -155,17 +155,8 @@ def _own(best: Fit, saved: Saved, group: str, *, others: list[Fit]) -> AskedLaw:
         constants=None if losses is None else losses.constants,
         sizes=sizes,
         factor=settings.extrapolation_factor,
-        notes=tuple(note for note in notes if note),
+        rivals=tuple(one for one in rivals if one is not None),
     )
-
-
-def _other(fit: Fit, settings: FitSettings) -> str:
-    """What another law of the same runs says of the exponent, so that nobody takes one estimator for all."""
-    one = fit.estimates.get("a")
-    if one is None or one.value is None:
-        return ""
-    ends = "" if one.low is None or one.high is None else f" ({one.low:.2f} to {one.high:.2f})"
-    return f"{FIT_TITLES[fit.name]}, {STATUS_WORDS[fit.status]}, has a = {one.value:.2f}{ends} (--fit {fit.name})."
 
 
 def _group(results: Analysed, group: str | None) -> str:
