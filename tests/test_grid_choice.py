@@ -10,6 +10,7 @@ from plmscale.errors import InputError
 from plmscale.plan import identifiability as known
 from plmscale.plan.grid_choice import GridChoice, choice_rows, planned_hours, within_budget
 from plmscale.plan.grid_costs import NOTHING, Costs
+from plmscale.plan.information import slope
 from plmscale.plan.plan import plan, whole_plan
 from plmscale.plan.words import budget_words
 from plmscale.study.config import Config, Hardware, ModelSize, Subset
@@ -183,3 +184,19 @@ def test_a_thousand_cells_are_planned_and_chosen_from():
     kept = within_budget(with_budget(study, budget))
     assert plan(kept)["device_hours"].sum() <= budget
     assert len(grid(kept)) > 250  # what is left out is dearer than the mean
+
+
+def test_a_law_without_a_floor_is_not_known_to_have_none():
+    """The derivative of the log loss by an E of zero is that by E itself, 1 / L."""
+    n, d = [1e7, 1e9], [1e9, 1e11]
+    loss = known.A * np.power(n, -known.ALPHA) + known.B * np.power(d, -known.BETA)
+    assert known.E == 0
+    assert known.gradients(n, d)[:, 0] == pytest.approx(1 / loss, rel=1e-6)
+    at = (np.log(n[0]) - known.CENTRE[0], np.log(d[0]) - known.CENTRE[1])
+
+    def log_loss(theta):
+        terms = [theta[:, 0], theta[:, 1] - theta[:, 3] * at[0], theta[:, 2] - theta[:, 4] * at[1]]
+        return np.logaddexp.reduce(terms, axis=0)
+
+    found = slope(log_loss, known.THETA[None])[0]
+    assert found == pytest.approx(known.gradients(n, d)[0], rel=1e-4)

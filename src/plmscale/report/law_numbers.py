@@ -36,10 +36,13 @@ def number_lines(fits: Mapping[str, Fit]) -> list[str]:
 
 def _sizes(name: str, fit: Fit) -> Iterator[str]:
     law = best_law({name: {"": fit}})
-    at = law.at(law.flops[1]) if law is not None else None
-    if law is not None and at is not None:
-        size, tokens = _words(at.n_params, at.low, at.high), _words(at.n_tokens, at.tokens_low, at.tokens_high)
-        yield f"at {number(law.flops[1])} FLOPs, the most of a run, N_opt = {size}, D_opt = {tokens}, {at.position}"
+    if law is not None and law.range is not None:
+        flops, where = law.flops[1], "the most of a run"
+        if law.at(flops) is None:
+            flops, where = law.range[1], "the most at which it has a size"
+        if (at := law.at(flops)) is not None:
+            size, tokens = _words(at.n_params, at.low, at.high), _words(at.n_tokens, at.tokens_low, at.tokens_high)
+            yield f"at {number(flops)} FLOPs, {where}, N_opt = {size}, D_opt = {tokens}, {at.position}"
     beyond = []
     for row in fit.details.get("optimal_sizes", ()):
         if row["n_params"] is None:
