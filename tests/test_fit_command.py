@@ -12,11 +12,13 @@ import scipy.stats
 from plmscale.analysis.external import analyse, answer, completed
 from plmscale.cli.main import main
 from plmscale.cli.progress import on_stderr
+from plmscale.estimates import Estimate
 from plmscale.laws.budgets import TokenCost
 from plmscale.laws.chinchilla import Searched, cheapest_size, cheapest_sizes
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.solvers import distributions
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw
+from plmscale.presentation.formats import number, short, with_interval
 from plmscale.report.external_summary import added_text, summary_text
 from plmscale.results.external import Request
 from plmscale.runs.curves import smooth
@@ -136,3 +138,25 @@ def test_the_cheapest_size_of_many_laws_is_that_of_each():
             g = law.alpha * law.A / (law.beta * law.B)
             best = g ** (1 / (law.alpha + law.beta)) * (flops / 6) ** law.size_exponent if law.A else np.nan
             assert size == pytest.approx(best, rel=1e-4, nan_ok=True)
+
+
+def test_budgets_that_are_asked_for_are_in_the_table_and_constants_and_sizes_in_the_summary(ends, tmp_path, capsys):
+    asked = ["--at-flops", "3e13", "--budgets", "1e13", "1e20"]
+    main(["fit", str(ends), "--out", str(tmp_path / "out"), "--fits", "chinchilla", "--no-figures", *asked])
+    text = " ".join(capsys.readouterr().out.split())
+    fit = json.loads((tmp_path / "out/fits/chinchilla.json").read_text())["schedules"]["all runs"]
+    assert [row["flops"] for row in fit["details"]["optimal_sizes"]] == [3e13, 1e13, 1e20]
+    for letter, key in (("E (nats)", "E"), ("A", "A"), ("B", "B"), ("α", "alpha"), ("β", "beta")):
+        assert f"{letter} = {with_interval(Estimate(**fit['estimates'][key]))}" in text
+    one, _, far = fit["details"]["optimal_sizes"]
+    size = f"{short(one['n_params'])} ({short(one['n_params_low'])}–{short(one['n_params_high'])})"
+    assert f"at 3.00×10¹³ FLOPs N_opt = {size}" in text and one["status"] in text
+    assert far["status"] == "outside the data" and "none at 1.00×10²⁰ (outside the data)" in text
+    known = [row["flops"] for row in fit["details"]["size_law"]["rows"] if row["n_params"] is not None]
+    assert f"at {number(known[-1])} FLOPs, the most at which it has a size, N_opt = " in text
+
+
+@pytest.mark.parametrize("asked", (["--at-flops", "-1"], ["--budgets", "1e13", "0"]))
+def test_budgets_that_are_none_are_refused(ends, tmp_path, asked):
+    with pytest.raises(SystemExit, match=f"error: {asked[0]} is .*; it must be positive FLOPs, such as 1e20"):
+        main(["fit", str(ends), "--out", str(tmp_path / "out"), *asked])

@@ -29,12 +29,6 @@ REPLACED: dict[str, tuple[str, str]] = {
 }
 """Wording that changed on purpose: what it was, and what it is now and why. Applied to every frozen text."""
 
-OTHER_COLUMN = {
-    "tables/plan.tsv": (r"\t\d+$", "walltimes have the start, the warning and a floor"),
-    "tables/plan.tex": (r"& [\d,]+ \\\\$", "the same"),
-}
-"""Of texts the end of lines that is another on purpose, each with the reason: what is before it must be the same."""
-
 OTHERWISE = {"report.html": "captions and descriptions of settings are in other words"}
 """Products kept as checksums that are others on purpose, each with the reason."""
 
@@ -84,20 +78,16 @@ def test_texts_say_the_same(frozen, products, unlike, record_property):
     assert {"summary.txt", "tables/advice.md", "plan/plan.md", "comparison/summary.txt", "own_runs/summary.txt"} <= set(
         texts
     )
-    told = [
-        f"{name}: {said}" for name in texts for said in otherwise(frozen / name, products[name], name, exact=not unlike)
-    ]
+    told = [f"{name}: {said}" for name in texts for said in otherwise(frozen / name, products[name], exact=not unlike)]
     assert not told, "\n".join(told)
 
 
-def otherwise(before: Path, now: Path, name: str, *, exact: bool) -> Iterator[str]:
+def otherwise(before: Path, now: Path, *, exact: bool) -> Iterator[str]:
     """The first line of a text that is another."""
     old = normal(before.read_text())
     for was, (now_is, _) in REPLACED.items():
         old = old.replace(was, now_is)
     lines, found = old.splitlines(), normal(now.read_text()).splitlines()
-    if name in OTHER_COLUMN:
-        lines, found = ([re.sub(OTHER_COLUMN[name][0], "", line) for line in each] for each in (lines, found))
     for number, (one, other) in enumerate(zip(lines, found, strict=False), start=1):
         if one != other and (exact or not close(one, other)):
             yield f"line {number} was\n  {one}\nand is\n  {other}"

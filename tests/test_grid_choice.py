@@ -10,6 +10,7 @@ from plmscale.errors import InputError
 from plmscale.plan import identifiability as known
 from plmscale.plan.grid_choice import GridChoice, choice_rows, planned_hours, within_budget
 from plmscale.plan.grid_costs import NOTHING, Costs
+from plmscale.plan.information import slope
 from plmscale.plan.plan import plan, whole_plan
 from plmscale.plan.words import budget_words
 from plmscale.study.config import Config, Hardware, ModelSize, Subset
@@ -23,16 +24,16 @@ def with_budget(study, hours):
 
 
 def test_errors_are_those_of_scipys_covariance():
-    """curve_fit on losses of the law itself returns the same standard errors."""
+    """curve_fit on losses of the law itself, whose E is zero, returns the same standard errors."""
     n = np.repeat(np.geomspace(5e6, 6.5e8, 8), 6)
     d = np.tile(np.geomspace(2e8, 2e10, 6), 8)
 
     def log_loss(points, e, a, b, alpha, beta):
         sizes, tokens = points
-        return np.log(np.exp(e) + np.exp(a) * (sizes / 1e8) ** -alpha + np.exp(b) * (tokens / 1e10) ** -beta)
+        return np.log(e + np.exp(a) * (sizes / 1e8) ** -alpha + np.exp(b) * (tokens / 1e10) ** -beta)
 
     size, tokens = known.A * 1e8**-known.ALPHA, known.B * 1e10**-known.BETA
-    truth = [*np.log([known.E, size, tokens]).tolist(), known.ALPHA, known.BETA]
+    truth = [known.E, *np.log([size, tokens]).tolist(), known.ALPHA, known.BETA]
     loss = log_loss((n, d), *truth)
     sigma = np.full(n.size, known.NOISE)
     _, covariance = curve_fit(log_loss, (n, d), loss, p0=truth, sigma=sigma, absolute_sigma=True)
@@ -52,14 +53,14 @@ def test_a_grid_of_one_length_identifies_nothing():
 
 def test_the_best_size_is_inside_the_grid_only_where_there_is_one_on_both_sides():
     n = np.geomspace(3e7, 3e8, 5)
-    assert known.interior_decades(n, np.full(5, 3e10)) > 0.5
-    assert known.interior_decades(n, np.full(5, 3e13)) == 0  # so many tokens that the largest is always best
-    assert known.interior_decades(n[:2], np.full(2, 3e10)) == 0
+    assert known.interior_decades(n, np.full(5, 3e11)) > 0.5
+    assert known.interior_decades(n, np.full(5, 3e14)) == 0  # so many tokens that the largest is always best
+    assert known.interior_decades(n[:2], np.full(2, 3e11)) == 0
 
 
 def test_budgets_are_kept_and_larger_ones_keep_what_smaller_ones_keep(paper_study):
     kept: set[str] = set()
-    for budget in (700, 1500, 4000, 10_000, 15_000, 20_000):
+    for budget in (800, 1500, 4000, 10_000, 15_000, 20_000):
         study = within_budget(with_budget(paper_study, budget))
         table = plan(study)
         paths = {cell.path for cell in grid(study)}
@@ -71,7 +72,7 @@ def test_budgets_are_kept_and_larger_ones_keep_what_smaller_ones_keep(paper_stud
 
 
 def test_each_schedule_keeps_what_its_law_needs(paper_study):
-    study = within_budget(with_budget(paper_study, 700))
+    study = within_budget(with_budget(paper_study, 800))
     for row in choice_rows(study):
         assert row["runs"] >= 6 and row["sizes"] >= 3 and row["lengths"] >= 3
         assert np.isfinite(row["relative SE of a"])
@@ -183,3 +184,19 @@ def test_a_thousand_cells_are_planned_and_chosen_from():
     kept = within_budget(with_budget(study, budget))
     assert plan(kept)["device_hours"].sum() <= budget
     assert len(grid(kept)) > 250  # what is left out is dearer than the mean
+
+
+def test_a_law_without_a_floor_is_not_known_to_have_none():
+    """The derivative of the log loss by an E of zero is that by E itself, 1 / L."""
+    n, d = [1e7, 1e9], [1e9, 1e11]
+    loss = known.A * np.power(n, -known.ALPHA) + known.B * np.power(d, -known.BETA)
+    assert known.E == 0
+    assert known.gradients(n, d)[:, 0] == pytest.approx(1 / loss, rel=1e-6)
+    at = (np.log(n[0]) - known.CENTRE[0], np.log(d[0]) - known.CENTRE[1])
+
+    def log_loss(theta):
+        terms = [theta[:, 0], theta[:, 1] - theta[:, 3] * at[0], theta[:, 2] - theta[:, 4] * at[1]]
+        return np.logaddexp.reduce(terms, axis=0)
+
+    found = slope(log_loss, known.THETA[None])[0]
+    assert found == pytest.approx(known.gradients(n, d)[0], rel=1e-4)

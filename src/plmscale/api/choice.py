@@ -3,10 +3,11 @@
 from collections.abc import Iterable
 
 from ..errors import InputError
+from ..laws.extent import REACH, Extent
 from ..laws.fit import Fit, FitSettings
 from ..laws.loss_law import METHODS as LOSS_METHODS
 from ..laws.loss_law import has_loss
-from ..laws.size_law import REACH, VERDICTS, SizeLaw, best_law
+from ..laws.size_law import VERDICTS, SizeLaw, best_law
 from ..presentation.formats import FIT_TITLES, number, verdict
 from ..results.analysed import Analysed
 from ..runs.curves import usable
@@ -50,12 +51,15 @@ def optimal_size(results: Analysed, flops: float, *, law: str | None, group: str
     if found is None:
         known_from = "nowhere" if ends is None else f"from {number(ends[0])} to {number(ends[1])} FLOPs"
         raise InputError(
-            f"n_opt: C = {number(flops)} FLOPs; {FIT_TITLES[sizes.fit]}'s law of {group} is known {known_from} (up to "
-            f"{REACH:g} times the largest run, and sizes within {settings.extrapolation_factor:g} times those trained)."
+            f"n_opt: C = {number(flops)} FLOPs; {FIT_TITLES[sizes.fit]}'s law of {group} is known {known_from} "
+            f"(tokens and FLOPs up to {REACH:g} times those of a run, sizes within "
+            f"{settings.extrapolation_factor:g} times those trained)."
         )
-    trained = [curve.n_params for curve in usable(results.only(group).curves)[0]]
     size = found.n_params
-    ratios = flops / sizes.flops[1], sizes.flops[0] / flops, size / max(trained), min(trained) / size
+    beyond = max(flops / sizes.flops[1], sizes.flops[0] / flops, 1.0)
+    seen = sizes.seen or Extent.of(usable(results.only(group).curves)[0], whole=True)
+    if seen is not None and found.n_tokens is not None:
+        beyond = max(beyond, 10 ** seen.decades(size, found.n_tokens, flops).furthest)
     return OptimalSize(
         value=size,
         low=found.low,
@@ -66,7 +70,7 @@ def optimal_size(results: Analysed, flops: float, *, law: str | None, group: str
         reason=sizes.reason,
         caveat=sizes.caveat,
         position=found.position,
-        beyond=max(*ratios, 1.0),
+        beyond=beyond,
         flops=flops,
         n_tokens=found.n_tokens,
         tokens_low=found.tokens_low,

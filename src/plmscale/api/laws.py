@@ -14,9 +14,11 @@ from ..laws.loss_law import LossLaw
 from ..presentation.formats import FIT_TITLES, STATUS_WORDS, verdict, with_interval
 from ..results.analysed import Analysed
 from ..results.external import Request
+from ..results.saved import Saved
 from ..runs.curves import usable
 from ..study.catalog import FITS
 from .answers import OptimalSize, PredictedLoss
+from .asked import Asked
 from .choice import loss_fit, optimal_size
 from .law import Law
 from .names import known, positive
@@ -65,7 +67,7 @@ def fit(
     return Laws(found.results, source=read.source, notes=read.notes, seed=seed, settings=settings)
 
 
-class Laws:
+class Laws(Asked):
     """Laws fitted to runs, those of every group apart.
 
     `laws["chinchilla"]` is one law; `len`, `in` and iteration go over the names of the laws.
@@ -95,6 +97,11 @@ class Laws:
         self.results, self.source, self.notes, self.seed = results, source, tuple(notes), seed
         self.settings = settings or FitSettings()
         self._loss_laws: dict[tuple[str, str], LossLaw] = {}
+
+    @property
+    def saved(self) -> Saved:
+        """As files of laws and questions have them."""
+        return Saved(self.results, self.source, self.notes, self.seed, self.settings)
 
     @property
     def groups(self) -> list[str]:

@@ -1,46 +1,14 @@
 """Laws in one JSON file, and laws of the folders that other commands write."""
 
-import hashlib
-import json
-import math
-from collections.abc import Mapping
-from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from ..errors import InputError
-from ..files import atomic, read_as, read_json, read_object
-from ..laws.fit import Fit, FitSettings, jsonable
-from ..provenance import versions
-from ..results.analysed import Analysed, read_analysed
-from ..results.layout import layout
-from ..runs.curves import Curve
+from ..results.saved import read_saved, write_saved
 from .laws import Laws
-
-FORMAT = "plmscale laws"
-VERSION = 1
 
 
 def save(laws: Laws, path: Path) -> None:
     """Write laws with their runs' smoothed curves: numbers to the last digit, and the SHA-256 of the content."""
-    results = laws.results
-    content = {
-        "source": laws.source,
-        "notes": list(laws.notes),
-        "seed": laws.seed,
-        "settings": asdict(laws.settings),
-        "curves": [{one.name: getattr(curve, one.name) for one in fields(Curve)} for curve in results.curves],
-        "fits": {name: {group: fit.to_json() for group, fit in own.items()} for name, own in results.fits.items()},
-        "versions": versions(),
-    }
-    content = jsonable(content)
-    head = {"format": FORMAT, "version": VERSION, "sha256": _sha256(content)}
-    if path.is_dir():
-        raise InputError(f"cannot write {path}: it is a folder. Give the name of a file, such as laws.json.")
-    with atomic(path) as partial:
-        partial.write_text(json.dumps(head | {"content": content}, allow_nan=False) + "\n", encoding="utf-8")
+    write_saved(laws.saved, path)
 
 
 def load_laws(path: str | Path) -> Laws:
@@ -62,65 +30,5 @@ def load_laws(path: str | Path) -> Laws:
     InputError
         If it is none of these, was changed or cut short, or was written by a later version.
     """
-    where = Path(path)
-    if where.is_file():
-        return _from_file(where)
-    own_fits = where.name == "fits" and any(where.glob("*.json"))
-    return _from_folder(where.parent if own_fits else where)
-
-
-def _from_file(path: Path) -> Laws:
-    try:
-        written = read_json(path)
-    except InputError as error:
-        raise InputError(
-            f"{path}: not a file of laws. Give what laws.save wrote, or a folder of results ({error})."
-        ) from error
-    if not isinstance(written, dict) or written.get("format") != FORMAT or "content" not in written:
-        raise InputError(f"{path}: not a file of laws. Give what laws.save wrote, or a folder of results.")
-    if written.get("version") != VERSION:
-        raise InputError(
-            f"{path}: version {written.get('version')!r} of the format; this plmscale reads version {VERSION}. Update "
-            "plmscale, or fit and save again."
-        )
-    content = written["content"]
-    if _sha256(content) != written.get("sha256"):
-        raise InputError(f"{path}: its content is not what was saved (another SHA-256). Fit and save again.")
-    with read_as("a file of laws", where=path):
-        curves = [_curve(one) for one in content["curves"]]
-        fits = {name: {g: Fit.from_json(fit) for g, fit in own.items()} for name, own in content["fits"].items()}
-        how = {"seed": content["seed"], "settings": _settings(content["settings"])}
-        return Laws(Analysed(curves, fits), source=content["source"], notes=content["notes"], **how)
-
-
-def _from_folder(folder: Path) -> Laws:
-    files = layout(folder, asked="load_laws")
-    results = read_analysed(files.curves, files.fits)
-    record = files.folder / "import.json"
-    if not record.is_file():
-        return Laws(results, source=str(folder))
-    asked = read_object(record)
-    with read_as("the record of an analysis", where=record):
-        request = asked["request"]
-        how = {"seed": request["seed"], "settings": _settings(request["settings"])}
-        return Laws(results, source=asked["source"], notes=asked["notes"], **how)
-
-
-def _settings(written: Mapping[str, Any]) -> FitSettings:
-    values: dict[str, Any] = {}
-    for key, value in written.items():
-        values[key] = tuple(value) if isinstance(value, list) else value
-    return FitSettings(**values)
-
-
-def _curve(written: Mapping[str, Any]) -> Curve:
-    """A curve from its JSON, in which NaN is None."""
-    values: dict[str, Any] = {}
-    for key, value in written.items():
-        values[key] = math.nan if value is None else np.array(value, float) if isinstance(value, list) else value
-    return Curve(**values)
-
-
-def _sha256(content: Any) -> str:
-    text = json.dumps(content, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return hashlib.sha256(text.encode()).hexdigest()
+    read = read_saved(path)
+    return Laws(read.results, source=read.source, notes=read.notes, seed=read.seed, settings=read.settings)

@@ -28,6 +28,7 @@ COMMANDS = {
     "forecast": Command(STUDY, "predict cells before they are trained, and score it after"),
     "status": Command(STUDY, "show the progress of a study, and why cells failed"),
     "remove": Command(STUDY, "delete one cell, so that it is trained again"),
+    "ask": Command(LAWS, "ask a law: the best model for a budget, the cost of a loss, the loss of a model"),
     "fit": Command(LAWS, "fit scaling laws to a table, an export or a folder of runs"),
     "advise": Command(LAWS, "rank the cells to train next by information per cost"),
     "compare": Command(LAWS, "compare studies, schedules or sets"),

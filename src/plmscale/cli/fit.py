@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
+from ..errors import InputError
 from ..files import check_writable
 from ..runs.fields import FIELDS, FORMATS
-from ..study.catalog import FITS
+from ..study.catalog import BUDGETS, FITS
 from . import run_sources
 
 DESCRIPTION = "Fit scaling laws to existing runs; write fits, tables, figures and a summary."
@@ -22,6 +23,11 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--target-loss", type=float, help="loss in nats for which the cost of each size is computed (default: 2.455)"
     )
+    default = " ".join(f"{flops:g}" for flops in BUDGETS)
+    parser.add_argument(
+        "--budgets", nargs="+", type=float, help=f"FLOPs whose optimal sizes are given (default: {default})"
+    )
+    parser.add_argument("--at-flops", type=float, help="one more of these budgets, which is named first")
     parser.add_argument("--seed", type=int, default=0, help="seed of the resamples (default: 0)")
     parser.add_argument("--bootstrap", type=int, default=200, help="resamples of the runs (default: 200)")
     parser.add_argument(
@@ -41,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
     from .progress import on_stderr
 
     check_writable(args.out, option="--out")
-    settings = FitSettings(n_bootstrap=args.bootstrap, points=args.points)
+    settings = FitSettings(n_bootstrap=args.bootstrap, points=args.points, budgets=_budgets(args))
     target = PAPER_PLATEAU if args.target_loss is None else args.target_loss
     request = Request(fits=tuple(args.fits), seed=args.seed, target_loss=target, settings=settings)
     known = answer(run_sources.read(args), request, progress=on_stderr)
@@ -50,6 +56,16 @@ def run(args: argparse.Namespace) -> None:
     analysis = completed(known, progress=on_stderr)
     write(analysis, args.out, figures=not args.no_figures, progress=on_stderr)
     print(f"{added_text(analysis.results)}\nWritten to {args.out}: {', '.join(_parts(args))}.")
+
+
+def _budgets(args: argparse.Namespace) -> tuple[float, ...]:
+    """The budgets of the table of optimal sizes, each once."""
+    budgets = [*([] if args.at_flops is None else [args.at_flops]), *(args.budgets or BUDGETS)]
+    for option, values in (("--at-flops", budgets[:1] if args.at_flops is not None else []), ("--budgets", budgets)):
+        wrong = [value for value in values if not 0 < value < float("inf")]
+        if wrong:
+            raise InputError(f"{option} is {wrong[0]:g}; it must be positive FLOPs, such as 1e20.")
+    return tuple(dict.fromkeys(budgets))
 
 
 def _parts(args: argparse.Namespace) -> list[str]:

@@ -8,15 +8,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..runs.curves import Curve
 from .confidence.uncertainty import interval
+from .extent import EXTRAPOLATED, INSIDE, OUTSIDE, Extent
 from .fit import FitSettings
+
+__all__ = ["EXTRAPOLATED", "INSIDE", "NO_OPTIMUM", "OUTSIDE", "TokenCost", "no_sizes", "optimal_sizes"]
 
 Array = NDArray[np.float64]
 Ends = tuple[float | None, float | None]
 SizeDraws = Callable[[float], tuple[float, Array | Ends]]
 
-INSIDE = "inside the data"
-EXTRAPOLATED = "extrapolated"
-OUTSIDE = "outside the data"
 NO_OPTIMUM = "no optimum"
 
 
@@ -47,7 +47,9 @@ class TokenCost:
         return np.exp(np.where(x < xs[0], below, np.where(x > xs[-1], above, inside)))
 
 
-def optimal_sizes(sizes_at: SizeDraws, *, curves: Sequence[Curve], settings: FitSettings) -> list[dict[str, Any]]:
+def optimal_sizes(
+    sizes_at: SizeDraws, *, curves: Sequence[Curve], settings: FitSettings, whole: bool = False
+) -> list[dict[str, Any]]:
     """One row per budget: the optimal size, its tokens and tokens per parameter, or "outside the data".
 
     Parameters
@@ -55,24 +57,28 @@ def optimal_sizes(sizes_at: SizeDraws, *, curves: Sequence[Curve], settings: Fit
     sizes_at : callable
         Budget in FLOPs -> (size by the fit, sizes by its resamples or the ends of its interval).
     curves : sequence of Curve
-        The runs fitted: the range of sizes that was seen, and the FLOPs per token.
+        The runs fitted: what was seen of sizes, tokens and FLOPs, and the FLOPs per token.
     settings : FitSettings
         `budgets` and `extrapolation_factor`.
+    whole : bool
+        Whether the law rests on all of the curves, or on their ends alone.
 
     Returns
     -------
     list of dict
         Keys flops, status, n_params, n_params_low, n_params_high, n_tokens, n_tokens_low, n_tokens_high,
-        tokens_per_param. Status "inside the data": between the smallest and the largest size trained;
-        "extrapolated": within `extrapolation_factor` of them; "outside the data": beyond, and no number;
+        tokens_per_param. Status "inside the data": size, tokens and FLOPs are all within those of the runs;
+        "extrapolated": within the range of `plmscale.laws.extent.Extent`; "outside the data": beyond, and no number;
         "no optimum": the law has none at this budget.
     """
-    cost = TokenCost(curves)
-    smallest, largest = np.exp(cost.log_size[0]), np.exp(cost.log_size[-1])
+    cost, seen = TokenCost(curves), Extent.of(curves, whole=whole)
     rows = []
     for budget in settings.budgets:
         size, draws = sizes_at(budget)
-        status = _position(size, float(smallest), float(largest), factor=settings.extrapolation_factor)
+        status = NO_OPTIMUM
+        if np.isfinite(size) and seen is not None:
+            tokens = float(budget / cost(size))
+            status = seen.position(size, tokens, budget, factor=settings.extrapolation_factor)
         numbers = _numbers(size, draws, budget=budget, cost=cost, status=status)
         rows.append({"flops": budget, "status": status} | numbers)
     return rows
@@ -94,20 +100,12 @@ _KEYS = (
 )
 
 
-def shown(size: float, *, cost: TokenCost, settings: FitSettings) -> bool:
+def shown(size: float, flops: float, *, cost: TokenCost, seen: Extent | None, settings: FitSettings) -> bool:
     """Whether `optimal_sizes` gives a size a number."""
-    smallest, largest = np.exp(cost.log_size[[0, -1]])
-    at = _position(size, float(smallest), float(largest), factor=settings.extrapolation_factor)
+    if seen is None or not np.isfinite(size):
+        return False
+    at = seen.position(size, float(flops / cost(size)), flops, factor=settings.extrapolation_factor)
     return at in (INSIDE, EXTRAPOLATED)
-
-
-def _position(size: float, smallest: float, largest: float, *, factor: float) -> str:
-    if not np.isfinite(size):
-        return NO_OPTIMUM
-    slack = 1 + 1e-9
-    if smallest / slack <= size <= largest * slack:
-        return INSIDE
-    return EXTRAPOLATED if smallest / factor <= size <= largest * factor else OUTSIDE
 
 
 def _numbers(

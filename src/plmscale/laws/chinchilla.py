@@ -27,6 +27,7 @@ from .confidence.uncertainty import (
     shared_details,
 )
 from .confidence.verdicts import Verdict, exponent_verdict, unless_assumed
+from .extent import Extent
 from .fit import Fit, FitSettings, withheld
 from .points import Points, points_of, too_few
 from .power_law import huber
@@ -214,7 +215,8 @@ def _sizes(
     searched = Searched.of(cost)
     own = {flops: float(cheapest_sizes([solved.law], flops, searched=searched)[0]) for flops in settings.budgets}
     ends: dict[float, Ends] = {}
-    asked = {flops: size for flops, size in own.items() if shown(size, cost=cost, settings=settings)}
+    seen = Extent.of(curves)
+    asked = {flops: n for flops, n in own.items() if shown(n, flops, cost=cost, seen=seen, settings=settings)}
     if profiled and asked:
         found = size_intervals(
             solved.problem,

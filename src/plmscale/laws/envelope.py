@@ -253,7 +253,7 @@ def _sizes(
     def at(flops: float) -> tuple[float, Array]:
         return values[2] * flops ** values[0], table[:, 2] * flops ** table[:, 0]
 
-    return optimal_sizes(at, curves=curves, settings=settings)
+    return optimal_sizes(at, curves=curves, settings=settings, whole=True)
 
 
 def _empty(excluded: list[dict[str, Any]], *, settings: FitSettings) -> Fit:

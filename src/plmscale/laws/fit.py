@@ -19,6 +19,7 @@ from ..estimates import STATUSES, Estimate, Status
 from ..presentation.reasons import words
 from ..reasons import Reason
 from ..runs.curves import Curve
+from ..study.catalog import BUDGETS
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ class FitSettings:
     level_definition: Literal["drop", "ratio"] = "drop"
     plateau_loss: float | None = None
     initial_loss: float | None = None
-    budgets: tuple[float, ...] = (1e17, 1e18, 1e19, 1e20)
+    budgets: tuple[float, ...] = BUDGETS
     extrapolation_factor: float = 3.0
 
     def __post_init__(self) -> None:

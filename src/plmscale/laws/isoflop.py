@@ -109,7 +109,9 @@ def fit(curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSetti
     def sizes_at(flops: float) -> tuple[float, Array]:
         return values[2] * flops ** values[0], table[:, 2] * flops ** table[:, 0]
 
-    sizes = optimal_sizes(sizes_at, curves=kept, settings=settings) if verdict.has_numbers else no_sizes(settings)
+    sizes = no_sizes(settings)
+    if verdict.has_numbers:
+        sizes = optimal_sizes(sizes_at, curves=kept, settings=settings, whole=True)
     details = {
         "warnings": [*curve_warnings(kept), *noise_warnings(noise)],
         "noise": budgets.noise,

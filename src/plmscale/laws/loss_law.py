@@ -10,17 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..presentation.formats import number, short
 from ..runs.curves import Curve
-from .budgets import EXTRAPOLATED, INSIDE, TokenCost
+from .budgets import TokenCost
 from .confidence.design_effects import law_noise
 from .confidence.replicates import replicates
 from .confidence.uncertainty import interval, normal_sd
+from .extent import EXTRAPOLATED, INSIDE, Extent
 from .fit import Fit, FitSettings, resampling
 from .kaplan import replicates as kaplan_replicates
 from .points import Points, points_of_rows
-from .size_law import REACH, VERDICTS
-from .solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, predict
+from .size_law import VERDICTS
+from .solvers.chinchilla import LOG_ZERO, ChinchillaLaw, ChinchillaProblem, predict
 from .solvers.kaplan import LN10, KaplanProblem
 
 Array = NDArray[np.float64]
@@ -38,7 +38,7 @@ class LossAt:
     Attributes
     ----------
     position : str
-        `plmscale.laws.budgets.INSIDE` or `EXTRAPOLATED`.
+        `plmscale.laws.extent.INSIDE` or `EXTRAPOLATED`.
     loss, low, high : float
         Nats per token, with the ends of the 95 % percentile interval over the resamples; None where too many fail.
     flops : float
@@ -71,6 +71,11 @@ class LossLaw:
 
     Attributes
     ----------
+    constants : array, shape (1 + n_bootstrap, p)
+        The law, then those of its resamples. Chinchilla: log E, log A, log B, alpha, beta; a term that is zero has the
+        logarithm -inf. Kaplan: the logarithms of alpha_N, alpha_D, N_c and D_c.
+    seen : Extent
+        What the points of the fit have of sizes, tokens and FLOPs.
     scatter : float
         Standard deviation of the log loss of a run about the law: noise between runs, and lack of fit.
     """
@@ -82,53 +87,25 @@ class LossLaw:
         self.points = points_of_rows(fit.points)
         rng = resampling(fit.name, schedule, seed=seed)
         solve = _chinchilla if fit.name == "chinchilla" else _kaplan
-        self._law, self._draws = solve(fit, self.points, rng=rng, settings=settings)
+        self._law, self._draws, self.constants = solve(fit, self.points, rng=rng, settings=settings)
         fitted = [self._law(n, d)[0] for n, d in zip(self.points.n_params, self.points.n_tokens, strict=True)]
         residuals = np.log(self.points.loss) - np.log(fitted)
         self.scatter = normal_sd(residuals, n_runs=self.points.n_runs, n_free=METHODS[fit.name])
         self._cost = TokenCost(curves)
+        self.seen = Extent.of_rows(self.points.rows)
 
     def at(self, n_params: float, n_tokens: float) -> LossAt:
         """The loss at one size and tokens; see `outside` for where that means something."""
         low, high = interval(self._draws(n_params, n_tokens))
         flops = float(self._cost(n_params)) * n_tokens
-        beyond = max(_beyond(value, seen) for value, seen, *_ in self._limits(n_params, n_tokens))
-        position = INSIDE if beyond <= 1 + 1e-9 else EXTRAPOLATED
-        return LossAt(position, float(self._law(n_params, n_tokens)[0]), low, high, flops, max(beyond, 1.0))
+        beyond = self.seen.decades(n_params, n_tokens, flops).furthest
+        position = INSIDE if beyond == 0 else EXTRAPOLATED
+        return LossAt(position, float(self._law(n_params, n_tokens)[0]), low, high, flops, 10**beyond)
 
     def outside(self, n_params: float, n_tokens: float) -> str:
-        """What lies outside the law's range, in words that follow "at"; empty inside.
-
-        The range: sizes and the fewest tokens within `extrapolation_factor` of those of the runs, tokens and FLOPs up
-        to `plmscale.laws.size_law.REACH` times the most of a run.
-        """
-        slack = 1 + 1e-9
-        for value, seen, below, above, words in self._limits(n_params, n_tokens):
-            low, high = seen[0] / below, seen[1] * above
-            if not low / slack <= value <= high * slack:
-                known = " to ".join(_number(end, words) for end in (low, high))
-                return f"{words.format(_number(value, words))}; it is known for {words.format(known)}"
-        return ""
-
-    def _limits(self, n_params: float, n_tokens: float) -> list[tuple[float, Array, float, float, str]]:
-        """Value, ends of the runs, factors below and above these, and words, for size, tokens and FLOPs."""
-        points = self.points
-        ends = [np.array([values.min(), values.max()]) for values in (points.n_params, points.n_tokens)]
-        flops = np.array([float(row["flops"]) for row in points.rows])
-        spent = float(self._cost(n_params)) * n_tokens
-        return [
-            (n_params, ends[0], self.factor, self.factor, "N = {} parameters"),
-            (n_tokens, ends[1], self.factor, REACH, "D = {} tokens"),
-            (spent, np.array([flops.min(), flops.max()]), self.factor**2, REACH, "C = {} FLOPs"),
-        ]
-
-
-def _beyond(value: float, seen: Array) -> float:
-    return float(max(seen[0] / value, value / seen[1]))
-
-
-def _number(value: float, words: str) -> str:
-    return number(value) if words.startswith("C") else short(value)
+        """What lies outside the law's range (`Extent.outside`), in words that follow "at"; empty inside."""
+        flops = float(self._cost(n_params)) * n_tokens
+        return self.seen.outside(n_params, n_tokens, flops, factor=self.factor)
 
 
 def has_loss(fit: Fit) -> bool:
@@ -136,8 +113,11 @@ def has_loss(fit: Fit) -> bool:
     return fit.name in METHODS and fit.status in VERDICTS
 
 
-def _chinchilla(fit: Fit, points: Points, *, rng: np.random.Generator, settings: FitSettings) -> tuple[LossOf, LossOf]:
-    """The law, and its laws of the resamples."""
+Solved = tuple[LossOf, LossOf, Array]
+"""The law, its laws of the resamples, and the constants of all."""
+
+
+def _chinchilla(fit: Fit, points: Points, *, rng: np.random.Generator, settings: FitSettings) -> Solved:
     problem = ChinchillaProblem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     law = chinchilla_of(fit, optimum=True)
     assert law is not None  # a fit with numbers has an optimum
@@ -153,10 +133,14 @@ def _chinchilla(fit: Fit, points: Points, *, rng: np.random.Generator, settings:
 
         return loss
 
-    return of(problem.theta(law)[None]), of(theta)
+    best = problem.theta(law)[None]
+    constants = np.concatenate([best, theta])
+    constants[:, :3] = np.where(constants[:, :3] > LOG_ZERO + 1, constants[:, :3], -np.inf)
+    constants[:, 1:3] += constants[:, 3:] * problem.centre
+    return of(best), of(theta), constants
 
 
-def _kaplan(fit: Fit, points: Points, *, rng: np.random.Generator, settings: FitSettings) -> tuple[LossOf, LossOf]:
+def _kaplan(fit: Fit, points: Points, *, rng: np.random.Generator, settings: FitSettings) -> Solved:
     problem = KaplanProblem.of(points.n_params, points.n_tokens, points.loss, delta=settings.huber_delta)
     best = fit.details["optimum"]
     alphas = np.log([best["alpha_N"], best["alpha_D"]])
@@ -168,7 +152,8 @@ def _kaplan(fit: Fit, points: Points, *, rng: np.random.Generator, settings: Fit
     def of(rows: Array) -> LossOf:
         return lambda n, d: np.array([float(problem.loss(one, [n], [d])[0]) for one in rows])
 
-    return of(phi[None]), of(draws)
+    constants = np.array([problem.constants(row) for row in (phi, *draws)])
+    return of(phi[None]), of(draws), constants
 
 
 def chinchilla_of(fit: Fit, *, optimum: bool = False) -> ChinchillaLaw | None:

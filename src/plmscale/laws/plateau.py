@@ -237,7 +237,7 @@ def _sizes(
         size = float(np.exp(np.clip(np.log(flops / law[1]) / law[0], -700, 700))) if law[0] > 0 else float("nan")
         return size, draws
 
-    rows = optimal_sizes(at, curves=curves, settings=settings)
+    rows = optimal_sizes(at, curves=curves, settings=settings, whole=True)
     return [
         row | {f"n_params_{kind}": size_by_line(level, row["flops"], kind=kind) for kind in ("linear", "polynomial")}
         for row in rows

@@ -13,13 +13,12 @@ from typing import Any
 import numpy as np
 
 from ..estimates import Status
-from ..runs.curves import Curve
+from ..runs.curves import Curve, usable
 from ..study.catalog import SIZE_LAWS
-from .budgets import EXTRAPOLATED, INSIDE
+from .extent import EXTRAPOLATED, INSIDE, REACH, Extent
 from .fit import Fit, FitSettings
 
-REACH = 100.0
-"""Compute up to so many times that of the largest run is within a law's range, if its optimal size is."""
+__all__ = ["REACH", "SizeAt", "SizeLaw", "VERDICTS", "asked_more", "best_law", "set_apart"]
 
 STEPS_PER_DECADE = 2
 
@@ -34,7 +33,7 @@ class SizeAt:
     Attributes
     ----------
     position : str
-        `plmscale.laws.budgets.INSIDE` or `EXTRAPOLATED`.
+        `plmscale.laws.extent.INSIDE` or `EXTRAPOLATED`.
     n_params, low, high : float
         Parameters with the ends of the 95 % interval; None where the law has no interval.
     n_tokens, tokens_low, tokens_high : float, optional
@@ -62,6 +61,8 @@ class SizeLaw:
         `plmscale.laws.budgets.optimal_sizes` at rising `flops`.
     flops : tuple of float
         Least and most compute of a run.
+    seen : Extent, optional
+        Sizes, tokens and FLOPs of the runs; None for a fit of an earlier version, whose rows say what is inside.
     """
 
     fit: str
@@ -71,6 +72,7 @@ class SizeLaw:
     rows: Sequence[Mapping[str, Any]]
     flops: tuple[float, float]
     caveat: str = ""
+    seen: Extent | None = None
 
     @property
     def range(self) -> tuple[float, float] | None:
@@ -86,9 +88,12 @@ class SizeLaw:
             return None
         if any(row["n_params"] is None for row in pair):
             return None
-        beyond = not self.flops[0] <= flops <= self.flops[1]
-        beyond = beyond or any(row["status"] != INSIDE for row in pair)
         value, *rest = (_interpolated(pair, key, flops) for key in _KEYS)
+        beyond = not self.flops[0] <= flops <= self.flops[1]
+        if self.seen is None or value is None or rest[2] is None:
+            beyond = beyond or any(row["status"] != INSIDE for row in pair)
+        else:
+            beyond = beyond or self.seen.decades(value, rest[2], flops).furthest > 0
         return SizeAt(EXTRAPOLATED if beyond else INSIDE, value or math.nan, *rest)
 
 
@@ -113,7 +118,10 @@ def set_apart(fit: Fit, curves: Sequence[Curve], *, settings: FitSettings) -> Fi
     if not rows:
         return fit
     own, more = rows[: len(settings.budgets)], rows[len(settings.budgets) :]
-    law = {"rows": more, "flops": list(_range(curves))} if fit.status in VERDICTS else None
+    law = None
+    if fit.status in VERDICTS:
+        seen = Extent.of(usable(curves)[0], whole=fit.name != "chinchilla")
+        law = {"rows": more, "flops": list(_range(curves)), "seen": seen and seen.to_json()}
     return replace(fit, details={**fit.details, "optimal_sizes": own, "size_law": law})
 
 
@@ -159,5 +167,5 @@ def best_law(
         return None
     _, _, own, fit = min(found, key=lambda one: one[:2])
     law = fit.details["size_law"]
-    ends = law["flops"][0], law["flops"][1]
-    return SizeLaw(fit.name, own, fit.status, fit.reason, law["rows"], ends, fit.caveat)
+    flops, seen = (law["flops"][0], law["flops"][1]), Extent.from_json(law.get("seen"))
+    return SizeLaw(fit.name, own, fit.status, fit.reason, law["rows"], flops, fit.caveat, seen)

@@ -3,7 +3,7 @@
 The law is Chinchilla's, L = E + A / N^alpha + B / D^beta, fitted to log L (Hoffmann et al. 2022, appendix D.3). A run
 at (N, D) tells of the parameters what the gradient of its log loss says; with noise of standard deviation sigma the
 Fisher information of a grid is the sum of gradient · gradientᵀ / sigma², and its inverse bounds the covariance of any
-unbiased estimate (Cramér and Rao). Constants must be assumed for it: those of a published refit with its data.
+unbiased estimate (Cramér and Rao). Constants must be assumed for it: those published for masked protein models.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ..laws.proteins.table import protein_law
+from ..laws.solvers.chinchilla import LOG_ZERO
 from . import information as fisher
 
 Array = NDArray[np.float64]
 
-E, A, B, ALPHA, BETA = 1.8172, 482.01, 2085.43, 0.3478, 0.3658
-"""Besiroglu et al. 2024 (arXiv 2404.10102): Hoffmann et al.'s runs fitted again. Of text, not of proteins: they stand
-for "a law of this form"."""
+E, A, B, ALPHA, BETA = protein_law().constants
+"""Cheng et al. 2024 (arXiv 2411.02142), table A9, masked models: the law that `plmscale ask` answers by before there is
+any run. Its E is zero, its exponents are small, and its size term changes little over any grid: far harder to know than
+a law of text, whose E and alpha runs tell apart."""
 
 NOISE = 0.005
 """Standard deviation of the log loss of a run: an assumption. Reruns of protein models differ by 0.010 to 0.016 nats at
@@ -27,7 +30,9 @@ do not depend on it."""
 CENTRE = np.log([1e8, 1e10])
 """A and B are taken at the geometric mean of the paper's range, N = 1e8 and D = 1e10."""
 
-THETA = np.array([np.log(E), np.log(A) - ALPHA * CENTRE[0], np.log(B) - BETA * CENTRE[1], ALPHA, BETA])
+THETA = np.array(
+    [np.log(E) if E else LOG_ZERO, np.log(A) - ALPHA * CENTRE[0], np.log(B) - BETA * CENTRE[1], ALPHA, BETA]
+)
 """The assumed law in the parameters of `plmscale.plan.information`."""
 
 SINGULAR = 1e12
@@ -38,7 +43,7 @@ NAMES = ("a", "alpha", "beta")
 
 
 def gradients(n_params: ArrayLike, n_tokens: ArrayLike) -> Array:
-    """Gradient of log L of the assumed law by (log E, log A, log B, alpha, beta) at each run, shape (n, 5)."""
+    """Gradient of log L of the assumed law by its parameters at each run, shape (n, 5)."""
     return fisher.gradients(THETA[None], n_params, n_tokens, centre=CENTRE)[0]
 
 

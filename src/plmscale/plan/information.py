@@ -7,7 +7,7 @@ Pronzato and Pázman 2013, chapter 5).
 
 Parameters are those of the solver: log E, log A, log B, alpha, beta, with A and B at a centre of log N and log D
 (`plmscale.laws.solvers.chinchilla.ChinchillaProblem`). Another centre is another parametrisation of the same law and
-changes no variance.
+changes no variance. An E of zero has no logarithm, and yet the runs have to say so: there the parameter is E, in nats.
 """
 
 from collections.abc import Callable
@@ -15,18 +15,18 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..laws.solvers.chinchilla import ChinchillaProblem, predict
+from ..laws.solvers.chinchilla import LOG_ZERO, ChinchillaProblem, predict
 
 Array = NDArray[np.float64]
 Quantity = Callable[[Array], Array]
 """Parameters of laws, shape (k, 5), to one number for each, shape (k,)."""
 
 PRIOR_SD = np.array([1.0, 3.0, 3.0, 1.0, 1.0])
-"""Standard deviations of log E, log A, log B, alpha and beta without any run: a weak prior, so that grids can be
-compared that do not identify the law."""
+"""Standard deviations of log E (of E in nats, where it is zero), log A, log B, alpha and beta without any run: a weak
+prior, so that grids can be compared that do not identify the law."""
 
 STEP = 1e-5
-"""Step of central differences."""
+"""Step of central differences, and of forward ones for an E of zero."""
 
 
 def gradients(theta: Array, n_params: ArrayLike, n_tokens: ArrayLike, *, centre: Array) -> Array:
@@ -47,7 +47,15 @@ def gradients(theta: Array, n_params: ArrayLike, n_tokens: ArrayLike, *, centre:
     """
     x, y = (np.log(np.asarray(v, dtype=float)) - c for v, c in zip((n_params, n_tokens), centre, strict=True))
     runs = ChinchillaProblem(x, y, np.zeros_like(x), centre, 1.0)
-    return predict(runs, theta)[1].swapaxes(-1, -2)
+    residuals, jacobian = predict(runs, theta)
+    bare = without_floor(theta)
+    jacobian[bare, 0] = np.exp(residuals[bare])  # d log L / dE = 1 / L; at log loss 0 the residual is -log L
+    return jacobian.swapaxes(-1, -2)
+
+
+def without_floor(theta: Array) -> NDArray[np.bool_]:
+    """Which of the laws, shape (k, 5), have an E of zero."""
+    return theta[:, 0] <= LOG_ZERO + 1
 
 
 def covariance(rows: Array) -> Array:
@@ -93,4 +101,10 @@ def added(covariances: Array, row: Array) -> Array:
 def slope(quantity: Quantity, theta: Array) -> Array:
     """Gradient of `quantity` by the parameters at each law, shape (k, 5), by central differences."""
     steps = STEP * np.eye(theta.shape[1])
-    return np.stack([(quantity(theta + one) - quantity(theta - one)) / (2 * STEP) for one in steps], axis=1)
+    found = np.stack([(quantity(theta + one) - quantity(theta - one)) / (2 * STEP) for one in steps], axis=1)
+    bare = without_floor(theta)
+    if bare.any():
+        raised = theta.copy()
+        raised[:, 0] = np.log(STEP)
+        found[bare, 0] = (quantity(raised) - quantity(theta))[bare] / STEP
+    return found

@@ -182,7 +182,7 @@ def budget_words(study: Study, table: pd.DataFrame) -> tuple[str, pd.DataFrame |
     return (
         f"The budget of {number(budget)} device-hours pays for {n_kept} of {n_all} cells. Left out, since the fits "
         f"lose least by them for what they cost: {', '.join(study.left_out)}.{over} The table tells what the rest is "
-        "expected to tell of Chinchilla's law, at the constants of Besiroglu et al. 2024 and 0.5 % noise of a run's "
-        "loss: relative standard errors are proportional to the noise, their ratios are not. An interior decade is one "
-        "of FLOPs in which the best size of the grid is neither its smallest nor its largest."
+        "expected to tell of Chinchilla's law, at the constants of Cheng et al. 2024 for masked protein models and "
+        "0.5 % noise of a run's loss: relative standard errors are proportional to the noise, their ratios are not. An "
+        "interior decade is one of FLOPs in which the best size of the grid is neither its smallest nor its largest."
     ), rows

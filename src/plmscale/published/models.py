@@ -147,7 +147,7 @@ def law_sentence(law: SizeLaw | None) -> str:
         return "No law of the optimal size is identified, so no model is judged."
     return (
         f"Law: {FIT_TITLES[law.fit]}, {law.schedule}, {STATUS_WORDS[law.status]}. Its range: optimal sizes within "
-        f"three times those trained, compute to 100 times that of the largest run.{beside(law)}"
+        f"three times those trained, tokens and compute to 100 times the most of a run.{beside(law)}"
     )
 
 

@@ -47,15 +47,10 @@ class BestPerBudget(NamedTuple):
 def cheng(path: Path, n_bootstrap: int) -> Numbers:
     """Exponents of the notebook, the objective at the points of table A9, and FLOPs to reach 2.455 nats by size."""
     del n_bootstrap
-    table = scaling_protein_lm.raw_table(path)
-    keys = ("objective", "size_label", "name")
-    table["key"] = ["\n".join(key) for key in zip(*(table[name].tolist() for name in keys), strict=True)]
-    curves = {tuple(key.split("\n")): rows.iloc[1:] for key, rows in scaling_protein_lm.by_run(table, "key").items()}
-    used = {key: rows for key, rows in curves.items() if not key[2].startswith(scaling_protein_lm.UNUSED_PREFIX)}
     numbers: Numbers = {}
     for objective in ("MLM", "CLM"):
-        runs = [used[key] for key in sorted(used) if key[0] == objective]
-        best = best_at(runs, _ends(runs), nearest=NEAREST)
+        runs = runs_of(path, objective, sized=False)
+        best = best_at(runs, ends(runs), nearest=NEAREST)
         numbers |= {f"{objective}_N_exponent": power(best.flops, best.n_params)[1]}
         numbers |= {f"{objective}_D_exponent": power(best.flops, best.n_tokens)[1]}
         numbers |= {f"{objective}_loss_exponent": power(best.flops / PETAFLOP_DAY, best.loss)[1]}
@@ -65,6 +60,17 @@ def cheng(path: Path, n_bootstrap: int) -> Numbers:
     rows = flops_to_reach(masked, smooth(masked, level=0.0), loss=PAPER_PLATEAU).rows
     reached = zip(rows["n_params"].tolist(), rows["flops"].tolist(), strict=True)
     return numbers | {f"reach_{n_params}": flops for n_params, flops in reached}
+
+
+def runs_of(path: Path, objective: str, *, sized: bool = True) -> list[pd.DataFrame]:
+    """Their runs of an objective, MLM or CLM, without their first evaluation; with `sized` those whose N is known."""
+    table = scaling_protein_lm.raw_table(path)
+    keys = ("objective", "size_label", "name")
+    table["key"] = ["\n".join(key) for key in zip(*(table[name].tolist() for name in keys), strict=True)]
+    curves = {tuple(key.split("\n")): rows.iloc[1:] for key, rows in scaling_protein_lm.by_run(table, "key").items()}
+    used = {key: rows for key, rows in curves.items() if not key[2].startswith(scaling_protein_lm.UNUSED_PREFIX)}
+    runs = [used[key] for key in sorted(used) if key[0] == objective]
+    return [rows for rows in runs if not sized or np.isfinite(rows["n_params"].iloc[0])]
 
 
 def best_at(runs: Sequence[pd.DataFrame], budgets: Array, *, nearest: float) -> BestPerBudget:
@@ -93,7 +99,7 @@ def power(x: Array, y: Array) -> tuple[float, float]:
     return float(prefactor), float(exponent)
 
 
-def _ends(runs: Sequence[pd.DataFrame]) -> Array:
+def ends(runs: Sequence[pd.DataFrame]) -> Array:
     """Budgets at which runs end: the lowest FLOPs of the last ten rows of each."""
     return np.sort([float(rows["flops"].iloc[-LAST_ROWS:].min()) for rows in runs])
 
@@ -104,7 +110,7 @@ def _table_a9(runs: Sequence[pd.DataFrame], objective: str) -> Numbers:
         best = best_at(runs, np.geomspace(1e18, 1e23, 200), nearest=NEAREST)
     else:
         sized = [rows for rows in runs if np.isfinite(rows["n_params"].iloc[0])]
-        best = best_at(sized, _ends(sized), nearest=np.inf)
+        best = best_at(sized, ends(sized), nearest=np.inf)
     law = TABLE_A9[objective]
     residual = np.log(best.loss) - np.log(law.loss(best.n_params, best.n_tokens))
     lowest = chinchilla_law(best.n_params, best.n_tokens, best.loss)

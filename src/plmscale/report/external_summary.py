@@ -11,6 +11,7 @@ from ..results.analysed import Analysed
 from ..runs.curves import median_noise
 from ..runs.tidy import ImportedRuns
 from .law_lines import caveats, law_lines, paragraph
+from .law_numbers import number_lines
 from .learning_rates import off_optimum, rule_sentence
 from .sensitivity import choices_lines
 from .tables.laws import fits_of
@@ -47,6 +48,7 @@ def summary_text(imported: ImportedRuns, results: Analysed, reached: Mapping[str
     for group in results.schedules:
         own = results.only(group)
         lines += ["", f"Runs: {group}", *paragraph(_extent(own)), *law_lines(fits_of(results, group))]
+        lines += number_lines(fits_of(results, group))
         lines += paragraph(caveats(fits_of(results, group)))
         lines += choices_text(results, group)
         lines += paragraph(reached[group].sentence)

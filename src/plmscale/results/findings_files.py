@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ..files import read_object, write_json
+from ..laws.extent import Extent
 from ..laws.fit import jsonable
 from ..laws.rates.found import RateFindings
 from ..laws.size_law import SizeLaw
@@ -47,7 +48,9 @@ def read_findings(paths: Sequence[Path]) -> Findings:
 
 
 def _published(value: Mapping[str, Any]) -> Published:
-    law = value["law"] and SizeLaw(**{**value["law"], "flops": tuple(value["law"]["flops"])})
+    law = None
+    if held := value["law"]:
+        law = SizeLaw(**{**held, "flops": tuple(held["flops"]), "seen": Extent.from_json(held.get("seen"))})
     line = LawLine(**{key: np.array(rows, dtype=float).reshape(-1, 2) for key, rows in value["line"].items()})
     return Published(law, read_table(value["models"]), line)
 

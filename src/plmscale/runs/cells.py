@@ -82,6 +82,25 @@ def numbers(table: pd.DataFrame, column: str, where: NumberColumn) -> Array:
     return np.where(np.isfinite(values), values, np.nan)
 
 
+def amount(text: str) -> float:
+    """A number as people write sizes and tokens: what a column that counts may hold.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+
+    Examples
+    --------
+    >>> amount("650M"), amount("1.2b"), amount("1e21")
+    (650000000.0, 1200000000.0, 1e+21)
+    """
+    try:
+        return _parsed(text.strip(), 1, NumberColumn("", "", counts=True))
+    except InputError:
+        raise ValueError(text) from None
+
+
 def texts(table: pd.DataFrame, column: str) -> list[str]:
     """A column as text; empty where there is nothing."""
     return [_text(cell) for cell in table[column].tolist()]

@@ -8,6 +8,9 @@ FITS = ("envelope", "isoflop", "kaplan", "chinchilla", "plateau", "repeated")
 SIZE_LAWS = ("envelope", "isoflop", "chinchilla")
 """Fits that give an optimal size at every compute, in the order in which equal verdicts are preferred."""
 
+BUDGETS = (1e17, 1e18, 1e19, 1e20)
+"""FLOPs whose optimal size is asked where nothing else is: those of Serrano et al. 2024, table 2."""
+
 ADVICE_TARGETS = {
     "a": "exponent of the optimal size in FLOPs, a = beta / (alpha + beta)",
     "n_opt": "optimal size at --at-flops",
