@@ -18,7 +18,7 @@ from .writing import (
 )
 
 __all__ = [
-    "BROKEN", "FULL", "JsonObject", "MissingKey", "atomic", "atomic_folder", "check_writable", "decoded", "no_room", "parse_json",
-    "read_as", "read_json", "read_object", "read_text", "sync_file", "sync_folder", "why_no_room",
+    "BROKEN", "FULL", "JsonObject", "MissingKey", "atomic", "atomic_folder", "check_writable", "decoded", "no_room",
+    "parse_json", "read_as", "read_json", "read_object", "read_text", "sync_file", "sync_folder", "why_no_room",
     "write_json",
 ]  # fmt: skip
