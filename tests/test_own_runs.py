@@ -90,7 +90,8 @@ def test_runs_with_one_evaluation_each_have_a_law_and_no_curve(tmp_path):
     analysis = analyse(load(tmp_path / "ends.csv"), Request(settings=FitSettings(n_bootstrap=50)))
     fits = analysis.results.fits
     assert fits["chinchilla"]["all runs"].status == "identified"
-    assert fits["isoflop"]["all runs"].status == "not_identified"
+    isoflop = fits["isoflop"]["all runs"]
+    assert isoflop.status == "identified" and isoflop.details["source"] == "final losses"
     assert "one evaluation each" in analysis.reached["all runs"].sentence
     with style():
         for draw in FIGURES.values():

@@ -49,7 +49,7 @@ def of_standing_laws(results: LawResults) -> pd.DataFrame:
     data = results.sensitivity
     if data.empty:
         return data
-    fits = {schedule: _fits(results, schedule) for schedule in results.schedules}
+    fits = {schedule: _fits(results, schedule) for schedule in dict.fromkeys(data["schedule"])}
     laws = [LAWS[str(estimator).partition(",")[0]] for estimator in data["estimator"]]
     stands = [
         fits[schedule][law].status in ("identified", "weakly_identified")

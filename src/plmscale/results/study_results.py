@@ -130,7 +130,7 @@ def read_results(
     """
     read = [read_object(path) for path in records]
     read_fits = [read_object(path) for path in fits]
-    with read_as("a folder of results", where=stats.parent.parent):
+    with read_as("a folder of results", where=Path(stats).parent.parent):
         return Results(
             study=Study.from_json(study),
             curves=from_frame(pd.read_parquet(curves)),
