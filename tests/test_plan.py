@@ -1,8 +1,6 @@
 """The plan against arithmetic by hand, and the progress line against files."""
 
 import json
-import os
-import time
 from dataclasses import replace
 
 import pytest
@@ -17,6 +15,7 @@ from plmscale.study.config import Execution, Hardware
 from plmscale.study.grid import grid
 from plmscale.study.jobs import Workload, workloads
 from plmscale.study.study import Study
+from plmscale.training.lock import CellLock
 
 PER_TOKEN = {
     "5M": 4.668e7,
@@ -135,11 +134,13 @@ def test_progress_is_read_from_the_files_of_the_runs(tmp_path):
     for name in ("done", "running", "stale"):
         (runs / name).mkdir(parents=True)
     (runs / "done/run.json").write_text("{}")
-    rows = [json.dumps({"step": i, "n_tokens": 10 * i}) for i in (1, 2, 3)]
+    rows = [json.dumps({"step": i, "n_tokens": 10 * i, "loss": 3.0}) for i in (1, 2, 3)]
     (runs / "running/metrics.jsonl").write_text("\n".join(rows) + '\n{"step": 4, "n_to')  # a row being written
     (runs / "stale/metrics.jsonl").write_text(rows[0] + "\n")
-    os.utime(runs / "stale/metrics.jsonl", (time.time() - 3600,) * 2)
+    lock = CellLock(runs / "running")
+    assert lock.take() is None
     found = state(cells, results=tmp_path)
+    lock.release()
     assert (found.done, found.running, found.left) == (1, 1, 2)
     assert found.share == pytest.approx((10 + 3 + 1) / 40)
     text = line(found, share_before=0.1, seconds=100)

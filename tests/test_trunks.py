@@ -19,6 +19,7 @@ from plmscale.study.jobs import TRUNK, workloads
 from plmscale.study.schedule_settings import Wsd
 from plmscale.study.study import Study, load_study
 from plmscale.study.trunks import common_trunk, trunk_cell, trunks
+from plmscale.training.lock import CellLock
 from plmscale.training.trunk_files import ask_again, to_count, trunks_here, until_passes
 
 HEADER = "name\tkind\tmin_identity\tsame_size_as\tof\tepochs\tn_sequences\ttrain\n"
@@ -196,8 +197,13 @@ def test_the_progress_line_counts_trunks_and_of_branches_what_they_train(tmp_pat
 
     def trained(folder: Path, n_tokens: float) -> StudyProgress:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / "metrics.jsonl").write_text(json.dumps({"n_tokens": n_tokens}) + "\n")
-        return state(work, results=results, trunks=found)
+        row = {"step": 1, "n_tokens": n_tokens, "loss": 3.0}
+        (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
+        lock = CellLock(folder)
+        assert lock.take() is None
+        now = state(work, results=results, trunks=found)
+        lock.release()
+        return now
 
     tokens, folder = 64e6 * 325, results / "trunks" / trunk.path
     now = trained(folder, 0.6 * tokens)

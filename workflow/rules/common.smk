@@ -64,8 +64,13 @@ RUN = "results/runs/{model}/{subset}/{schedule}/seed{seed}"
 TRUNK = "results/trunks/{model}/{subset}/seed{seed}"
 
 
-# The first line of what an attempt logs: logs are appended to, so that no job takes the lines of another away.
-ATTEMPT = 'echo "=== attempt of $(date -u +%FT%TZ) on $(uname -n)${{SLURM_JOB_ID:+, SLURM job $SLURM_JOB_ID}} ===" >> {log:q}; '
+# Before the command of a job that trains in the folder $run. Snakemake deletes the log of a job before it begins, also
+# one that another job writes: so all attempts append to attempts.log in the folder, and the log is another name of it.
+ATTEMPT = (
+    'kept="$run/attempts.log"; '
+    'echo "=== attempt of $(date -u +%FT%TZ) on $(uname -n)${{SLURM_JOB_ID:+, SLURM job $SLURM_JOB_ID}} ===" >> "$kept"; '
+    'ln -f "$kept" {log:q} 2> /dev/null || ln -sf "$PWD/$kept" {log:q}; '
+)
 
 
 def one_of(names):

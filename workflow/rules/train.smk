@@ -3,8 +3,9 @@
 #   out  results/runs/{model}/{subset}/{schedule}/seed{seed}/{cell.json,metrics.parquet,run.json}
 # model.safetensors, what monitors write (tensorboard/, metrics.csv, wandb/) and, while it runs, checkpoints/ and
 # metrics.jsonl lie beside them undeclared: Snakemake deletes declared outputs before it runs an interrupted job again,
-# and these are what it is taken up from. So do lock.*, which names the job that trains the cell, attempts.jsonl, and
-# finished.json, from which the outputs are written again if Snakemake deletes those that another job has just written.
+# and these are what it is taken up from. So do lock.*, which names the job that trains the cell, attempts.jsonl and
+# attempts.log, finished.json, from which the outputs are written again where Snakemake has deleted them, set-aside/, with
+# what is of another cell, and afresh, which has the next job begin anew.
 
 
 rule freeze:
@@ -75,7 +76,9 @@ rule train:
     message:
         "Training {wildcards.model} on {wildcards.subset}, {wildcards.schedule}, seed {wildcards.seed}"
     shell:
-        ATTEMPT + "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
+        "run={params.checkpoints:q}; "
+        + ATTEMPT
+        + "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
         " --cpus-per-task={resources.cpus_per_task} --kill-on-bad-exit=1}} {resources.launcher}"
         " -m plmscale train --cell {input.cell:q} --store {params.store:q}"
         " --subset {input.subset:q} --holdout {input.holdout:q} --metrics {output.metrics:q} --record {output.run:q}"
@@ -83,4 +86,4 @@ rule train:
         " --keep-checkpoints {resources.keep_checkpoints} --max-attempts {resources.max_attempts} --engine {resources.engine} --zero-stage {resources.zero_stage}"
         " --compile {resources.compile} --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads}"
         " --monitors {resources.monitors} --wandb-project {resources.wandb_project:q} --progress-seconds {resources.progress_seconds}"
-        " --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} >> {log:q} 2>&1"
+        ' --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} >> "$kept" 2>&1'

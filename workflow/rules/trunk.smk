@@ -71,7 +71,9 @@ rule trunk:
     message:
         "Training the trunk of {wildcards.model} on {wildcards.subset}, seed {wildcards.seed}"
     shell:
-        ATTEMPT + "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
+        "run={params.folder:q}; "
+        + ATTEMPT
+        + "step={resources.step:q}; ${{step:+$step --nodes={resources.nodes} --ntasks={resources.step_tasks}"
         " --cpus-per-task={resources.cpus_per_task} --kill-on-bad-exit=1}} {resources.launcher}"
         " -m plmscale train --cell {input.cell:q} --store {params.store:q} --subset {input.subset:q}"
         " --metrics {params.folder:q}/metrics.parquet --record {output.trunk:q} --checkpoints {params.folder:q}/checkpoints"
@@ -80,4 +82,4 @@ rule trunk:
         " --engine {resources.engine} --zero-stage {resources.zero_stage}"
         " --compile {resources.compile} --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads}"
         " --monitors {resources.monitors} --wandb-project {resources.wandb_project:q} --progress-seconds {resources.progress_seconds}"
-        " --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} >> {log:q} 2>&1"
+        ' --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} >> "$kept" 2>&1'
