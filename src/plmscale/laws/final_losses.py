@@ -1,8 +1,9 @@
 """Final losses as a table of sizes and budgets: approach 2 of Hoffmann et al. 2022 as it was published.
 
 A run is read at its end where nothing else of it may be compared: it has one evaluation, or its learning rate decays at
-the end of its own length (`cosine`, `wsd`), so that an earlier loss is not that of a run which ended there. Runs of one budget are a valley of their own; without such budgets a size with several ends is
-interpolated between them, never beyond.
+the end of its own length (`cosine`, `wsd`), so that an earlier loss is not that of a run which ended there. Runs of one
+budget are a valley of their own; without such budgets a size with several ends is interpolated between them, never
+beyond.
 """
 
 from collections.abc import Sequence

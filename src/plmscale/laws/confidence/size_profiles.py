@@ -1,7 +1,7 @@
 """Profile likelihood of the optimal size at a budget by Chinchilla's law.
 
 Where the floor may be zero, resamples pile up at that bound, and the percentiles of their optimal sizes held the truth
-in 76 to 95 % of simulated studies (`benchmarks/size_coverage.py`); the profile has no such bound to stop at.
+in 81 to 94 % of simulated studies (`benchmarks/size_coverage.py`); the profile has no such bound to stop at.
 """
 
 from collections.abc import Sequence
