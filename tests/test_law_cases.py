@@ -296,6 +296,9 @@ def random_runs(rng: np.random.Generator) -> list[Curve]:
         curves = [lengthened(curve, float(rng.choice([0.1, 0.9]))) for curve in curves]
     if rng.random() < 0.3:
         curves = [replace(c, unique_tokens=max(int(c.n_tokens[-1] / rng.choice([2, 9])), 1)) for c in curves]
+    if rng.random() < 0.2:
+        wrong = {curve.n_params: 10.0 ** rng.choice([0, 0, 0, -3, 3]) for curve in curves}
+        curves = [replace(curve, flops=curve.flops * wrong[curve.n_params]) for curve in curves]
     return sorted(curves, key=lambda curve: (curve.n_params, curve.run))
 
 

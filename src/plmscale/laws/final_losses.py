@@ -1,9 +1,9 @@
 """Final losses as a table of sizes and budgets: approach 2 of Hoffmann et al. 2022 as it was published.
 
 A run is read at its end where nothing else of it may be compared: it has one evaluation, or its learning rate decays at
-the end of its own length (`cosine`, `wsd`, and every branch of a trunk), so that an earlier loss is not that of a run
-which ended there. Runs of one budget are a valley of their own; without such budgets a size with several ends is
-interpolated between them, never beyond.
+the end of its own length (`cosine`, `wsd`), so that an earlier loss is not that of a run which ended there. Runs of one
+budget are a valley of their own; without such budgets a size with several ends is interpolated between them, never
+beyond.
 """
 
 from collections.abc import Sequence
@@ -35,7 +35,7 @@ sizes near the optimum, and on either side of Chinchilla's a parabola bends as t
 
 def ends_only(curves: Sequence[Curve]) -> bool:
     """Whether the losses of most runs can be compared at their ends alone."""
-    ends = [curve.flops.size < 2 or curve.schedule in STRETCHED or bool(curve.trunk) for curve in curves]
+    ends = [curve.flops.size < 2 or curve.schedule in STRETCHED for curve in curves]
     return 2 * sum(ends) > len(ends)
 
 

@@ -47,7 +47,8 @@ def headline(name: str, fit: Fit) -> str:
         return ""
     words = HEADLINES.get(name, {}).items()
     known = [text.format(with_interval(fit.estimates[key])) for key, text in words if key in fit.estimates]
-    return f" {', '.join(known)}{_untested(fit)}." if known else ""
+    number = any(fit.estimates[key].value is not None for key, _ in words if key in fit.estimates)
+    return f" {', '.join(known)}{_untested(fit) if number else ''}." if known else ""
 
 
 def paragraph(text: str) -> list[str]:
