@@ -91,7 +91,7 @@ def test_a_size_law_says_inside_only_where_tokens_are_inside():
         | {"n_tokens_low": c / 6 / n, "n_tokens_high": c / 6 / n}
         for c, n in ((6e16, 1e7), (6e17, 1.5e7), (6e18, 2e7))
     ]
-    law = SizeLaw("chinchilla", "one", "identified", "", rows, (6e16, 6e18), RUNS)
+    law = SizeLaw("chinchilla", "one", "identified", "", rows, (6e16, 6e18), seen=RUNS)
     near, far = law.at(5e17), law.at(5e18)
     assert near is not None and far is not None
     assert (near.position, far.position) == (INSIDE, EXTRAPOLATED)
