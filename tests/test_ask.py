@@ -17,12 +17,12 @@ from plmscale.ask.sources import of_published, read_law, six_n
 from plmscale.ask.surfaces import Chinchilla, Kaplan
 from plmscale.cli.main import main
 from plmscale.errors import InputError
-from plmscale.laws.extent import EXTRAPOLATED, INSIDE, Extent
 from plmscale.laws.loss_law import kaplan_loss
 from plmscale.laws.proteins.table import CONSTANTS, names, protein_law
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw
 from plmscale.plan.devices import DEVICE_TYPES, UTILISATION
 from plmscale.presentation.formats import short
+from plmscale.runs.extent import EXTRAPOLATED, INSIDE, Extent
 from scaling_data import chinchilla, make_runs
 
 HOFFMANN = ChinchillaLaw(E=1.69, A=406.4, B=410.7, alpha=0.336, beta=0.283, objective=math.nan)

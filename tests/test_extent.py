@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from plmscale.laws.budgets import NO_OPTIMUM, optimal_sizes
-from plmscale.laws.extent import EXTRAPOLATED, INSIDE, OUTSIDE, Extent
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.size_law import SizeLaw
 from plmscale.runs.curves import smooth
+from plmscale.runs.extent import EXTRAPOLATED, INSIDE, OUTSIDE, Extent
 from scaling_data import chinchilla, make_runs
 
 SIZES, TOKENS = (1e4, 3e4, 1e5, 3e5), (4e5, 1.2e6)

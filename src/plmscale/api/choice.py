@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from ..errors import InputError
-from ..laws.extent import REACH, Extent
 from ..laws.fit import Fit, FitSettings
 from ..laws.loss_law import METHODS as LOSS_METHODS
 from ..laws.loss_law import has_loss
@@ -11,6 +10,7 @@ from ..laws.size_law import VERDICTS, SizeLaw, best_law
 from ..presentation.formats import FIT_TITLES, number, verdict
 from ..results.analysed import Analysed
 from ..runs.curves import usable
+from ..runs.extent import REACH, Extent
 from ..study.catalog import SIZE_LAWS
 from .answers import OptimalSize
 from .names import known

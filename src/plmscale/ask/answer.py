@@ -7,8 +7,8 @@ from html import escape
 from typing import Any
 
 from ..estimates import Estimate
-from ..laws.extent import INSIDE
 from ..presentation.formats import MISSING, number, short, with_interval
+from ..runs.extent import INSIDE
 
 LINE = 115
 """Longest line in characters."""

@@ -4,9 +4,9 @@ from typing import Any
 
 from ..errors import InputError
 from ..estimates import Estimate
-from ..laws.extent import EXTRAPOLATED, INSIDE
 from ..plan.devices import DEVICE_TYPES, UTILISATION
 from ..presentation.formats import FIT_TITLES, STATUS_WORDS, number, short, with_interval
+from ..runs.extent import EXTRAPOLATED, INSIDE
 from .answer import Answer, Row
 from .asked_law import AskedLaw
 from .optima import FORWARD

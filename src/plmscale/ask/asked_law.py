@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..estimates import Estimate
 from ..laws.confidence.uncertainty import interval
-from ..laws.extent import Extent
 from ..laws.size_law import SizeLaw
+from ..runs.extent import Extent
 from .optima import Search
 from .surfaces import Chinchilla, Kaplan, Surface
 

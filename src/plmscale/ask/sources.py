@@ -7,7 +7,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import InputError
 from ..laws.budgets import TokenCost
-from ..laws.extent import Extent
 from ..laws.fit import Fit
 from ..laws.loss_law import METHODS, LossLaw, has_loss
 from ..laws.proteins.table import CONVENTION, DEFAULT, Estimator, ProteinLaw, is_published, names, protein_law
@@ -16,6 +15,7 @@ from ..presentation.formats import FIT_TITLES, STATUS_WORDS, verdict
 from ..results.analysed import Analysed
 from ..results.saved import Saved, read_saved
 from ..runs.curves import usable
+from ..runs.extent import Extent
 from ..study.catalog import SIZE_LAWS
 from .asked_law import AskedLaw
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..runs.curves import Curve
+from ..runs.extent import EXTRAPOLATED, INSIDE, OUTSIDE, Extent
 from .confidence.uncertainty import interval
-from .extent import EXTRAPOLATED, INSIDE, OUTSIDE, Extent
 from .fit import FitSettings
 
 __all__ = ["EXTRAPOLATED", "INSIDE", "NO_OPTIMUM", "OUTSIDE", "TokenCost", "no_sizes", "optimal_sizes"]
@@ -68,7 +68,7 @@ def optimal_sizes(
     list of dict
         Keys flops, status, n_params, n_params_low, n_params_high, n_tokens, n_tokens_low, n_tokens_high,
         tokens_per_param. Status "inside the data": size, tokens and FLOPs are all within those of the runs;
-        "extrapolated": within the range of `plmscale.laws.extent.Extent`; "outside the data": beyond, and no number;
+        "extrapolated": within the range of `plmscale.runs.extent.Extent`; "outside the data": beyond, and no number;
         "no optimum": the law has none at this budget.
     """
     cost, seen = TokenCost(curves), Extent.of(curves, whole=whole)

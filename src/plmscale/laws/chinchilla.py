@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from ..estimates import Estimate
 from ..reasons import Reason
 from ..runs.curves import Curve, usable
+from ..runs.extent import Extent
 from .budgets import Ends, TokenCost, no_sizes, optimal_sizes, shown
 from .confidence.chinchilla_profiles import N_FREE, PROFILED, contrasts, profile_intervals
 from .confidence.design_effects import design_effects, law_noise
@@ -27,7 +28,6 @@ from .confidence.uncertainty import (
     shared_details,
 )
 from .confidence.verdicts import Verdict, exponent_verdict, unless_assumed
-from .extent import Extent
 from .fit import Fit, FitSettings, withheld
 from .points import Points, points_of, too_few
 from .power_law import huber
@@ -130,7 +130,8 @@ class Searched(NamedTuple):
         n = int((high - low + 2 * margin) / np.log(10) * SIZES_PER_DECADE)
         log_size = np.linspace(low - margin, high + margin, n)
         sizes = np.exp(log_size)
-        return cls(log_size, sizes, cost(sizes))
+        # Far beyond the sizes trained a steep cost would leave the range of floats.
+        return cls(log_size, sizes, np.clip(cost(sizes), 1e-200, 1e200))
 
 
 def cheapest_sizes(laws: Sequence[ChinchillaLaw], flops: float, *, searched: Searched) -> Array:

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..runs.curves import Curve
+from ..runs.extent import EXTRAPOLATED, INSIDE, Extent
 from .budgets import TokenCost
 from .confidence.design_effects import law_noise
 from .confidence.replicates import replicates
 from .confidence.uncertainty import interval, normal_sd
-from .extent import EXTRAPOLATED, INSIDE, Extent
 from .fit import Fit, FitSettings, resampling
 from .kaplan import replicates as kaplan_replicates
 from .points import Points, points_of_rows
@@ -38,7 +38,7 @@ class LossAt:
     Attributes
     ----------
     position : str
-        `plmscale.laws.extent.INSIDE` or `EXTRAPOLATED`.
+        `plmscale.runs.extent.INSIDE` or `EXTRAPOLATED`.
     loss, low, high : float
         Nats per token, with the ends of the 95 % percentile interval over the resamples; None where too many fail.
     flops : float

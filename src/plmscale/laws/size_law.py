@@ -14,8 +14,8 @@ import numpy as np
 
 from ..estimates import Status
 from ..runs.curves import Curve, usable
+from ..runs.extent import EXTRAPOLATED, INSIDE, REACH, Extent
 from ..study.catalog import SIZE_LAWS
-from .extent import EXTRAPOLATED, INSIDE, REACH, Extent
 from .fit import Fit, FitSettings
 
 __all__ = ["REACH", "SizeAt", "SizeLaw", "VERDICTS", "asked_more", "best_law", "set_apart"]
@@ -33,7 +33,7 @@ class SizeAt:
     Attributes
     ----------
     position : str
-        `plmscale.laws.extent.INSIDE` or `EXTRAPOLATED`.
+        `plmscale.runs.extent.INSIDE` or `EXTRAPOLATED`.
     n_params, low, high : float
         Parameters with the ends of the 95 % interval; None where the law has no interval.
     n_tokens, tokens_low, tokens_high : float, optional

@@ -12,11 +12,11 @@ import numpy as np
 import pandas as pd
 
 from ..files import read_object, write_json
-from ..laws.extent import Extent
 from ..laws.fit import jsonable
 from ..laws.rates.found import RateFindings
 from ..laws.size_law import SizeLaw
 from ..reasons import Reason
+from ..runs.extent import Extent
 from .findings import Findings, LawLine, Published
 
 TABLES = {

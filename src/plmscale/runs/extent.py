@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..presentation.formats import number, short
-from ..runs.curves import Curve
+from .curves import Curve
 
 INSIDE = "inside the data"
 EXTRAPOLATED = "extrapolated"
