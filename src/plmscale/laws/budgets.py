@@ -44,7 +44,8 @@ class TokenCost:
         inside = np.interp(x, xs, ys)
         below = ys[0] + (x - xs[0]) * (ys[1] - ys[0]) / (xs[1] - xs[0])
         above = ys[-1] + (x - xs[-1]) * (ys[-1] - ys[-2]) / (xs[-1] - xs[-2])
-        return np.exp(np.where(x < xs[0], below, np.where(x > xs[-1], above, inside)))
+        # Far beyond sizes whose FLOPs make no sense the lines may leave the range of floats.
+        return np.exp(np.clip(np.where(x < xs[0], below, np.where(x > xs[-1], above, inside)), -300, 300))
 
 
 def optimal_sizes(
