@@ -130,8 +130,7 @@ class Searched(NamedTuple):
         n = int((high - low + 2 * margin) / np.log(10) * SIZES_PER_DECADE)
         log_size = np.linspace(low - margin, high + margin, n)
         sizes = np.exp(log_size)
-        # Far beyond the sizes trained a steep cost would leave the range of floats.
-        return cls(log_size, sizes, np.clip(cost(sizes), 1e-200, 1e200))
+        return cls(log_size, sizes, cost(sizes))
 
 
 def cheapest_sizes(laws: Sequence[ChinchillaLaw], flops: float, *, searched: Searched) -> Array:
