@@ -63,9 +63,12 @@ def edge_warnings(curves: Sequence[Curve], *, settings: FitSettings, law: Fit | 
 
 
 def _best_sizes(curves: Sequence[Curve], settings: FitSettings) -> dict[float, float]:
-    """Size of the lowest loss at each budget at which four sizes were evaluated."""
+    """Size of the lowest loss at each budget at which four sizes were evaluated; none where they were interpolated.
+
+    Between final losses four sizes are known at middle budgets alone, which say nothing of the edges of the grid.
+    """
     grid = at_budgets(curves, settings=settings)
-    if isinstance(grid, Reason):
+    if isinstance(grid, Reason) or grid.weights is not None:
         return {}
     losses = np.where(np.isfinite(grid.losses), grid.losses, np.inf)
     return dict(zip(grid.flops.tolist(), grid.sizes[losses.argmin(axis=0)].tolist(), strict=True))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InputError
-from ..extent import Extent
+from ...runs.extent import Extent
 
 Array = NDArray[np.float64]
 
