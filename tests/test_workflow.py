@@ -262,7 +262,8 @@ def test_the_slurm_profile_launches_one_process_per_device_of_the_plan(tmp_path)
     words += [*targets, "--profile", str(ROOT / "profiles/slurm"), "--dry-run", "--printshellcmds"]
     done = subprocess.run(words, capture_output=True, text=True, env=environment())
     assert done.returncode == 0, done.stderr
-    commands = re.findall(r"^Shell command: (.* -m plmscale train) --cell results/runs/(.*?)/seed0", done.stdout, re.M)
+    launched = r"^Shell command: .*?(step=.* -m plmscale train) --cell results/runs/(.*?)/seed0"
+    commands = re.findall(launched, done.stdout, re.M)
     assert {cell: launched for launched, cell in commands} == cells
 
 

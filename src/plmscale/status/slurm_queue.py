@@ -95,9 +95,9 @@ def parsed(text: str) -> list[QueuedJob]:
 
     Examples
     --------
-    >>> (job,) = parsed("7|RUNNING|/data/toy|2026-01-02T03:04:05|None|n1|rule_train_wildcards_S_all@1f00\\n")
+    >>> (job,) = parsed("7|RUNNING|/data/study|2026-01-02T03:04:05|None|n1|rule_train_wildcards_S_all@1f00\\n")
     >>> job.job, job.active, job.comment, job.request, str(job.workdir)
-    ('7', True, 'rule_train_wildcards_S_all', '1f00', '/data/toy')
+    ('7', True, 'rule_train_wildcards_S_all', '1f00', '/data/study')
     """
     found = []
     for line in text.splitlines():
