@@ -12,6 +12,7 @@ imports (tests/job_server.py), so that a kill is a second.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import random
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import machine
@@ -38,7 +39,8 @@ ROOM = 3
 SIZE = {"name": "tiny", "n_layers": 2, "d_model": 32, "d_ffn": 128, "n_heads": 2, "learning_rate": 3e-3}
 CELL = {"model": SIZE, "subset": "s", "schedule": "token_decay", "seed": 0, "max_length": 64}
 TRAINING = {"batch_tokens": 500, "log_every_steps": 1, "decay_tokens": 20}
-EVENTS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGUSR1", "disk full")
+DISK_FULL = "disk full"
+EVENTS = ("SIGKILL", "SIGKILL", "SIGTERM", "SIGUSR1", DISK_FULL)
 MOMENTS = ("starting", "training", "writing", "written", "evaluating", "finishing")
 OUTPUTS = ("run.json", "metrics.parquet")
 ENGINES = ("torch", "deepspeed")
@@ -121,23 +123,25 @@ def await_moment(pid: int, out: Path, moment: str, rng: random.Random) -> None:
 
 
 def fill(out: Path, rng: random.Random) -> Path:
-    """Leave little room, or none, on the file system of a cell."""
+    """Leave little room, or none, on the file system of a cell, which the job goes on writing to."""
     free = os.statvfs(out).f_bavail * os.statvfs(out).f_frsize
     filler = out / ".filler"
-    with filler.open("wb") as file:
+    with contextlib.suppress(OSError), filler.open("wb", buffering=0) as file:  # the job was quicker: it is full
         file.write(bytes(max(0, free - rng.choice([0, 20_000, 150_000, 400_000]))))
     return filler
 
 
-def disturb(server: Server, out: Path, arguments: list[str], rng: random.Random) -> tuple[str, int]:
+def disturb(
+    server: Server, out: Path, arguments: list[str], rng: random.Random, *, events: Sequence[str]
+) -> tuple[str, int]:
     """One attempt with something that happens to it: what and when, and the status."""
-    event, moment = rng.choice(EVENTS), rng.choice(MOMENTS)
+    event, moment = rng.choice(events), rng.choice(MOMENTS)
     pid = server.begin(arguments, out / "log")
     await_moment(pid, out, moment, rng)
-    if event == "disk full":
+    if event == DISK_FULL:
         filler = fill(out, rng)
         status = server.end()
-        filler.unlink()
+        filler.unlink(missing_ok=True)
     else:
         if alive(pid):
             os.kill(pid, signal.Signals[event])
@@ -181,10 +185,12 @@ def campaign(server: Server, folder: Path, *, n: int, seed: int) -> tuple[Counte
         engine, out = ENGINES[number % 2 if number % 8 == 7 else 0], folder / f"cell{number}"
         out.mkdir()
         mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}m", "none", out]).returncode
+        # Without a file system of its own a cell must not fill the machine's.
+        events = EVENTS if mounted else [event for event in EVENTS if event != DISK_FULL]
         arguments, began = options(out, data, engine), 0
         try:
             for _ in range(rng.randint(3, 12)):
-                what, status = disturb(server, out, arguments, rng)
+                what, status = disturb(server, out, arguments, rng, events=events)
                 began, done = began + 1, done + 1
                 counts[what, "ended before" if status == 0 else "hit"] += 1
             server.begin(arguments, out / "log")
@@ -215,6 +221,8 @@ def main() -> int:
     rows.append({"event and moment": "all", "attempts": str(sum(counts.values())), "of these ended well": ""})
     text = f"# Kills\n\n`python benchmarks/kills.py --kills {args.kills} --seed {args.seed}`\n\n"
     text += "".join(f"- {name}: {value}\n" for name, value in machine.facts("torch", "deepspeed").items())
+    if not any(what.startswith(DISK_FULL) for what, _ in counts):
+        text += "\nNo file system could be mounted for a cell: disks that fill up were not tried.\n"
     text += f"\n{machine.markdown(rows)}\nCells that differ from the undisturbed one: {len(wrong)}.\n"
     text += "".join(f"\n- {each}" for each in wrong)
     print(text)
