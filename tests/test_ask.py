@@ -9,7 +9,8 @@ import pytest
 from scipy.optimize import brentq, minimize_scalar
 
 from conftest import ROOT
-from plmscale.api.laws import Laws, fit
+from plmscale.api.fit import fit
+from plmscale.api.laws import Laws
 from plmscale.ask.ask import ask
 from plmscale.ask.asked_law import AskedLaw
 from plmscale.ask.optima import Search

@@ -12,7 +12,7 @@ import pytest
 from scipy.optimize import minimize
 
 from plmscale.analysis.external import analyse
-from plmscale.api.laws import fit as api_fit
+from plmscale.api.fit import fit as api_fit
 from plmscale.cli.main import main
 from plmscale.estimates import STATUSES, Estimate
 from plmscale.laws import methods

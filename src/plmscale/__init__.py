@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .api.answers import OptimalSize, PredictedLoss
+    from .api.fit import fit
     from .api.law import Law
-    from .api.laws import Laws, fit
+    from .api.laws import Laws
     from .api.runs import Runs, read_runs
     from .api.saved import load_laws
     from .errors import InputError
@@ -25,7 +26,7 @@ _PLACES = {
     "OptimalSize": "api.answers",
     "PredictedLoss": "api.answers",
     "Runs": "api.runs",
-    "fit": "api.laws",
+    "fit": "api.fit",
     "load_laws": "api.saved",
     "read_runs": "api.runs",
 }

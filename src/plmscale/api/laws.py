@@ -3,71 +3,32 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ..analysis.external import answer
 from ..errors import InputError
 from ..laws.fit import Fit, FitSettings
 from ..laws.loss_law import LossLaw
 from ..presentation.formats import FIT_TITLES, STATUS_WORDS, verdict, with_interval
 from ..results.analysed import Analysed
-from ..results.external import Request
 from ..results.saved import Saved
+from ..runs.cells import positive
 from ..runs.curves import usable
-from ..study.catalog import FITS
 from .answers import OptimalSize, PredictedLoss
-from .asked import Asked
 from .choice import loss_fit, optimal_size
 from .law import Law
-from .names import known, positive
-from .runs import Runs, read_runs, span
+from .names import known
+from .runs import span
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-
-def fit(
-    runs: Runs | str | Path | pd.DataFrame,
-    *,
-    laws: Sequence[str] = FITS,
-    seed: int = 0,
-    bootstrap: int = 200,
-    points: Literal["final", "all"] = "final",
-) -> "Laws":
-    """Fit scaling laws to runs, each group of runs apart, as `plmscale fit` does.
-
-    Parameters
-    ----------
-    runs : Runs, path or DataFrame
-        What `read_runs` gives, or takes.
-    laws : sequence of str
-        Of "envelope", "isoflop", "chinchilla", "kaplan", "plateau" and "repeated"; all of them if absent.
-    seed : int
-        Seed of the resamples.
-    bootstrap : int
-        Resamples of the runs behind each interval.
-    points : "final" or "all"
-        Points of a run in the parametric laws: its last smoothed loss, or points along its curve.
-
-    Returns
-    -------
-    Laws
-        Poor data are a verdict, not an error.
-    """
-    names = [laws] if isinstance(laws, str) else list(laws)
-    for name in names:
-        known(name, FITS, what="law")
-    if not names:
-        raise InputError(f"fit: no law was asked for; choose among {', '.join(FITS)}.")
-    read = runs if isinstance(runs, Runs) else read_runs(runs)
-    settings = FitSettings(n_bootstrap=bootstrap, points=points)
-    found = answer(read, Request(fits=tuple(names), seed=seed, settings=settings))
-    return Laws(found.results, source=read.source, notes=read.notes, seed=seed, settings=settings)
+    from ..ask.answer import Answer
+    from ..ask.asked_law import AskedLaw
 
 
-class Laws(Asked):
+class Laws:
     """Laws fitted to runs, those of every group apart.
 
     `laws["chinchilla"]` is one law; `len`, `in` and iteration go over the names of the laws.
@@ -108,6 +69,35 @@ class Laws(Asked):
         """Groups, or schedules, of runs that were fitted apart."""
         return self.results.schedules
 
+    def ask(self, *, law: str | None = None, group: str | None = None, **given: Any) -> "Answer":
+        """Two quantities of a training run to the others: `plmscale ask`.
+
+        Parameters
+        ----------
+        law : str, optional
+            Which fit answers; if absent the law of a loss with the best verdict.
+        group : str, optional
+            Needed where there are several.
+        **given
+            Quantities by the names of the options of `plmscale ask`: params, tokens, flops, loss, device_hours, device,
+            precision, days, devices, money, price, sequences, residues, passes, served_tokens, and others.
+
+        Raises
+        ------
+        InputError
+            If too little, too much or a contradiction is given, or the run is outside what the law knows.
+        """
+        from ..ask.sources import of_saved
+
+        return of_saved(self.saved, fit=law, group=group).ask(**given)
+
+    @staticmethod
+    def published(name: str = "cheng2024-mlm") -> "AskedLaw":
+        """A published law of proteins, to be asked before there is any run: `Laws.published().ask(flops=1e21)`."""
+        from ..ask.sources import of_published
+
+        return of_published(name)
+
     def only(self, group: str) -> "Laws":
         """The laws of one group."""
         own = self.results.only(self._group(group))
@@ -144,7 +134,7 @@ class Laws(Asked):
             largest, and sizes within three times those of the runs. The message has the range.
         """
         return optimal_size(
-            self.results, positive(flops, what="flops"), law=law, group=self._group(group), settings=self.settings
+            self.results, positive(flops, name="flops"), law=law, group=self._group(group), settings=self.settings
         )
 
     def predict(
@@ -172,7 +162,7 @@ class Laws(Asked):
             If no law is identified, or outside its range: sizes and fewest tokens within three times those of the
             runs, tokens and FLOPs up to 100 times. The message has the range.
         """
-        n, d = positive(n_params, what="n_params"), positive(n_tokens, what="n_tokens")
+        n, d = positive(n_params, name="n_params"), positive(n_tokens, name="n_tokens")
         own = self._group(group)
         losses = self._loss_law(law, own)
         if outside := losses.outside(n, d):

@@ -1,6 +1,5 @@
 """Names and numbers that a person typed: the right one, or an error that says what would be right."""
 
-import math
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
@@ -23,20 +22,3 @@ def known(name: Any, names: Iterable[str], *, what: str) -> str:
     like = [lower[one] for one in get_close_matches(str(name).lower(), lower, n=1)]
     hint = f" Did you mean {like[0]!r}?" if like else ""
     raise InputError(f"there is no {what} {name!r}.{hint} Choose one of {', '.join(allowed)}.")
-
-
-def positive(value: Any, *, what: str) -> float:
-    """`value` as a positive, finite number.
-
-    Raises
-    ------
-    InputError
-        If it is none.
-    """
-    try:
-        number = math.nan if isinstance(value, str | bool) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{what} is {value!r}; it must be one positive number, such as 1e9.")
-    return number

@@ -1,5 +1,6 @@
 """What a person gives: quantities of a run, in any of the units that people think in."""
 
+import contextlib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -8,7 +9,7 @@ from typing import Any
 
 from ..errors import InputError
 from ..plan.devices import DEVICE_TYPES, UTILISATION, device_of
-from ..runs.cells import amount
+from ..runs.cells import amount, positive
 from ..study.config import Hardware
 from ..study.grid import RESIDUES_PER_SEQUENCE
 
@@ -73,7 +74,7 @@ class Quantities:
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise InputError(f"ask: there is no quantity {name!r}.{hint} Choose among {', '.join(names)}.")
         held: dict[str, Any] = dict(given)
-        numbers = {name: positive(value, what=name) for name, value in given.items() if name in _EXAMPLES}
+        numbers = {name: _positive(value, what=name) for name, value in given.items() if name in _EXAMPLES}
         return cls(**{**held, **numbers})
 
     @property
@@ -89,21 +90,12 @@ class Quantities:
         return None if self.residues is None else self.residues * TOKENS_PER_SEQUENCE / RESIDUES_PER_SEQUENCE
 
 
-def positive(value: Any, *, what: str) -> float:
-    """A number, or a text such as 650M, that is positive and finite.
-
-    Raises
-    ------
-    InputError
-        If it is none.
-    """
-    try:
-        number = math.nan if isinstance(value, bool) else amount(value) if isinstance(value, str) else float(value)
-    except (TypeError, ValueError):
-        number = math.nan
-    if not (math.isfinite(number) and number > 0):
-        raise InputError(f"{option(what)} is {value!r}; it must be one positive number, such as {_EXAMPLES[what]}.")
-    return number
+def _positive(value: Any, *, what: str) -> float:
+    """A number, or a text such as 650M, that is positive and finite."""
+    if isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            value = amount(value)
+    return positive(value, name=option(what), example=_EXAMPLES[what])
 
 
 def option(name: str) -> str:

@@ -101,6 +101,30 @@ def amount(text: str) -> float:
         raise ValueError(text) from None
 
 
+def positive(value: Any, *, name: str, example: str = "1e9") -> float:
+    """A value as a positive, finite number.
+
+    Parameters
+    ----------
+    value : object
+        A text is none, nor is a truth.
+    name, example : str
+        For the message.
+
+    Raises
+    ------
+    InputError
+        If it is none.
+    """
+    try:
+        number = math.nan if isinstance(value, str | bool) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (math.isfinite(number) and number > 0):
+        raise InputError(f"{name} is {value!r}; it must be one positive number, such as {example}.")
+    return number
+
+
 def texts(table: pd.DataFrame, column: str) -> list[str]:
     """A column as text; empty where there is nothing."""
     return [_text(cell) for cell in table[column].tolist()]
