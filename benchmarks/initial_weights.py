@@ -89,7 +89,8 @@ def main() -> None:
         subprocess.run([*command, "--cores", str(args.cores)], cwd=folder, check=True, stdout=sys.stderr)
         table = losses(folder)
         for n_params, row in table.iterrows():
-            budgets = {f"{tokens / 1e6:.2f}M tokens": f"{loss:.3f}" for tokens, loss in row.items()}  # type: ignore[operator]
+            columns = zip(table.columns.astype(float), row, strict=True)
+            budgets = {f"{tokens / 1e6:.2f}M tokens": f"{loss:.3f}" for tokens, loss in columns}
             shown.append({"initial weights": choice, "N": f"{n_params:,}"} | budgets)
         wrong = {f"{tokens / 1e6:.2f}M tokens": str(out_of_order(table[tokens])) for tokens in table}
         shown.append({"initial weights": choice, "N": f"pairs out of order, of {len(table) - 1}"} | wrong)

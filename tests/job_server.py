@@ -16,7 +16,7 @@ def main() -> None:
     with redirect_stdout(sys.stderr):  # DeepSpeed's remarks at import are no answers
         import deepspeed  # noqa: F401, I001  (all imports happen here, once)
         import plmscale.cli.main
-        import plmscale.training.train  # noqa: F401  (`plmscale train` imports it where it runs: after the fork)
+        import plmscale.training.train  # `plmscale train` imports it where it runs: after the fork
 
     print("ready", flush=True)
     for line in sys.stdin:

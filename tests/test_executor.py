@@ -20,11 +20,11 @@ from plmscale.training.interruption import REASONS
 from plmscale.training.lock import Holder
 
 pytest.importorskip("snakemake_executor_plugin_slurm", reason="needs the extra workflow")
-from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo  # noqa: E402
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
-from snakemake_executor_plugin_plmscale_slurm import executor as plugin  # noqa: E402
-from snakemake_executor_plugin_plmscale_slurm.bundles import Bundles  # noqa: E402
-from snakemake_executor_plugin_plmscale_slurm.submission import (  # noqa: E402
+from snakemake_executor_plugin_plmscale_slurm import executor as plugin
+from snakemake_executor_plugin_plmscale_slurm.bundles import Bundles
+from snakemake_executor_plugin_plmscale_slurm.submission import (
     Refused,
     Request,
     Unanswered,

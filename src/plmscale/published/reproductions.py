@@ -69,7 +69,7 @@ def _standard_errors(
 ) -> Numbers:
     """Standard deviations over the notebook's own resamples: the first of its 4000."""
     # The legacy generator is what the notebook drew with; another one gives other resamples.
-    generator = np.random.RandomState(NOTEBOOK_SEED)  # noqa: NPY002  (the notebook's own)
+    generator = np.random.RandomState(NOTEBOOK_SEED)  # the notebook's own
     draws = [generator.choice(index, size=len(index), replace=True) for _ in range(n_bootstrap)]
     weights = np.array([np.bincount(draw, minlength=index.max() + 1)[index] for draw in draws], dtype=float)
     problem = ChinchillaProblem.of(*points, delta=1e-3)

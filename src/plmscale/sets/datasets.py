@@ -96,7 +96,7 @@ def make_subset(
         n = int(read_object(same_size_as[0])["n_sequences"]) if same_size_as else subset.n_sequences
         chosen = sample_subset(store, available, name=subset.name, n=n, seed=seed)
     else:
-        assert clustering is not None and subset.min_identity is not None  # noqa: S101  (checked with the table)
+        assert clustering is not None and subset.min_identity is not None  # checked with the table
         with scratch_folder(files.scratch, study=files.ids.parent, name=subset.name) as work:
             chosen = cluster_subset(
                 store,

@@ -89,6 +89,6 @@ def _make_up(work: Path, *, need: int, max_length: int, rng: np.random.Generator
 
 def load_libraries() -> None:
     """Load once what the timed run loads: only the first job of a study finds the libraries on disk alone."""
-    import deepspeed  # noqa: F401, PLC0415
+    import deepspeed  # noqa: F401
 
-    from . import trainer  # noqa: F401, PLC0415
+    from . import trainer  # noqa: F401

@@ -63,9 +63,9 @@ def classes_in_checkpoints() -> list[type]:
 
     All of them are numbers under names: where a parameter lies in a partition, the stage, the scale of the loss.
     """
-    from deepspeed.runtime.fp16.loss_scaler import LossScaler  # noqa: PLC0415  (the torch engine needs no DeepSpeed)
-    from deepspeed.runtime.zero.config import ZeroStageEnum  # noqa: PLC0415
-    from deepspeed.utils.tensor_fragment import fragment_address  # noqa: PLC0415
+    from deepspeed.runtime.fp16.loss_scaler import LossScaler  # the torch engine needs no DeepSpeed
+    from deepspeed.runtime.zero.config import ZeroStageEnum
+    from deepspeed.utils.tensor_fragment import fragment_address
 
     return [LossScaler, ZeroStageEnum, fragment_address]
 

@@ -177,14 +177,14 @@ class DeepSpeedEngine:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, *, ranks: Ranks, settings: "EngineSettings"
     ) -> None:
         with needed_by("the engine 'deepspeed' (execution.engine)", extra="train"):
-            import deepspeed  # noqa: PLC0415  (half a second that the torch engine need not pay)
+            import deepspeed  # half a second that the torch engine need not pay
 
         if ranks.device.type == "cpu":
             # Without this DeepSpeed compiles a C++ shared-memory collective for most of a minute; gloo does the same.
             deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # type: ignore[attr-defined]
             with patch("torch.compile", _uncompiled):
                 # Decorates Muon, which is not used here, at import: that would load torch's compiler, 1.5 s per run.
-                import deepspeed.runtime.zero.muon.muon_optimizer  # noqa: F401, PLC0415
+                import deepspeed.runtime.zero.muon.muon_optimizer
         self._ranks, self._accumulation = ranks, settings.grad_accum
         # ZeRO reads the learning rate from the optimizer that it wraps; loading a checkpoint replaces the groups there.
         self._optimizer = optimizer

@@ -113,7 +113,7 @@ def to_html(results: Results, files: PageFiles, *, folder: Path) -> str:
         ],
         "more_tables": [name for name in TABLES if name not in (*IN_SECTIONS, *IN_PLAN) and _shown(name, tables)],
         "figures_json": _script_json({one.name: {**one.figure, "axes": list(one.log)} for one in interactives}),
-        "plotly": Markup(get_plotlyjs().replace("</script", "<\\/script")),  # noqa: S704  (the library's own code)
+        "plotly": Markup(get_plotlyjs().replace("</script", "<\\/script")),  # the library's own code
         **_assets(),
         **_said(results, files),
     }
@@ -146,7 +146,7 @@ def _described(one: Interactive) -> dict[str, Any]:
 
 def _script_json(value: Any) -> Markup:
     """JSON that may stand inside a script element: no `<` that could end it."""
-    return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))  # noqa: S704  (escaped here)
+    return Markup(json.dumps(value, allow_nan=False).replace("<", "\\u003c"))  # escaped here
 
 
 @cache
@@ -163,7 +163,7 @@ def _assets() -> dict[str, Markup]:
         key: (folder / name).read_text(encoding="utf-8")
         for key, name in (("css", "report.css"), ("script", "report.js"))
     }
-    return {key: Markup(text) for key, text in read.items()}  # noqa: S704  (files of the package)
+    return {key: Markup(text) for key, text in read.items()}  # files of the package
 
 
 def _said(results: Results, files: PageFiles) -> dict[str, Any]:

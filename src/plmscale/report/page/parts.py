@@ -35,7 +35,7 @@ def from_rst(text: str) -> Markup:
     found = escape(" ".join(text.split()), quote=False)
     for pattern, replacement in _MARKUP:
         found = pattern.sub(replacement, found)
-    return Markup(found)  # noqa: S704  (escaped above)
+    return Markup(found)  # escaped above
 
 
 _SYMBOLS = (
@@ -55,7 +55,7 @@ def mathematics(text: str) -> Markup:
     found = escape(text, quote=False)
     for pattern, replacement in _SYMBOLS:
         found = pattern.sub(replacement, found)
-    return Markup(found)  # noqa: S704  (escaped above)
+    return Markup(found)  # escaped above
 
 
 def captions(paths: Sequence[Path]) -> dict[tuple[str, str], Markup]:
@@ -92,7 +92,7 @@ def _fragment(html: str, path: Path) -> Markup:
     if body is None:
         raise InputError(f"{path}: not a page of a table. Make it again: plmscale run tables -- --forcerun tables")
     table = re.sub(r"<caption>.*?</caption>\n", "", body[1])
-    return Markup(table)  # noqa: S704  (written by plmscale.presentation.table_html, which escapes)
+    return Markup(table)  # written by plmscale.presentation.table_html, which escapes
 
 
 def figures(
