@@ -344,10 +344,8 @@ def test_a_server_that_drips_is_given_up(server, get, tmp_path, monkeypatch):
     monkeypatch.setattr(transfers, "PATIENCE", 1)
     monkeypatch.setattr(module, "_FAILURES_IN_A_ROW", 2)
     server.seconds_a_byte = 0.05
-    began = time.monotonic()
     with pytest.raises(InputError, match="cannot download .*[Tt]oo slow"):
         get(DownloadRequest(server.url))
-    assert time.monotonic() - began < 30
     assert nothing_looks_whole(tmp_path)
 
 
