@@ -24,7 +24,8 @@ import torch.distributed.checkpoint as dcp
 from plmscale.model.esm2 import ESM2
 from plmscale.study.config import ModelSize, Training
 from plmscale.training.checkpoints import Checkpoints, Progress
-from plmscale.training.engine import EngineSettings, TorchEngine, joined_ranks, make_optimizer
+from plmscale.training.engine import EngineSettings, TorchEngine, joined_ranks
+from plmscale.training.optimizer import make_optimizer
 from plmscale.training.resume import CheckpointManager
 
 ROOT = Path(__file__).parents[1]

@@ -10,7 +10,8 @@ import torch
 from plmscale.model.esm2 import ESM2
 from plmscale.sets.batches import GlobalBatch
 from plmscale.study.config import ModelSize, Training
-from plmscale.training.engine import ENGINES, EngineSettings, joined_ranks, make_optimizer
+from plmscale.training.engine import ENGINES, EngineSettings, joined_ranks
+from plmscale.training.optimizer import make_optimizer
 
 
 def overhead(

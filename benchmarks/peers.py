@@ -13,7 +13,8 @@ from plmscale.sequences.alphabet import END, MASK, PAD, START, TOKENS
 from plmscale.sets.batches import MicroBatch
 from plmscale.study.config import ModelSize, Training
 from plmscale.study.flops import VOCABULARY_SIZE
-from plmscale.training.engine import make_optimizer, summed_loss
+from plmscale.training.engine import summed_loss
+from plmscale.training.optimizer import make_optimizer
 
 IGNORED = -100
 """Label of positions without loss, in Hugging Face's convention and torch's default."""

@@ -17,7 +17,8 @@ from plmscale.model.esm2 import ESM2
 from plmscale.sequences.alphabet import END, MASK, STANDARD, START
 from plmscale.sets.batches import GlobalBatch
 from plmscale.study.config import ModelSize, Optimizer
-from plmscale.training.engine import ENGINES, Engine, EngineSettings, Ranks, joined_ranks, make_optimizer
+from plmscale.training.engine import ENGINES, Engine, EngineSettings, Ranks, joined_ranks
+from plmscale.training.optimizer import make_optimizer
 
 SIZE = ModelSize(name="tiny", n_layers=2, d_model=32, d_ffn=128, n_heads=2, learning_rate=3e-3, schedules=["constant"])
 N_STEPS, ACCUMULATION = 20, 2

@@ -21,8 +21,8 @@ from torch.nn import functional
 from ..extras import needed_by
 from ..model.pickles import DAMAGE, first_line, read_pickled
 from ..sets.batches import MicroBatch
-from ..study.config import Optimizer
-from .deepspeed_checkpoints import HalfLoaded, failures_at_the_end, load, load_from_another_world
+from .deepspeed.checkpoints import HalfLoaded, failures_at_the_end, load, load_from_another_world
+from .optimizer import OPTIMIZERS
 
 FIRST_PORT, PORTS = 15_000, 15_000
 """Ports at which the ranks of several nodes meet, one a SLURM job: below the ephemeral range of Linux, 32768 to 60999
@@ -82,18 +82,6 @@ def summed_loss(model: nn.Module, micro: MicroBatch, device: torch.device) -> Te
     targets = torch.from_numpy(micro.targets).to(device, non_blocking=True).long()
     logits = model(tokens, torch.from_numpy(micro.select), lengths=torch.from_numpy(micro.lengths))
     return functional.cross_entropy(logits.float(), targets, reduction="sum")
-
-
-def make_optimizer(model: nn.Module, settings: Optimizer, learning_rate: float) -> torch.optim.Optimizer:
-    """torch's own Adam or AdamW."""
-    kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
-    return kind(
-        model.parameters(),
-        lr=learning_rate,
-        betas=(settings.beta1, settings.beta2),
-        eps=settings.epsilon,
-        weight_decay=settings.weight_decay,
-    )
 
 
 class Engine(Protocol):
@@ -178,6 +166,8 @@ class DeepSpeedEngine:
     ) -> None:
         with needed_by("the engine 'deepspeed' (execution.engine)", extra="train"):
             import deepspeed  # half a second that the torch engine need not pay
+            from deepspeed.runtime.zero.utils import ZERO_SUPPORTED_OPTIMIZERS
+        ZERO_SUPPORTED_OPTIMIZERS.extend(OPTIMIZERS.values())  # torch's own, but it goes by the class itself
 
         if ranks.device.type == "cpu":
             # Without this DeepSpeed compiles a C++ shared-memory collective for most of a minute; gloo does the same.

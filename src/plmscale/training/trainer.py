@@ -29,10 +29,11 @@ from .attempts import Attempts
 from .cell_data import CellData, WatchedBatches
 from .checkpoints import METRICS_LOG, Checkpoints, MetricsLog, Progress
 from .claim import CellClaim
-from .engine import ENGINES, Engine, EngineSettings, Ranks, make_optimizer
+from .engine import ENGINES, Engine, EngineSettings, Ranks
 from .health import HealthCheck
 from .interruption import INTERRUPTED, StopRequest
 from .monitor import MonitorOptions, RunMonitor, metrics_row
+from .optimizer import make_optimizer
 from .resume import NotFinite, format_of, is_finite
 from .run_record import WEIGHTS, keep_checkpoints, record_of, write_outputs
 from .set_aside import remove_leftovers

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import InputError
 from .checkpoints import Progress, read_rows
-from .deepspeed_checkpoints import HalfLoaded
+from .deepspeed.checkpoints import HalfLoaded
 from .manifest import DamagedCheckpoint, unseal
 from .resume import ROWS, CheckpointManager
 

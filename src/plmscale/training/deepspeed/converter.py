@@ -4,8 +4,8 @@ import pickle
 import runpy
 import sys
 
-from ..model.pickles import restricted, why_refused
-from .deepspeed_checkpoints import classes_in_checkpoints
+from ...model.pickles import restricted, why_refused
+from .checkpoints import classes_in_checkpoints
 
 
 def main() -> None:

@@ -12,8 +12,8 @@ from unittest.mock import patch
 
 import torch.distributed as dist
 
-from ..errors import InputError
-from ..model.pickles import DAMAGE, first_line, restricted, why_refused
+from ...errors import InputError
+from ...model.pickles import DAMAGE, first_line, restricted, why_refused
 
 UNIVERSAL = "partial-universal"
 """Folder of a converted checkpoint, beside the checkpoints; removed once it is loaded."""
@@ -138,7 +138,7 @@ def load_from_another_world(engine: Any, folder: Path) -> None:
 def _convert(folder: Path, universal: Path) -> str | None:
     """Run the converter. Returns the last line of what went wrong, or None."""
     shutil.rmtree(universal, ignore_errors=True)
-    converter = [sys.executable, "-m", "plmscale.training.deepspeed_converter", "--inject_missing_state"]
+    converter = [sys.executable, "-m", "plmscale.training.deepspeed.converter", "--inject_missing_state"]
     workers = ["--num_extract_workers", "1", "--num_merge_workers", "1"]
     folders = ["--input_folder", str(folder), "--output_folder", str(universal)]
     done = subprocess.run([*converter, *workers, *folders], capture_output=True, text=True)
