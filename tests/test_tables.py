@@ -14,7 +14,7 @@ import pytest
 
 from plmscale.plan.plan import plan
 from plmscale.presentation.formats import with_interval
-from plmscale.presentation.tables import Column, Table, to_latex, to_markdown, to_tsv
+from plmscale.presentation.tables import Column, Table, frame_to_tsv, to_latex, to_markdown, to_tsv
 from plmscale.provenance import dependencies
 from plmscale.report.law_lines import LINE
 from plmscale.report.study_warnings import initial_weights_warning
@@ -259,6 +259,14 @@ def test_a_text_that_a_spreadsheet_would_compute_stays_a_text():
     assert [line[0] for line in lines[:6]] == ["'" + re.sub(r"\s+", " ", text) for text in FORMULAS]
     assert [line[0] for line in lines[6:]] == NUMBERS
     assert {line[1] for line in lines} == {"-1.5"}
+
+
+def test_frames_of_plans_and_status_are_as_harmless():
+    frame = pd.DataFrame({"name": FORMULAS[:4] + NUMBERS[:2], "n": [-1.5] * 6, "done": [True] * 6})
+    lines = frame_to_tsv(frame).splitlines()
+    assert [line.split("\t")[0].strip('"') for line in lines[1:]] == ["'" + text for text in FORMULAS[:4]] + NUMBERS[:2]
+    unchanged = pd.DataFrame({"name": ["30K", "a b"], "n": [1, 2], "loss": [2.5, float("nan")]})
+    assert frame_to_tsv(unchanged) == unchanged.to_csv(sep="\t", index=False)
 
 
 def test_a_cell_that_begins_with_a_bracket_is_no_option_of_the_line_before():

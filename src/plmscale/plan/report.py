@@ -7,6 +7,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from ..files import atomic
+from ..presentation.tables import frame_to_tsv
 from ..study.study import Study
 from .brief import brief
 from .figure import draw_plan
@@ -41,8 +42,8 @@ def write_plan(
     sums = plan_summary(table, study.config.hardware)
     said = sentences(study, counted, records, table=table, warnings=warnings)
     for name, content in (
-        ("cells.tsv", table.to_csv(sep="\t", index=False)),
-        ("summary.tsv", sums.to_csv(sep="\t", index=False)),
+        ("cells.tsv", frame_to_tsv(table)),
+        ("summary.tsv", frame_to_tsv(sums)),
         ("plan.md", plan_text(said, table=table, sums=sums)),
     ):
         with atomic(folder / name) as partial:

@@ -145,6 +145,13 @@ def to_tsv(table: Table) -> str:
     return "".join("\t".join(line) + "\n" for line in lines)
 
 
+def frame_to_tsv(frame: pd.DataFrame) -> str:
+    """Tab-separated data of a frame, numbers as pandas writes them; no text of it is computed by a spreadsheet."""
+    texts = frame.select_dtypes(exclude=["number", "bool"]).columns
+    harmless = frame.assign(**{name: frame[name].map(_harmless) for name in texts})
+    return harmless.to_csv(sep="\t", index=False)
+
+
 def _plain(value: Any) -> str:
     if is_missing(value):
         return ""
@@ -154,7 +161,12 @@ def _plain(value: Any) -> str:
         # Whole numbers become floats in a column with gaps; as such they would gain a ".0".
         return repr(float(value))
     text = re.sub(r"\s+", " ", str(value))
-    return f"'{text}" if isinstance(value, str) and _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
+    return _harmless(text) if isinstance(value, str) else text
+
+
+def _harmless(value: Any) -> Any:
+    formula = isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value)
+    return f"'{value}" if formula else value
 
 
 _FORMULA = re.compile(r"\s*[=+\-@]")

@@ -11,6 +11,7 @@ import pandas as pd
 from ..errors import InputError
 from ..files import atomic
 from ..presentation.formats import duration
+from ..presentation.tables import frame_to_tsv
 from ..results import owner
 from ..sets.counted import counted_tokens
 from ..study.configuration import read_configuration
@@ -99,7 +100,7 @@ def write_status(study: Study, *, results: Path) -> str:
     counted = counted_tokens(results, study=study)
     table = cell_states(study, counted, results=results)
     with atomic(results / "status/status.tsv") as partial:
-        table.to_csv(partial, sep="\t", index=False)
+        partial.write_text(frame_to_tsv(table), encoding="utf-8")
     with atomic(results / "status/status.html") as partial:
         partial.write_text(page(table, at=time.time()))
     away = "controller away" in set(table["state"])
