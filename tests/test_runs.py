@@ -1,6 +1,7 @@
 """All runs as one frame."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -26,9 +27,12 @@ ROWS = pd.DataFrame(
 )
 
 
-def write(folder: Path, cell: Cell, rows: pd.DataFrame, *, status: str = "done") -> tuple[Path, Path]:
+def write(
+    folder: Path, cell: Cell, rows: pd.DataFrame, *, status: str = "done", holdout: float | None = None
+) -> tuple[Path, Path]:
     folder.mkdir(parents=True)
     record = {"cell": cell.frozen(), "status": status, "n_params": 7, "unique_tokens": 220, "versions": {}}
+    record["holdout"] = None if holdout is None else {"loss": holdout}
     (folder / "run.json").write_text(json.dumps(record))
     rows.to_parquet(folder / "metrics.parquet")
     return folder / "run.json", folder / "metrics.parquet"
@@ -55,6 +59,33 @@ def test_a_study_of_diverged_runs_alone_fails_no_rule(tmp_path, paper_study):
     assert smooth(frame) == []
     for name in FITS:
         assert fit_all(frame, name=name)["schedules"] == {}
+
+
+def test_runs_that_are_compared_at_their_ends_may_enter_by_their_holdout_loss(tmp_path, paper_study):
+    first = grid(paper_study)[0]
+    cells = {name: replace(first, schedule=name) for name in ("token_decay", "constant", "cosine", "wsd")}
+    written = [write(tmp_path / name, cell, ROWS, holdout=2.5) for name, cell in cells.items()]
+    files = [record for record, _ in written], [metrics for _, metrics in written]
+    by_training = collect(*files, convention="6nd")
+    frame = collect(*files, convention="6nd", final_loss="holdout")
+    for name in cells:
+        mine, theirs = (one[one["schedule"] == name].reset_index(drop=True) for one in (frame, by_training))
+        if name in ("cosine", "wsd"):
+            pd.testing.assert_frame_equal(mine, theirs.tail(1).assign(loss=2.5).reset_index(drop=True))
+        else:
+            pd.testing.assert_frame_equal(mine, theirs)
+
+
+def test_a_run_without_the_holdout_loss_that_is_asked_for_is_refused(tmp_path, paper_study):
+    cell = replace(grid(paper_study)[0], schedule="wsd")
+    record, metrics = write(tmp_path / "a", cell, ROWS)
+    with pytest.raises(InputError, match=r"a/run.json has no loss on the holdout set"):
+        collect([record], [metrics], convention="6nd", final_loss="holdout")
+    diverged, rows = write(tmp_path / "b", cell, ROWS, status="diverged")
+    pd.testing.assert_frame_equal(
+        collect([diverged], [rows], convention="6nd", final_loss="holdout"),
+        collect([diverged], [rows], convention="6nd"),
+    )
 
 
 def test_metrics_without_a_column_are_refused(tmp_path, paper_study):

@@ -126,6 +126,12 @@ def test_one_trunk_for_each_size_set_and_seed(tmp_path):
     assert trunks(study(tmp_path, epochs={})) == {}, "a single budget has nobody to share a trunk with"
 
 
+def test_what_is_predicted_is_not_half_trained_before(tmp_path):
+    (found,) = trunks(study(tmp_path, forecast={"sets": ["uniref50"]})).values()
+    assert {cell.subset for cell in found.branches} == set(LADDER)
+    assert found.until == 0.8 * max(LADDER.values())
+
+
 def test_a_trunk_is_the_constant_cell_whatever_the_decay(tmp_path):
     here = study(tmp_path, schedules="constant,wsd")
     cells = {cell.path: cell for cell in grid(here)}

@@ -15,6 +15,7 @@ rule collect_runs:
         "../../envs/plmscale.yaml"
     params:
         convention=cfg.analysis.flops,
+        final_loss=cfg.analysis.final_loss,
         science=science("runs.collect"),
     script:
         "../scripts/collect_runs.py"

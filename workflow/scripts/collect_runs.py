@@ -8,8 +8,9 @@ from plmscale.files import atomic
 from plmscale.runs.collect import collect
 
 
-def main(*, runs: list[str], metrics: list[str], table: str, convention: str, **_) -> None:
-    frame = collect([Path(p) for p in runs], [Path(p) for p in metrics], convention=convention)
+def main(*, runs: list[str], metrics: list[str], table: str, convention: str, final_loss: str, **_) -> None:
+    files = [Path(p) for p in runs], [Path(p) for p in metrics]
+    frame = collect(*files, convention=convention, final_loss=final_loss)
     with atomic(table) as partial:
         frame.to_parquet(partial, index=False)
 

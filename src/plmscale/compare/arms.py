@@ -197,6 +197,8 @@ def apart(first: StudySetup, second: StudySetup, quantity: str) -> str:
         reasons.append(f"max_length is {first.max_length} and {second.max_length}")
     if _differ(first.masking, second.masking):
         reasons.append("the masking differs")
+    if quantity == "loss" and _differ(first.final_loss, second.final_loss):
+        reasons.append(f"final losses are of the {first.final_loss} and of the {second.final_loss}")
     if quantity == "holdout" and _differ(first.holdout, second.holdout):
         reasons.append("the holdouts are other proteins")
     return "; ".join(reasons)

@@ -19,6 +19,7 @@ from ..results.outcomes import device_seconds, flops_of
 from ..runs.curves import Curve
 from ..study.flops import train_flops
 from ..study.grid import Cell
+from ..study.schedules import ENDS_WITH_BUDGET
 
 CONVENTIONS = ("appendix_e", "6nd", "6nd_non_embedding", "measured_lengths")
 """FLOP conventions of `plmscale.study.flops.train_flops`."""
@@ -38,6 +39,8 @@ class StudySetup:
         Settings of the masking as JSON: a model that is asked other questions has another loss.
     holdout : str or None
         SHA-256 of the holdout's ids, and its residues: the same ids in another source are other proteins.
+    final_loss : str or None
+        Loss by which runs are compared at their ends, "training" or "holdout"; None where none is.
     batch_tokens : str or None
         Tokens of an optimizer step.
     training : str or None
@@ -48,6 +51,7 @@ class StudySetup:
     max_length: str | None = None
     masking: str | None = None
     holdout: str | None = None
+    final_loss: str | None = None
     batch_tokens: str | None = None
     training: str | None = None
 
@@ -187,6 +191,7 @@ def setup_of(curves: Sequence[Curve], records: Sequence[Mapping[str, Any]], *, h
         max_length=", ".join(map(str, lengths)) or None,
         masking="; ".join(masking) or None,
         holdout=holdout,
+        final_loss=_final_loss({curve.run: curve for curve in curves}, records),
         batch_tokens=", ".join(map(str, batches)) or None,
         training=_training(cells),
     )
@@ -219,6 +224,17 @@ def _convention(curves: Mapping[str, Curve], records: Sequence[Mapping[str, Any]
             )
             if np.isclose(counted, curve.flops[-1], rtol=1e-6):
                 return name
+    return None
+
+
+def _final_loss(curves: Mapping[str, Curve], records: Sequence[Mapping[str, Any]]) -> str | None:
+    """Whether runs at `cosine` and `wsd` are known by their holdout loss alone (`analysis.final_loss`)."""
+    for record in records:
+        cell = Cell.from_json(dict(record["cell"]))
+        curve = curves.get(cell.path)
+        if cell.schedule in ENDS_WITH_BUDGET and curve is not None and record["status"] == "done":
+            held_out = (record.get("holdout") or {}).get("loss")
+            return "holdout" if curve.flops.size == 1 and curve.loss[0] == held_out else "training"
     return None
 
 

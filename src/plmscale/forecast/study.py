@@ -79,7 +79,7 @@ def freeze_study(study: Study, cells: Sequence[Cell], *, results: Path, path: Pa
     metrics = [one.with_name("metrics.parquet") for one in fitted]
     analysis = study.config.analysis
     content = freeze(
-        collect(fitted, metrics, convention=analysis.flops),
+        collect(fitted, metrics, convention=analysis.flops, final_loss=analysis.final_loss),
         [_asked(cell, results) for cell in asked],
         data={one.parent.relative_to(results / "runs").as_posix(): _sha256(one) for one in metrics},
         seed=study.config.data_seed,
@@ -105,7 +105,9 @@ def score_folder(forecast: Mapping[str, Any], study: Study, *, results: Path) ->
     ends: dict[str, float] = {}
     if done:
         metrics = [path.with_name("metrics.parquet") for path in done.values()]
-        curves = smooth(collect([*done.values()], metrics, convention=study.config.analysis.flops))
+        chosen = study.config.analysis
+        frame = collect([*done.values()], metrics, convention=chosen.flops, final_loss=chosen.final_loss)
+        curves = smooth(frame)
         ends = {curve.run: float(curve.loss[-1]) for curve in curves if curve.flops.size}
     rows = [
         {"run": run, "status": read_json(path)["status"], "final_loss": ends.get(run)} for run, path in done.items()

@@ -15,6 +15,7 @@ from scipy.interpolate import CubicSpline
 from ..presentation.formats import short
 from ..runs.curves import Curve
 from ..runs.selection import SAME_LENGTH
+from ..study.schedules import ENDS_WITH_BUDGET
 from .envelope_grid import Grid, read_off
 
 Array = NDArray[np.float64]
@@ -26,8 +27,6 @@ LEAST_SHARE = 1 / 3
 MIN_SIZES = 4
 """Sizes at a budget, and sizes with several ends, without which there is no table."""
 MIN_BUDGETS = 3
-STRETCHED = ("cosine", "wsd")
-"""Schedules whose learning rate falls at the end of each run's own length."""
 SPAN = float(np.log(4.0))
 """Of a budget of its own, the valley goes through all sizes within this factor of the best: published tables hold many
 sizes near the optimum, and on either side of Chinchilla's a parabola bends as the law does up to about there."""
@@ -35,7 +34,7 @@ sizes near the optimum, and on either side of Chinchilla's a parabola bends as t
 
 def ends_only(curves: Sequence[Curve]) -> bool:
     """Whether the losses of most runs can be compared at their ends alone."""
-    ends = [curve.flops.size < 2 or curve.schedule in STRETCHED for curve in curves]
+    ends = [curve.flops.size < 2 or curve.schedule in ENDS_WITH_BUDGET for curve in curves]
     return 2 * sum(ends) > len(ends)
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 from ..files import atomic
 from ..presentation.formats import number, short
 from ..results.study_results import Results
+from ..study.schedules import ENDS_WITH_BUDGET
 from .forecast import forecast_lines
 from .law_lines import LINE, caveats, law_lines, paragraph
 from .sensitivity import choices_lines
@@ -52,7 +53,7 @@ def summary_text(results: Results) -> str:
     lines = ["What was trained", *_trained(results, table, total), *_failures(table)]
     for schedule in results.schedules:
         fits = fits_of(results, schedule)
-        lines += ["", *_heading(schedule, caveats(fits)), *law_lines(fits)]
+        lines += ["", *_heading(f"{schedule}{_loss_of(results, schedule)}", caveats(fits)), *law_lines(fits)]
         lines += [line for text in choices_lines(results, schedule) for line in paragraph(text)]
     if forecast := forecast_lines(results):
         lines += ["", "Forecast", *(line for text in forecast for line in paragraph(text))]
@@ -60,6 +61,12 @@ def summary_text(results: Results) -> str:
     for warning in study_warnings(results):
         lines += ["", "Warning", *paragraph(warning)]
     return "\n".join(lines) + "\n"
+
+
+def _loss_of(results: Results, schedule: str) -> str:
+    """Which loss the laws of a schedule are of, where it is not the training loss."""
+    by_holdout = results.study.config.analysis.final_loss == "holdout" and schedule in ENDS_WITH_BUDGET
+    return ", by the holdout loss at the end of each run" if by_holdout else ""
 
 
 def _heading(schedule: str, caveat: str) -> list[str]:

@@ -27,7 +27,7 @@ def outcomes(results: Results) -> pd.DataFrame:
         Identity (`run`, `model`, `subset`, `schedule`, `seed`); `status`; `stopped`, "plateau" of a finished run that
         ended before its pass did; `reason` of either; `n_params`, `n_tokens` seen, `tokens_trained`, of them those
         after its trunk, `tokens_per_param`, `flops` by the study's convention and `flops_trained`, of them those after
-        its trunk; `final_loss`, the smoothed loss at the last evaluation, `holdout_loss` (both nats per masked token),
+        its trunk; `final_loss`, that at the end (`analysis.final_loss`), `holdout_loss` (both nats per masked token),
         its 95 % interval over sequences `holdout_loss_low` to `holdout_loss_high`, and `holdout_perplexity`;
         `lr_fraction_end`; `seconds` of training steps, `wall_seconds` and `device_seconds` of the jobs, over all
         attempts; `resumed`, how often the run was taken up again; `world`, the devices of its last attempt. None where

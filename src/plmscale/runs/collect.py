@@ -11,6 +11,7 @@ from ..errors import InputError
 from ..files import read_json
 from ..study.flops import train_flops
 from ..study.grid import Cell
+from ..study.schedules import ENDS_WITH_BUDGET
 from ..study.trunks import common_trunk
 
 log = logging.getLogger(__name__)
@@ -24,7 +25,9 @@ def read_runs(records: Sequence[Path]) -> list[dict[str, Any]]:
     return [read_json(path) for path in records]
 
 
-def collect(records: Sequence[Path], metrics: Sequence[Path], *, convention: str) -> pd.DataFrame:
+def collect(
+    records: Sequence[Path], metrics: Sequence[Path], *, convention: str, final_loss: str = "training"
+) -> pd.DataFrame:
     """All runs as one tidy frame.
 
     Parameters
@@ -33,6 +36,9 @@ def collect(records: Sequence[Path], metrics: Sequence[Path], *, convention: str
         `run.json` and `metrics.parquet` of each run, in the same order.
     convention : str
         FLOP convention, see `plmscale.study.flops.train_flops`.
+    final_loss : str
+        With "holdout", a finished run whose learning rate falls at the end of its own length (`cosine`, `wsd`) is one
+        row: its end, with its loss on the holdout set.
 
     Returns
     -------
@@ -43,12 +49,14 @@ def collect(records: Sequence[Path], metrics: Sequence[Path], *, convention: str
     Raises
     ------
     InputError
-        If a metrics file lacks columns.
+        If a metrics file lacks columns, or a run the loss that is asked for.
     """
     runs = read_runs(records)
     for warning in version_warnings(runs):
         log.warning("%s", warning)
     frames = [_one(record, path, convention) for record, path in zip(runs, metrics, strict=True)]
+    if final_loss == "holdout":
+        frames = [_end(frame, run, path) for frame, run, path in zip(frames, runs, records, strict=True)]
     # Runs without a row (diverged at once) have no column types; if there are no others, the frame is empty.
     filled = [frame for frame in frames if len(frame)] or frames[:1]
     return pd.concat(filled, ignore_index=True).sort_values(["run", "step"], ignore_index=True)
@@ -85,6 +93,18 @@ def _one(record: dict[str, Any], metrics: Path, convention: str) -> pd.DataFrame
             "trunk": common_trunk(cell),
         }
     )
+
+
+def _end(rows: pd.DataFrame, record: dict[str, Any], path: Path) -> pd.DataFrame:
+    """The end of a run by its holdout loss, if its earlier losses are not those of runs that ended there."""
+    if record["status"] != "done" or record["cell"]["schedule"] not in ENDS_WITH_BUDGET:
+        return rows
+    if not record.get("holdout"):
+        raise InputError(
+            f"{path} has no loss on the holdout set, by which analysis.final_loss: holdout compares runs at "
+            f"{record['cell']['schedule']}. Train the cell again, or choose analysis.final_loss: training."
+        )
+    return rows.nlargest(1, "step").assign(loss=float(record["holdout"]["loss"]))
 
 
 def version_warnings(runs: Sequence[dict[str, Any]]) -> list[str]:

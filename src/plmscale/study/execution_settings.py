@@ -50,6 +50,13 @@ class Analysis(Settings):
     flops: Literal["appendix_e", "6nd", "6nd_non_embedding", "measured_lengths"] = Field(
         default="appendix_e", description="FLOP convention for all axes and fits."
     )
+    final_loss: Literal["training", "holdout"] = Field(
+        default="training",
+        description="Loss by which runs at `cosine` and `wsd` enter the fits, which compare them at their ends alone: the "
+        "training loss, smoothed, as the paper takes it at its schedules, or the loss on the holdout set, whose sequences "
+        "and masks are the same for all runs, so that differences between runs are less noisy. All other runs enter by "
+        "their training loss.",
+    )
     n_envelope_points: int = Field(
         default=1500, ge=10, le=100_000, description="Log-spaced FLOPs at which the envelope is evaluated."
     )

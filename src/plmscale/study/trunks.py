@@ -85,7 +85,8 @@ def trunks(study: Study, *, alone: Collection[str] = (), kept: Collection[str] =
     Parameters
     ----------
     study : Study
-        With `execution.branch` false it has none, but for `kept`.
+        With `execution.branch` false it has none, but for `kept`. Cells of `forecast.sets` have none either: what is
+        predicted is not half trained by then.
     alone : collection of str
         Paths of cells that need no trunk, since they were trained without.
     kept : collection of str
@@ -98,7 +99,8 @@ def trunks(study: Study, *, alone: Collection[str] = (), kept: Collection[str] =
     """
     groups: dict[str, list[Cell]] = {}
     for cell in grid(study):
-        member = cell.path in kept or (study.config.execution.branch and cell.path not in alone)
+        shared = study.config.execution.branch and cell.subset not in study.config.forecast.sets
+        member = cell.path in kept or (shared and cell.path not in alone)
         if cell.schedule == SCHEDULE and member:
             groups.setdefault(trunk_path(cell), []).append(cell)
     return {
