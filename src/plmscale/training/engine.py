@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from ..extras import needed_by
 from ..model.pickles import DAMAGE, first_line, read_pickled
+from ..model.width_scaling import STANDARD, WidthScaling, matrices
 from ..sets.batches import MicroBatch
 from ..study.config import Optimizer
 from .deepspeed_checkpoints import HalfLoaded, failures_at_the_end, load, load_from_another_world
@@ -84,16 +85,40 @@ def summed_loss(model: nn.Module, micro: MicroBatch, device: torch.device) -> Te
     return functional.cross_entropy(logits.float(), targets, reduction="sum")
 
 
-def make_optimizer(model: nn.Module, settings: Optimizer, learning_rate: float) -> torch.optim.Optimizer:
-    """torch's own Adam or AdamW."""
+def make_optimizer(
+    model: nn.Module, settings: Optimizer, learning_rate: float, *, scaling: WidthScaling = STANDARD
+) -> torch.optim.Optimizer:
+    """torch's own Adam or AdamW; with a scaling by width, matrices are a group with a rate of their own."""
     kind = torch.optim.Adam if settings.name == "adam" else torch.optim.AdamW
     return kind(
-        model.parameters(),
+        _groups(model, settings, scaling),
         lr=learning_rate,
         betas=(settings.beta1, settings.beta2),
         eps=settings.epsilon,
         weight_decay=settings.weight_decay,
     )
+
+
+def _groups(model: nn.Module, settings: Optimizer, scaling: WidthScaling) -> list[dict[str, Any]]:
+    """Parameters by their rate ÷ the learning rate, `lr_scale`; one group where all have the same."""
+    if scaling.matrix_rate == 1:
+        return [{"params": list(model.parameters())}]
+    wide = matrices(model)
+    ids = {id(parameter) for parameter in wide}
+    others = [parameter for parameter in model.parameters() if id(parameter) not in ids]
+    decay = settings.weight_decay / scaling.matrix_rate
+    return [{"params": others}, {"params": wide, "lr_scale": scaling.matrix_rate, "weight_decay": decay}]
+
+
+def lr_scales(optimizer: torch.optim.Optimizer) -> list[float]:
+    """What the learning rate is multiplied by in each group of an optimizer."""
+    return [group.get("lr_scale", 1.0) for group in optimizer.param_groups]
+
+
+def set_rate(optimizer: torch.optim.Optimizer, learning_rate: float, scales: list[float]) -> None:
+    """Set the rate of the next step."""
+    for group, factor in zip(optimizer.param_groups, scales, strict=True):
+        group["lr"] = learning_rate * factor
 
 
 class Engine(Protocol):
@@ -127,6 +152,7 @@ class TorchEngine:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, *, ranks: Ranks, settings: "EngineSettings"
     ) -> None:
         self.module, self._optimizer, self._ranks, self._settings = model.to(ranks.device), optimizer, ranks, settings
+        self._scales = lr_scales(optimizer)
 
     def step(self, micros: list[MicroBatch], *, n_predicted: int, learning_rate: float) -> float:
         """See `Engine.step`."""
@@ -142,8 +168,7 @@ class TorchEngine:
                 dist.all_reduce(parameter.grad)
         if self._settings.gradient_clipping:
             nn.utils.clip_grad_norm_(self.module.parameters(), self._settings.gradient_clipping)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_rate(self._optimizer, learning_rate, self._scales)
         self._optimizer.step()
         return _global_mean(total, n_predicted, self._ranks.world)
 
@@ -187,15 +212,14 @@ class DeepSpeedEngine:
                 import deepspeed.runtime.zero.muon.muon_optimizer
         self._ranks, self._accumulation = ranks, settings.grad_accum
         # ZeRO reads the learning rate from the optimizer that it wraps; loading a checkpoint replaces the groups there.
-        self._optimizer = optimizer
+        self._optimizer, self._scales = optimizer, lr_scales(optimizer)
         self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings.deepspeed())
         self.module = self._engine.module
         self._shared_out = settings.zero_stage > 0
 
     def step(self, micros: list[MicroBatch], *, n_predicted: int, learning_rate: float) -> float:
         """See `Engine.step`."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_rate(self._optimizer, learning_rate, self._scales)
         total = torch.zeros((), device=self._ranks.device)
         # DeepSpeed divides by the accumulation in backward and averages over ranks: both are undone here.
         scale = self._ranks.world * self._accumulation / n_predicted
