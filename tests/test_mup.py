@@ -19,7 +19,15 @@ from plmscale.model.width_scaling import STANDARD, WidthScaling, folded, for_fil
 from plmscale.study.config import Config, Optimizer, Training
 from plmscale.study.grid import FIRST_INITIAL_WEIGHTS, Cell
 from plmscale.study.recipes.parametrization import Mup
-from plmscale.training.engine import EngineSettings, Ranks, TorchEngine, make_optimizer, summed_loss
+from plmscale.training.engine import (
+    ENGINES,
+    EngineSettings,
+    Ranks,
+    TorchEngine,
+    joined_ranks,
+    make_optimizer,
+    summed_loss,
+)
 from test_esm2 import proteins, size
 
 ADAMW = Optimizer(name="adamw", weight_decay=0.1)
@@ -189,3 +197,23 @@ def test_a_penalty_in_the_gradient_is_refused(decay):
         Config.model_validate(
             {"training": {"parametrization": "mup", "optimizer": {"name": "adam", "weight_decay": decay}}}
         )
+
+
+def test_both_engines_give_each_group_its_rate(tmp_path):
+    """DeepSpeed's ZeRO, which replaces the groups, beside plain torch; also after a checkpoint was loaded."""
+    weights = {}
+    with joined_ranks() as ranks:
+        for name in ("torch", "deepspeed"):
+            model, scaling = encoder(128, mup=True)
+            optimizer = make_optimizer(model, ADAMW, RATE, scaling=scaling)
+            engine = ENGINES[name](model, optimizer, ranks=ranks, settings=EngineSettings(1, "fp32", 0.0, 2))
+            for step in range(3):
+                whole = batch(step)
+                engine.step(whole.micro_batches(1), n_predicted=whole.n_predicted, learning_rate=RATE)
+                if step == 1:
+                    engine.save(tmp_path / name)
+                    engine.load(tmp_path / name, world=1)
+            weights[name] = torch.cat([p.detach().float().flatten() for p in engine.module.parameters()])
+    assert torch.allclose(weights["torch"], weights["deepspeed"], atol=1e-5)
+    unscaled = stepped(128, mup=True, steps=3, seed=0)
+    assert torch.allclose(torch.cat([p.detach().flatten() for p in unscaled.parameters()]), weights["torch"], atol=1e-6)
