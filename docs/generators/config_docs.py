@@ -5,14 +5,16 @@ Writes workflow/schemas/config.schema.yaml and config/README.md beside the Snake
 
 import json
 from pathlib import Path
+from types import UnionType
 from typing import Any, get_args, get_origin
 
 import yaml
 
 from plmscale.files import atomic
 from plmscale.plan.devices import DEVICE_TYPES, UTILISATION
-from plmscale.study.config import Config, ModelSize, Settings, Subset
+from plmscale.study.config import Config, Settings, Subset
 from plmscale.study.published_settings import PublishedModel
+from plmscale.study.recipes.model_row import ModelRow
 
 INTRODUCTION = """# Configuration
 
@@ -34,7 +36,7 @@ only its own cells; removing a row trains nothing.
 """
 
 TABLE_ROWS: dict[str, type[Settings]] = {
-    "`models.tsv`": ModelSize,
+    "`models.tsv`": ModelRow,
     "`subsets.tsv`": Subset,
     "`published_plms.tsv`": PublishedModel,
 }
@@ -103,6 +105,8 @@ def _type(annotation: Any) -> str:
         return f"list of {_type(arguments[0])}"
     if type(None) in arguments:
         return f"{_type(next(a for a in arguments if a is not type(None)))} or null"
+    if get_origin(annotation) is UnionType:
+        return " or ".join(map(_type, arguments))
     if arguments:
         return _type(arguments[0])
     return {bool: "true or false", int: "integer", float: "number", str: "text"}[annotation]

@@ -14,6 +14,7 @@ from ..study.config import ModelSize, Subset
 from ..study.flops import count_params, train_flops
 from ..study.grid import Cell
 from ..study.jobs import planned_tokens
+from ..study.recipes.resolve import Recipe
 from ..study.study import Study
 from .candidates import (
     GAP,
@@ -60,7 +61,8 @@ def of_study(
     for model, is_new in _sizes(study):
         n = count_params(model)
         for subset, tokens in _sets(study, counted).items():
-            cell = Cell(model, subset, schedule, study.config.seeds[0], study.config.training, study.config.max_length)
+            size, training = Recipe.of(model, study.config.training).at(tokens, max_length=study.config.max_length)
+            cell = Cell(size, subset, schedule, study.config.seeds[0], training, study.config.max_length)
             try:
                 pace = None if is_new else measured.get(model.name)
                 plan = allocate(
@@ -78,7 +80,7 @@ def _sizes(study: Study) -> list[tuple[ModelSize, bool]]:
     """Sizes of models.tsv, and neighbours of the same shape, which are new."""
     models = sorted(study.models, key=count_params)
     known = [float(count_params(model)) for model in models]
-    found = [(model, False) for model in models]
+    found: list[tuple[ModelSize, bool]] = [(model, False) for model in models]
     for wanted in around(known):
         nearest = models[int(np.argmin(np.abs(np.log(np.array(known) / wanted))))]
         model = _scaled(nearest, wanted / count_params(nearest))

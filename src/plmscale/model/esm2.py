@@ -14,9 +14,15 @@ from ..study.settings import InitialWeights
 from .architecture import OURS, EncoderShape, Vocabulary
 from .attention import PackedLayout, Rotation, attend, interleaved
 from .initial_weights import initialise
+from .width_scaling import STANDARD, WidthScaling
 
 TRAINED_MASK_RATIO = 0.15 * 0.8
 """Share of positions that are MASK in training: token dropout rescales embeddings by it (fair-esm, esm2.py)."""
+
+
+def scale(x: Tensor, factor: float) -> Tensor:
+    """`x` times `factor`; `x` itself for 1."""
+    return x if factor == 1 else x * factor
 
 
 class RotaryEmbedding(nn.Module):
@@ -30,17 +36,19 @@ class RotaryEmbedding(nn.Module):
 
 
 class MultiheadAttention(nn.Module):
-    """Self-attention with rotary embeddings."""
+    """Self-attention with rotary embeddings, whose queries are multiplied by `query_scale`."""
 
-    def __init__(self, d_model: int, n_heads: int) -> None:
+    def __init__(self, d_model: int, n_heads: int, *, query_scale: float) -> None:
         super().__init__()
+        self.query_scale = query_scale
         self.n_heads, self.head_dim = n_heads, d_model // n_heads
         self.k_proj, self.v_proj, self.q_proj, self.out_proj = (nn.Linear(d_model, d_model) for _ in range(4))
         self.rot_emb = RotaryEmbedding(self.head_dim)
 
     def project(self, x: Tensor, select: Tensor | None) -> tuple[Tensor | None, Tensor]:
         """Queries, keys and values of packed `x` (n_tokens, d_model), as `attend` takes them."""
-        queries = (interleaved(self.q_proj.weight, self.n_heads), interleaved(self.q_proj.bias, self.n_heads))
+        scaled = (scale(self.q_proj.weight, self.query_scale), scale(self.q_proj.bias, self.query_scale))
+        queries = (interleaved(scaled[0], self.n_heads), interleaved(scaled[1], self.n_heads))
         keys = (interleaved(self.k_proj.weight, self.n_heads), interleaved(self.k_proj.bias, self.n_heads))
         values = (self.v_proj.weight, self.v_proj.bias)
         if select is None:
@@ -56,9 +64,9 @@ class MultiheadAttention(nn.Module):
 class TransformerLayer(nn.Module):
     """Pre-norm transformer block."""
 
-    def __init__(self, size: EncoderShape) -> None:
+    def __init__(self, size: EncoderShape, *, query_scale: float) -> None:
         super().__init__()
-        self.self_attn = MultiheadAttention(size.d_model, size.n_heads)
+        self.self_attn = MultiheadAttention(size.d_model, size.n_heads, query_scale=query_scale)
         self.self_attn_layer_norm = nn.LayerNorm(size.d_model)
         self.fc1 = nn.Linear(size.d_model, size.d_ffn)
         self.fc2 = nn.Linear(size.d_ffn, size.d_model)
@@ -89,10 +97,11 @@ class TransformerLayer(nn.Module):
 
 
 class RobertaLMHead(nn.Module):
-    """Language-model head whose output weights are the embedding's."""
+    """Language-model head whose output weights are the embedding's, and see features times `output_scale`."""
 
-    def __init__(self, d_model: int, weight: Tensor) -> None:
+    def __init__(self, d_model: int, weight: Tensor, *, output_scale: float) -> None:
         super().__init__()
+        self.output_scale = output_scale
         self.dense = nn.Linear(d_model, d_model)
         self.layer_norm = nn.LayerNorm(d_model)
         self.weight = weight
@@ -100,7 +109,10 @@ class RobertaLMHead(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits (..., vocabulary) of `x` (..., d_model)."""
-        return functional.linear(self.layer_norm(functional.gelu(self.dense(x))), self.weight, self.bias)
+        norm = self.layer_norm
+        gain, shift = scale(norm.weight, self.output_scale), scale(norm.bias, self.output_scale)
+        x = functional.layer_norm(functional.gelu(self.dense(x)), norm.normalized_shape, gain, shift, norm.eps)
+        return functional.linear(x, self.weight, self.bias)
 
 
 class ESM2(nn.Module):
@@ -116,6 +128,8 @@ class ESM2(nn.Module):
         What they are drawn from (`plmscale.model.initial_weights.initialise`).
     vocabulary : Vocabulary
         Tokens; `ESM1B` for published checkpoints.
+    scaling : WidthScaling
+        Multipliers of the parametrization.
     """
 
     def __init__(
@@ -125,15 +139,17 @@ class ESM2(nn.Module):
         seed: int | None,
         initial_weights: InitialWeights = "bert",
         vocabulary: Vocabulary = OURS,
+        scaling: WidthScaling = STANDARD,
     ) -> None:
         super().__init__()
         self._pad, self._mask = vocabulary.pad, vocabulary.mask
         self.embed_tokens = nn.Embedding(len(vocabulary), size.d_model, padding_idx=self._pad)
-        self.layers = nn.ModuleList(TransformerLayer(size) for _ in range(size.n_layers))
+        self.layers = nn.ModuleList(TransformerLayer(size, query_scale=scaling.query) for _ in range(size.n_layers))
         self.emb_layer_norm_after = nn.LayerNorm(size.d_model)
-        self.lm_head = RobertaLMHead(size.d_model, self.embed_tokens.weight)
+        self.lm_head = RobertaLMHead(size.d_model, self.embed_tokens.weight, output_scale=scaling.output)
         if seed is not None:
-            initialise(self, choice=initial_weights, seed=seed, n_layers=size.n_layers, pad=self._pad)
+            draws = {"n_layers": size.n_layers, "pad": self._pad, "width": scaling.width}
+            initialise(self, choice=initial_weights, seed=seed, **draws)
 
     def forward(self, tokens: Tensor, select: Tensor | None = None, *, lengths: Tensor | None = None) -> Tensor:
         """Logits.

@@ -73,6 +73,13 @@ def _fair_esm(linear: nn.Linear, draw: Draw) -> None:
         draw.uniform(linear.bias, torchs)
 
 
+def _at_width(linear: nn.Linear, choice: InitialWeights, width: float) -> None:
+    """Variances by width: those of `fan_in` and `fair_esm` fall with the features in already, of biases too."""
+    if choice == "bert":
+        linear.weight.div_(math.sqrt(width))
+    linear.bias.mul_(math.sqrt(width))
+
+
 _LINEAR: dict[InitialWeights, Callable[[nn.Linear, Draw], None]] = {
     "bert": _bert,
     "fan_in": _fan_in,
@@ -80,7 +87,7 @@ _LINEAR: dict[InitialWeights, Callable[[nn.Linear, Draw], None]] = {
 }
 
 
-def embedding_sd(choice: InitialWeights, *, d_model: int) -> float:
+def embedding_sd(choice: InitialWeights, *, d_model: float) -> float:
     """Standard deviation of the embedding, which is normal for every choice.
 
     Examples
@@ -91,7 +98,9 @@ def embedding_sd(choice: InitialWeights, *, d_model: int) -> float:
     return {"bert": BERT_SD, "fan_in": 1 / math.sqrt(d_model), "fair_esm": 1.0}[choice]
 
 
-def initialise(encoder: nn.Module, *, choice: InitialWeights, seed: int, n_layers: int, pad: int) -> None:
+def initialise(
+    encoder: nn.Module, *, choice: InitialWeights, seed: int, n_layers: int, pad: int, width: float = 1.0
+) -> None:
     """Draw the weights of an encoder: the same seed gives the same weights, on every device.
 
     Parameters
@@ -107,6 +116,9 @@ def initialise(encoder: nn.Module, *, choice: InitialWeights, seed: int, n_layer
         Transformer layers.
     pad : int
         Row of PAD.
+    width : float
+        d_model ÷ that of the base of `plmscale.model.width_scaling`: embedding and biases are drawn as there, and
+        matrices have 1 / width of its variance.
     """
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -115,7 +127,11 @@ def initialise(encoder: nn.Module, *, choice: InitialWeights, seed: int, n_layer
                 layer = name.rpartition(".")[2]
                 draw = Draw(layer, module.in_features, module.out_features, n_layers, generator)
                 _LINEAR[choice](module, draw)
+                if width != 1:
+                    _at_width(module, choice, width)
         for module in encoder.modules():
             if isinstance(module, nn.Embedding):
-                module.weight.normal_(std=embedding_sd(choice, d_model=module.embedding_dim), generator=generator)
+                module.weight.normal_(
+                    std=embedding_sd(choice, d_model=module.embedding_dim / width), generator=generator
+                )
                 module.weight[pad] = 0

@@ -14,6 +14,7 @@ from ..study.config import Config, Execution, Hardware, ModelSize
 from ..study.flops import count_params, train_flops
 from ..study.grid import Cell, grid
 from ..study.jobs import TRUNK, TRUNKS, Job, by_flops, jobs, planned_tokens, waits
+from ..study.recipes.resolve import recipes
 from ..study.study import Study
 from ..study.trunks import Trunk
 from .allocation import Allocation, allocations
@@ -22,6 +23,7 @@ from .deadline import CellSchedule, Options, cheapest, fastest, scheduled
 from .devices import Device, device_of
 from .dispatch import dispatch
 from .memory import GIB
+from .recipe_words import values_of
 from .short_cells import sharing
 
 Records = Mapping[str, Mapping[str, Any]]
@@ -90,7 +92,8 @@ def plan(
         beforehand, those of them that the cell's own job trains (`tokens_trained`, `flops_trained` by appendix E: of a
         branch what comes after its trunk), devices, micro-batch and accumulation, memory of a device by part (GiB),
         time and where its speed comes from, the share of the peak that this is, device-hours, walltime and, where the
-        device's draw and price are known, `energy_kwh` and `cost`.
+        device's draw and price are known, `energy_kwh` and `cost`; where there are rules, `learning_rate`,
+        `batch_tokens` and `weight_decay`.
     """
     tokens = planned_tokens(study, counted)
     cell_jobs = jobs(study, tokens, shared=shared)[: len(grid(study))]
@@ -123,13 +126,14 @@ def _rows(
 ) -> pd.DataFrame:
     """Rows of the plan for jobs, each with the tokens that its run has seen at its end."""
     config, rows = study.config, []
+    ruled = any(recipe.rules for recipe in recipes(study.models, config.training).values())
     device = device_of(config.hardware, config.training.precision)
     for job, n_tokens in which:
         cell, allocation = job.cell, found.allocations[job.path]
         known = "counted" if cell.data in counted else "estimate"
         row = {"n_params": count_params(cell.model), "n_tokens": n_tokens, "tokens_from": known}
         row |= _flop_columns(cell.model, n_tokens, cell.max_length)
-        row |= {"tokens_trained": job.n_tokens, "flops_trained": job.flops}
+        row |= {"tokens_trained": job.n_tokens, "flops_trained": job.flops} | (values_of(cell) if ruled else {})
         row |= _allocation_columns(allocation) | _memory_columns(allocation)
         row |= _time_columns(cell, allocation, device) | _cost_columns(allocation, config.hardware, device)
         rows.append(_identity(cell) | row)

@@ -12,6 +12,7 @@ from ..study.study import Study
 from .brief import brief
 from .figure import draw_plan
 from .plan import Records, plan_summary, whole_plan
+from .recipe_words import recipe_words
 from .words import budget_words, deadline_words, paragraph, trunk_words
 
 
@@ -49,7 +50,7 @@ def write_plan(
         with atomic(folder / name) as partial:
             partial.write_text(content)
     draw_plan(study, table, folder)
-    besides = [one for one in (*said.warnings, said.trunks, said.deadline, said.budget) if one]
+    besides = [one for one in (*said.warnings, said.recipe, said.trunks, said.deadline, said.budget) if one]
     return brief(sums, sentences=besides, headline=said.headline, folder=folder)
 
 
@@ -61,6 +62,7 @@ class Sentences(NamedTuple):
 
     headline: str
     warnings: list[str]
+    recipe: str
     trunks: str
     deadline: str
     budget: str
@@ -76,6 +78,7 @@ def sentences(
     return Sentences(
         headline=paragraph(study, table, {str(name): value for name, value in total}),
         warnings=[f"Warning: {line}" for line in warnings],
+        recipe=recipe_words(study),
         trunks=trunk_words(table),
         deadline=deadline_words(study, counted, records) or "",
         budget=budget or "",
@@ -86,6 +89,8 @@ def sentences(
 def plan_text(said: Sentences, *, table: pd.DataFrame, sums: pd.DataFrame) -> str:
     """The plan in Markdown: paragraphs, sums, and cells."""
     parts = ["# Compute plan", said.headline, *said.warnings]
+    if said.recipe:
+        parts += ["## Recipe", said.recipe]
     if said.trunks:
         parts += ["## Trunks and branches", said.trunks]
     if said.deadline:
@@ -111,6 +116,8 @@ CELL_COLUMNS = [
     "n_tokens",
     "flops_appendix_e",
     "flops_trained",
+    "learning_rate",
+    "batch_tokens",
     "nodes",
     "devices_per_node",
     "micro_batch_tokens",

@@ -12,7 +12,7 @@ from ..files import read_json
 from ..study.flops import train_flops
 from ..study.grid import Cell
 from ..study.schedules import ENDS_WITH_BUDGET
-from ..study.trunks import common_trunk
+from ..study.trunks import common_trunks
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,9 @@ def collect(
     runs = read_runs(records)
     for warning in version_warnings(runs):
         log.warning("%s", warning)
-    frames = [_one(record, path, convention) for record, path in zip(runs, metrics, strict=True)]
+    cells = [Cell.from_json(record["cell"]) for record in runs]
+    named = zip(runs, metrics, cells, common_trunks(cells), strict=True)
+    frames = [_one(record, path, convention, cell=cell, trunk=trunk) for record, path, cell, trunk in named]
     if final_loss == "holdout":
         frames = [_end(frame, run, path) for frame, run, path in zip(frames, runs, records, strict=True)]
     # Runs without a row (diverged at once) have no column types; if there are no others, the frame is empty.
@@ -62,8 +64,7 @@ def collect(
     return pd.concat(filled, ignore_index=True).sort_values(["run", "step"], ignore_index=True)
 
 
-def _one(record: dict[str, Any], metrics: Path, convention: str) -> pd.DataFrame:
-    cell = Cell.from_json(record["cell"])
+def _one(record: dict[str, Any], metrics: Path, convention: str, *, cell: Cell, trunk: str) -> pd.DataFrame:
     rows = pd.read_parquet(metrics)
     wanted = {"step", "n_tokens", "squared_lengths", "loss", "learning_rate", "lr_fraction"}
     if missing := wanted - set(rows):
@@ -90,7 +91,7 @@ def _one(record: dict[str, Any], metrics: Path, convention: str) -> pd.DataFrame
             "loss": rows["loss"],
             "learning_rate": rows["learning_rate"],
             "lr_fraction": rows["lr_fraction"],
-            "trunk": common_trunk(cell),
+            "trunk": trunk,
         }
     )
 

@@ -63,7 +63,7 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
         One row per cell, then one per trunk, whose `schedule` is "wsd trunk" and whose `subset` is the set itself:
         `model`, `subset`, `schedule`, `seed`; `state`, one of `STATES`, and its `reason`; `loss` so far in nats,
         `percent` of the tokens that the job trains itself, `eta_hours`; `attempts`; `device_hours` spent, and planned;
-        `job` and `host` of who trains it.
+        `learning_rate`, `batch_tokens` and `weight_decay` where there are rules; `job` and `host` of who trains it.
     """
     found = trunks_here(study, results=results)
     rows = whole_plan(study, counted, {}, shared=found).to_dict("records")
@@ -141,7 +141,8 @@ def _identity(row: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 
 def _planned(row: Mapping[Hashable, Any]) -> dict[str, Any]:
-    return {"planned_device_hours": row["device_hours"]}
+    values = {key: row[key] for key in ("learning_rate", "batch_tokens", "weight_decay") if key in row}
+    return {"planned_device_hours": row["device_hours"]} | values
 
 
 def _failed_early(state: dict[str, Any], folder: Path, log: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import atomic
+from ..plan.recipe_words import recipe_words
 from ..presentation.formats import duration
 from ..presentation.tables import frame_to_tsv
 from ..results import owner
@@ -106,7 +107,8 @@ def write_status(study: Study, *, results: Path) -> str:
     away = "controller away" in set(table["state"])
     lines = [owner.heading(results, there), ""] if there else []
     lines += ["SLURM's controller does not answer: what is queued is not known.", ""] if away else []
-    return "\n".join([*lines, in_words(table)])
+    recipe = recipe_words(study)
+    return "\n".join([*lines, in_words(table), *([recipe] if recipe else [])])
 
 
 def summary(table: pd.DataFrame) -> str:

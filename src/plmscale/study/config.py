@@ -16,7 +16,9 @@ from .execution_settings import Analysis, Execution
 from .forecast_settings import ForecastSettings
 from .hardware_settings import Hardware
 from .names import check_path, check_url, each_once
-from .schedule_settings import Cosine, Schedule, Stop, Wsd
+from .recipes.parametrization import Mup, Parametrization
+from .recipes.settings import BatchSetting, DecaySetting, RateSetting
+from .schedule_settings import Cosine, Health, Schedule, Stop, Wsd
 from .settings import (
     LARGEST_SHAPE,
     Count,
@@ -24,7 +26,6 @@ from .settings import (
     Fraction,
     InitialWeights,
     Name,
-    Nats,
     Seed,
     Settings,
     Tokens,
@@ -67,18 +68,6 @@ class Optimizer(Settings):
     gradient_clipping: float = Field(default=0.0, ge=0, le=1e9, description="Largest gradient norm; 0: no clipping.")
 
 
-class Health(Settings):
-    """When a run is in trouble: its loss, averaged over a row of metrics, against the smallest such average so far."""
-
-    divergence_nats: Nats = Field(
-        default=1.0, description="Loss above its minimum, in nats, at which the run counts as `diverged` …"
-    )
-    divergence_rows: Count = Field(default=10, description="… after this many consecutive rows of metrics.")
-    spike_nats: Nats = Field(
-        default=0.3, description="Loss above its minimum, in nats, that is recorded as a spike; the run continues."
-    )
-
-
 class Training(Settings):
     """Everything about training that can change a result; the size, its learning rate and the set come from the tables."""
 
@@ -100,6 +89,12 @@ class Training(Settings):
         description="What training starts from. `bert`: normal, standard deviation 0.02; `fan_in`: normal, 1/√(features in), for widths "
         "below 320; `fair_esm`: as the constructor of fair-esm draws them. In cell.json unless it is `bert`.",
     )
+    parametrization: Parametrization = Field(
+        default="standard",
+        description="How initial weights, rates and multipliers change with width. `mup`: the best learning rate of a narrow size is that "
+        "of a wide one (Yang et al. 2022, table 8); needs `adamw` or no weight decay. In cell.json unless it is `standard`.",
+    )
+    mup: Mup = Field(default=Mup(), description="The parametrization `mup`.")
     warmup_tokens: TokensOrNone = Field(
         default=0, description="Tokens during which the learning rate rises linearly from 0."
     )
@@ -114,6 +109,37 @@ class Training(Settings):
     masking: Masking = Field(default=Masking(), description="BERT masking.")
     optimizer: Optimizer = Field(default=Optimizer(), description="Adam.")
     health: Health = Field(default=Health(), description="Divergence and spikes.")
+
+    @model_validator(mode="after")
+    def _decay_by_width(self) -> "Training":
+        if self.parametrization == "mup" and self.optimizer.name == "adam" and self.optimizer.weight_decay != 0:
+            raise ValueError("parametrization: mup needs optimizer.name adamw, or a weight_decay of 0")
+        return self
+
+
+class AskedOptimizer(Optimizer):
+    """The optimizer as a configuration asks for it: the weight decay may be a rule."""
+
+    weight_decay: DecaySetting = Field(  # pyright: ignore[reportIncompatibleVariableOverride]  (a number in a cell)
+        default=0.01, description="Weight decay: a number, `paper`, or a formula, see `training.learning_rate`."
+    )
+
+
+class AskedTraining(Training):
+    """The training as a configuration asks for it: rules in it become numbers of each cell (`study.recipes`)."""
+
+    learning_rate: RateSetting | None = Field(
+        default=None,
+        description="Initial learning rate lr0 of sizes without one in models.tsv: a number; a published rule (`paper`, `esm2`, `bi2024`, "
+        "`li2025`); a formula such as `4e-4 * (N / 35e6)^-0.2 * (D / 1e9)^-0.32`; or a study's `learning_rates.json` (docs/howto/recipes.md).",
+    )
+    batch_tokens: BatchSetting = Field(  # pyright: ignore[reportIncompatibleVariableOverride]  (likewise)
+        default=50_000,
+        description="Tokens per optimizer step over all devices, with START and END, without padding: a number, a published rule or a formula.",
+    )
+    optimizer: AskedOptimizer = Field(  # pyright: ignore[reportIncompatibleVariableOverride]  (likewise)
+        default=AskedOptimizer(), description="Adam."
+    )
 
 
 class Config(Settings):
@@ -159,7 +185,7 @@ class Config(Settings):
     )
     clustering: Clustering = Field(default=Clustering(), description="MMseqs2 identity subsets.")
     holdout: Holdout = Field(default=Holdout(), description="The sequences that no model trains on.")
-    training: Training = Field(default=Training(), description="Settings that can change a result.")
+    training: AskedTraining = Field(default=AskedTraining(), description="Settings that can change a result.")
     hardware: Hardware = Field(default=Hardware(), description="The hardware of the plan.")
     execution: Execution = Field(default=Execution(), description="How cells are run.")
     analysis: Analysis = Field(default=Analysis(), description="Curves, fits and tables.")

@@ -12,6 +12,8 @@ from typing import Any, get_args
 
 from ..files import read_as, read_object
 from .config import Health, ModelSize, Training
+from .pass_rows import planned_passes
+from .recipes.resolve import Recipe, recipes
 from .schedule_settings import Schedule
 from .study import Study
 
@@ -57,7 +59,7 @@ class Cell:
 
         Left out is what cannot change its result: `schedules`, which selects cells, the settings of schedules that the
         cell does not follow, those of a stop that is off, and settings that came later than the first studies while
-        they say what these did: the rules of health and the initial weights.
+        they say what these did: the rules of health, the initial weights and the parametrization.
         """
         other = {name for name in SCHEDULE_BLOCKS if name != self.schedule}
         if self.training.stop.patience_tokens is None:
@@ -66,6 +68,8 @@ class Cell:
             other.add("health")
         if self.training.initial_weights == FIRST_INITIAL_WEIGHTS:
             other.add("initial_weights")
+        if self.training.parametrization == "standard":
+            other |= {"parametrization", "mup"}
         return {
             "model": self.model.model_dump(mode="json", exclude={"schedules"}),
             "subset": self.subset,
@@ -98,15 +102,44 @@ def read_cell(path: Path) -> Cell:
         return Cell.from_json(frozen)
 
 
+def table_tokens(study: Study) -> dict[str, int]:
+    """Tokens of a run on each set as subsets.tsv has them, whatever has been counted.
+
+    The estimate is the paper's 325 residues a sequence, cut to `max_length` with START and END.
+    """
+    estimate = min(RESIDUES_PER_SEQUENCE, study.config.max_length)
+    once = {s.name: s.n_sequences * estimate for s in study.subsets if s.of is None}
+    return once | planned_passes(study.subsets, once)
+
+
 def grid(study: Study) -> list[Cell]:
-    """The cells of a study: every size × set to train on × schedule of both × seed, less those left out."""
-    trained = [s for s in study.subsets if s.train]
-    training, max_length = study.config.training, study.config.max_length
-    cells = [
-        Cell(model, s.name, schedule, seed, training, max_length, of=s.of, epochs=s.epochs or 1.0)
-        for model in study.models
-        for s, schedule, seed in product(trained, model.schedules, study.config.seeds)
-        if s.schedules is None or schedule in s.schedules
-    ]
-    left_out = set(study.left_out)
+    """The cells of a study: every size × set to train on × schedule of both × seed, less those left out.
+
+    Rules of learning rate, batch and weight decay are numbers in them (`plmscale.study.recipes`).
+    """
+    trained, left_out = [s for s in study.subsets if s.train], set(study.left_out)
+    tokens, found = table_tokens(study), recipes(study.models, study.config.training)
+    cells = []
+    for model in study.models:
+        values = _Values(found[model.name], study.config.max_length)
+        for s, schedule, seed in product(trained, model.schedules, study.config.seeds):
+            if s.schedules is None or schedule in s.schedules:
+                size, training = values.at(tokens[s.name])
+                data = {"of": s.of, "epochs": s.epochs or 1.0}
+                cells.append(Cell(size, s.name, schedule, seed, training, study.config.max_length, **data))
     return [cell for cell in cells if cell.path not in left_out]
+
+
+class _Values:
+    """The values of a size's cells by their tokens, each made once."""
+
+    def __init__(self, recipe: Recipe, max_length: int) -> None:
+        self._recipe, self._max_length = recipe, max_length
+        self._by_tokens = recipe.has_horizon
+        self._made: dict[int, tuple[ModelSize, Training]] = {}
+
+    def at(self, n_tokens: int) -> tuple[ModelSize, Training]:
+        key = n_tokens if self._by_tokens else 0
+        if key not in self._made:
+            self._made[key] = self._recipe.at(n_tokens, max_length=self._max_length)
+        return self._made[key]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from .flops import train_flops
-from .grid import RESIDUES_PER_SEQUENCE, Cell, grid
+from .grid import Cell, grid, table_tokens
 from .pass_rows import planned_passes
 from .study import Study
 from .trunks import Trunk, decay_start, trunk_of_each, trunks
@@ -53,8 +53,8 @@ def planned_tokens(study: Study, counted: Mapping[str, int] | None = None) -> di
     The estimate is the paper's 325 residues a sequence, cut to `max_length` with START and END. Sets of kind `passes`
     have the tokens of the set that they are of, as often as they pass over it.
     """
-    estimate = min(RESIDUES_PER_SEQUENCE, study.config.max_length)
-    once = {s.name: (counted or {}).get(s.name, s.n_sequences * estimate) for s in study.subsets if s.of is None}
+    estimated = table_tokens(study)
+    once = {s.name: (counted or {}).get(s.name, estimated[s.name]) for s in study.subsets if s.of is None}
     return once | planned_passes(study.subsets, once)
 
 

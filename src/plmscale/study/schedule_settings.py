@@ -1,10 +1,10 @@
-"""Settings of learning-rate schedules and of the stop at the plateau: blocks of `plmscale.study.config.Training`."""
+"""Settings of learning-rate schedules of the stop at the plateau and of health: blocks of `plmscale.study.config.Training`."""
 
 from typing import Literal
 
 from pydantic import Field
 
-from .settings import Fraction, Nats, Settings, Tokens, TokensOrNone
+from .settings import Count, Fraction, Nats, Settings, Tokens, TokensOrNone
 
 Schedule = Literal["token_decay", "constant", "cosine", "wsd"]
 
@@ -46,4 +46,16 @@ class Stop(Settings):
     min_tokens: TokensOrNone = Field(
         default=0,
         description="No stop before this many tokens: with a small rate, the loss stays at the unigram entropy for a while.",
+    )
+
+
+class Health(Settings):
+    """When a run is in trouble: its loss, averaged over a row of metrics, against the smallest such average so far."""
+
+    divergence_nats: Nats = Field(
+        default=1.0, description="Loss above its minimum, in nats, at which the run counts as `diverged` …"
+    )
+    divergence_rows: Count = Field(default=10, description="… after this many consecutive rows of metrics.")
+    spike_nats: Nats = Field(
+        default=0.3, description="Loss above its minimum, in nats, that is recorded as a spike; the run continues."
     )

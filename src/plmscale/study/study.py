@@ -3,17 +3,23 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlparse
 
 from pydantic import ValidationError
 
 from ..errors import InputError
-from .config import Config, ModelSize, Subset
+from .config import AskedTraining, Config, Subset
 from .pass_rows import with_passes
 from .published_settings import PublishedModel
+from .recipes.fitted import fitted_formula
+from .recipes.model_row import ModelRow
+from .recipes.resolve import recipes
+from .recipes.settings import FITTED
 from .schedule_settings import Schedule
 from .table_rows import problems, read_rows
+
+Asked = TypeVar("Asked", ModelRow, AskedTraining)
 
 MOST_CELLS = 5_000
 """Cells of a study, far beyond any; their plan takes seconds."""
@@ -26,7 +32,7 @@ class Study:
     Attributes
     ----------
     config : Config
-    models : tuple of ModelSize
+    models : tuple of ModelRow
         In the order of the table.
     subsets : tuple of Subset
         In the order of the table.
@@ -37,7 +43,7 @@ class Study:
     """
 
     config: Config
-    models: tuple[ModelSize, ...]
+    models: tuple[ModelRow, ...]
     subsets: tuple[Subset, ...]
     left_out: tuple[str, ...] = ()
     published: tuple[PublishedModel, ...] = ()
@@ -57,7 +63,7 @@ class Study:
         """The study that `to_json` gave."""
         return cls(
             Config.model_validate(value["config"]),
-            tuple(ModelSize.model_validate(m) for m in value["models"]),
+            tuple(ModelRow.model_validate(m) for m in value["models"]),
             tuple(Subset.model_validate(s) for s in value["subsets"]),
             tuple(value["left_out"]),
             tuple(PublishedModel.model_validate(p) for p in value.get("published", ())),
@@ -88,7 +94,8 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
     models_path, subsets_path = (
         _find(p, key, base) for p, key in ((config.models, "models"), (config.subsets, "subsets"))
     )
-    models, subsets = read_rows(models_path, ModelSize), read_rows(subsets_path, Subset)
+    models, subsets = read_rows(models_path, ModelRow), read_rows(subsets_path, Subset)
+    models, config = [(line, _with_formula(model)) for line, model in models], _with_formula_of(config)
     for line, model in models:
         _check_model(f"{models_path}, line {line}", model)
     _check_subsets(subsets_path, subsets)
@@ -96,8 +103,21 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
     _check_forecast(config.forecast.sets, [subset for _, subset in subsets])
     subsets = with_passes(subsets_path, subsets, order=config.training.order)
     _check_cells(config, [m for _, m in models], [s for _, s in subsets])
+    recipes([model for _, model in models], config.training)
     published = read_published(_find(config.published_models, "published_models", base)) if with_published else ()
     return Study(config, tuple(m for _, m in models), tuple(s for _, s in subsets), published=published)
+
+
+def _with_formula(row: Asked) -> Asked:
+    """A row, or a training, with the formula of the sweeps whose file it names."""
+    rate = row.learning_rate
+    if not (isinstance(rate, str) and rate.endswith(FITTED)):
+        return row
+    return row.model_copy(update={"learning_rate": fitted_formula(rate)})
+
+
+def _with_formula_of(config: Config) -> Config:
+    return config.model_copy(update={"training": _with_formula(config.training)})
 
 
 def read_published(path: Path) -> tuple[PublishedModel, ...]:
@@ -131,7 +151,7 @@ def _find(path: str, key: str, base: Path) -> Path:
     raise InputError(f"{key}: the table {path!r} does not exist. Give the path of a tab-separated table.")
 
 
-def _check_model(where: str, model: ModelSize) -> None:
+def _check_model(where: str, model: ModelRow) -> None:
     step = 2 * model.n_heads
     if model.d_model % step:
         below, above = model.d_model // step * step, (model.d_model // step + 1) * step
@@ -142,7 +162,7 @@ def _check_model(where: str, model: ModelSize) -> None:
         )
 
 
-def _check_cells(config: Config, models: list[ModelSize], subsets: list[Subset]) -> None:
+def _check_cells(config: Config, models: list[ModelRow], subsets: list[Subset]) -> None:
     pairs = [(m, s.schedules or m.schedules) for m in models for s in subsets if s.train]
     n = len(config.seeds) * sum(len(set(m.schedules) & set(own)) for m, own in pairs)
     if n > MOST_CELLS:

@@ -5,13 +5,17 @@ run of the same size, set and seed at the schedule `constant` (Hu et al. 2024, Â
 does not depend on the budget yet, and budgets of one set are prefixes of one order (`plmscale.sets.passes`). So one
 trunk at a constant rate serves all budgets, and each of them is a branch that trains its decay. A branch may leave the
 trunk at any checkpoint before its decay begins.
+
+Where a rule makes the rate, the batch or the weight decay a function of the budget (`plmscale.study.recipes`), the runs
+differ from their first step: each is trained from its start.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from .grid import Cell, grid
+from .recipes.resolve import recipes
 from .schedules import ENDS_WITH_BUDGET
 from .study import Study
 
@@ -74,9 +78,29 @@ def common_trunk(cell: Cell) -> str:
     return trunk_path(cell) if cell.schedule == SCHEDULE or cell.schedule not in ENDS_WITH_BUDGET else ""
 
 
+def common_trunks(cells: Sequence[Cell]) -> list[str]:
+    """`common_trunk` of each of some runs, apart where their learning rate, batch or weight decay are not the same."""
+    kinds: dict[str, list[dict[str, Any]]] = {}
+    found = []
+    for cell in cells:
+        name, frozen = common_trunk(cell), trunk_cell(cell).frozen()
+        known = kinds.setdefault(name, [])
+        if frozen not in known:
+            known.append(frozen)
+        nth = known.index(frozen)
+        found.append(f"{name} {nth + 1}" if name and nth else name)
+    return found
+
+
 def decay_start(cell: Cell) -> float:
     """Passes after which the decay of a cell begins."""
     return (1 - cell.training.wsd.decay_share) * cell.epochs
+
+
+def by_budget(study: Study) -> frozenset[str]:
+    """Names of the sizes whose runs of several budgets differ from their first step."""
+    found = recipes(study.models, study.config.training)
+    return frozenset(name for name, recipe in found.items() if recipe.has_horizon)
 
 
 def trunks(study: Study, *, alone: Collection[str] = (), kept: Collection[str] = ()) -> dict[str, Trunk]:
@@ -95,13 +119,15 @@ def trunks(study: Study, *, alone: Collection[str] = (), kept: Collection[str] =
     Returns
     -------
     dict of str to Trunk
-        One for every size, set and seed of which two cells or more have a use for it.
+        One for every size, set and seed of which two cells or more have a use for it. A size whose recipe depends on
+        the budget has none.
     """
     groups: dict[str, list[Cell]] = {}
+    differ = by_budget(study)
     for cell in grid(study):
-        shared = study.config.execution.branch and cell.subset not in study.config.forecast.sets
-        member = cell.path in kept or (shared and cell.path not in alone)
-        if cell.schedule == SCHEDULE and member:
+        shares = study.config.execution.branch and cell.path not in alone and cell.model.name not in differ
+        shares = shares and cell.subset not in study.config.forecast.sets
+        if cell.schedule == SCHEDULE and (shares or cell.path in kept):
             groups.setdefault(trunk_path(cell), []).append(cell)
     return {
         path: Trunk(trunk_cell(cells[0]), tuple(cells), frozenset(cell.path for cell in cells if cell.path in kept))

@@ -22,7 +22,7 @@ from ..extras import needed_by
 from ..model.pickles import DAMAGE, first_line, read_pickled
 from ..sets.batches import MicroBatch
 from .deepspeed.checkpoints import HalfLoaded, failures_at_the_end, load, load_from_another_world
-from .optimizer import OPTIMIZERS
+from .optimizer import OPTIMIZERS, lr_scales, set_rate
 
 FIRST_PORT, PORTS = 15_000, 15_000
 """Ports at which the ranks of several nodes meet, one a SLURM job: below the ephemeral range of Linux, 32768 to 60999
@@ -115,6 +115,7 @@ class TorchEngine:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, *, ranks: Ranks, settings: "EngineSettings"
     ) -> None:
         self.module, self._optimizer, self._ranks, self._settings = model.to(ranks.device), optimizer, ranks, settings
+        self._scales = lr_scales(optimizer)
 
     def step(self, micros: list[MicroBatch], *, n_predicted: int, learning_rate: float) -> float:
         """See `Engine.step`."""
@@ -130,8 +131,7 @@ class TorchEngine:
                 dist.all_reduce(parameter.grad)
         if self._settings.gradient_clipping:
             nn.utils.clip_grad_norm_(self.module.parameters(), self._settings.gradient_clipping)
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_rate(self._optimizer, learning_rate, self._scales)
         self._optimizer.step()
         return _global_mean(total, n_predicted, self._ranks.world)
 
@@ -177,15 +177,14 @@ class DeepSpeedEngine:
                 import deepspeed.runtime.zero.muon.muon_optimizer
         self._ranks, self._accumulation = ranks, settings.grad_accum
         # ZeRO reads the learning rate from the optimizer that it wraps; loading a checkpoint replaces the groups there.
-        self._optimizer = optimizer
+        self._optimizer, self._scales = optimizer, lr_scales(optimizer)
         self._engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=settings.deepspeed())
         self.module = self._engine.module
         self._shared_out = settings.zero_stage > 0
 
     def step(self, micros: list[MicroBatch], *, n_predicted: int, learning_rate: float) -> float:
         """See `Engine.step`."""
-        for group in self._optimizer.param_groups:
-            group["lr"] = learning_rate
+        set_rate(self._optimizer, learning_rate, self._scales)
         total = torch.zeros((), device=self._ranks.device)
         # DeepSpeed divides by the accumulation in backward and averages over ranks: both are undone here.
         scale = self._ranks.world * self._accumulation / n_predicted

@@ -20,6 +20,7 @@ from ..files import atomic, why_no_room
 from ..model.esm2 import ESM2
 from ..model.evaluation import masked_scores
 from ..model.evaluation_masks import EvaluationSettings
+from ..model.width_scaling import WidthScaling, for_file
 from ..sets.batches import Prefetcher
 from ..study.flops import count_params
 from ..study.grid import Cell, read_cell
@@ -68,6 +69,7 @@ class Run:
         self.options = MonitorOptions.from_args(args, world=ranks.world)
         self.cell = read_cell(args.cell)
         self.training = self.cell.training
+        self.scaling = WidthScaling.of(self.cell.model, self.training)
         self.data = data or CellData.of(args)
         self.batches = WatchedBatches(
             self.data, training=self.training, max_length=self.cell.max_length, seed=self.cell.seed, epochs=self.epochs
@@ -118,14 +120,13 @@ class Run:
     def _engine(self) -> Engine:
         if self.training.precision == "tf32":
             torch.set_float32_matmul_precision("high")
-        choice = self.training.initial_weights
-        model = ESM2(self.cell.model, seed=self.cell.seed, initial_weights=choice).to(self.ranks.device)
+        size, draws = self.cell.model, {"seed": self.cell.seed, "initial_weights": self.training.initial_weights}
+        model = ESM2(size, **draws, scaling=self.scaling).to(self.ranks.device)
         if self.args.compile:
             model.compile_blocks()
-        optimizer = make_optimizer(model, self.training.optimizer, self.cell.model.learning_rate)
-        settings = EngineSettings(
-            self.grad_accum, self.training.precision, self.training.optimizer.gradient_clipping, self.args.zero_stage
-        )
+        optimizer = make_optimizer(model, self.training.optimizer, size.learning_rate, scaling=self.scaling)
+        precision, clipping = self.training.precision, self.training.optimizer.gradient_clipping
+        settings = EngineSettings(self.grad_accum, precision, clipping, self.args.zero_stage)
         return ENGINES[self.args.engine](model, optimizer, ranks=self.ranks, settings=settings)
 
     def train(self) -> tuple[str, str | None, list[dict[str, Any]]]:
@@ -295,6 +296,5 @@ class Run:
         remove_leftovers(self.args.checkpoints.parent)
 
     def _write_weights(self) -> None:
-        weights = {k: v.contiguous().cpu() for k, v in self.engine.module.state_dict().items() if k != "lm_head.weight"}
         with atomic(self.args.record.with_name(WEIGHTS)) as partial:
-            save_file(weights, partial)
+            save_file(for_file(self.engine.module.state_dict(), self.scaling), partial)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ...files import atomic
+from ...presentation.formats import given
 from ...presentation.table_html import to_html
 from ...presentation.tables import IDENTITY, Column, Table, write_table
 from ...published.models import of_study as published_models
@@ -13,6 +14,7 @@ from ...results.study_results import Results
 from ...study.catalog import TABLES
 from ...study.config import ModelSize
 from ...study.flops import count_params, forward_flop_terms, forward_flops, parameter_terms, train_flops_per_token
+from ...study.grid import grid
 from ..forecast import forecast_table
 from ..learning_rates import rates_table
 from ..sensitivity import sensitivity_table
@@ -107,9 +109,22 @@ def data_sets(results: Results) -> Table:
     return Table(pd.DataFrame(rows, dtype=object), columns, notes=notes)
 
 
+def _rates(results: Results) -> dict[str, float | str]:
+    """The learning rate of every size; where a rule gave its runs several, both ends."""
+    found: dict[str, set[float]] = {}
+    for cell in grid(results.study):
+        found.setdefault(cell.model.name, set()).add(cell.model.learning_rate)
+    every = {model.name: model.learning_rate or "" for model in results.study.models}
+    return every | {name: _ends(values) for name, values in found.items()}
+
+
+def _ends(values: set[float]) -> float | str:
+    return min(values) if len(values) == 1 else f"{given(min(values))} to {given(max(values))}"
+
+
 def models(results: Results) -> Table:
     """Table 4: the sizes, with parameters and FLOPs by appendices E and F."""
-    length = results.study.config.max_length
+    length, rates = results.study.config.max_length, _rates(results)
     rows = [
         {
             "model": model.name,
@@ -120,7 +135,7 @@ def models(results: Results) -> Table:
             "key_size": model.head_dim,
             "n_params": count_params(model),
             "train_flops_per_token": train_flops_per_token(model, length),
-            "learning_rate": model.learning_rate,
+            "learning_rate": rates[model.name],
             "schedules": ", ".join(model.schedules),
         }
         for model in results.study.models
@@ -134,7 +149,9 @@ def models(results: Results) -> Table:
         Column("Key size", "key_size", "count"),
         Column("N (parameters)", "n_params", "count"),
         Column("Training FLOPs per token", "train_flops_per_token", "number"),
-        Column("Learning rate", "learning_rate", "given"),
+        Column(
+            "Learning rate", "learning_rate", "text" if any(isinstance(r, str) for r in rates.values()) else "given"
+        ),
         Column("Schedules", "schedules"),
     )
     notes = (f"Training FLOPs per token: forward and backward (twice the forward) at {length} positions, appendix E.",)

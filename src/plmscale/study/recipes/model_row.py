@@ -1,0 +1,15 @@
+"""Rows of models.tsv as they are read."""
+
+from pydantic import Field
+
+from ..config import ModelSize
+from .settings import RateSetting
+
+
+class ModelRow(ModelSize):
+    """A row of models.tsv: its learning rate may be a rule, or left to the configuration."""
+
+    learning_rate: RateSetting | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]  (numbers in cells)
+        default=None,
+        description="Initial learning rate lr0: a number or a rule; empty: `training.learning_rate`.",
+    )
