@@ -168,6 +168,12 @@ def test_targets_come_first_whatever_order_they_were_typed_in():
         assert found[-2:] == ["--quiet", "all"]
 
 
+def test_a_dry_run_counts_jobs_and_lists_them_if_it_is_asked_to():
+    assert run_words("-n")[-6:] == ["--quiet", "rules", "progress", "--logger", "plmscale", "--dry-run"]
+    assert run_words("-n", "--verbose")[-1] == "--dry-run"
+    assert "--quiet" not in run_words("-n", "--verbose")
+
+
 def test_what_stands_behind_two_dashes_goes_to_snakemake_as_it_is():
     assert run_words("all", "--verbose", "--", "--forcerun", "tables", "--keep-going")[-3:] == [
         "--forcerun",
@@ -237,6 +243,7 @@ def test_run_works_from_any_folder_and_says_why_nothing_ran(tmp_path):
     done = plmscale("run", "-n", "plan", *where, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert re.search(r"^plan +1$", done.stdout, re.M)
+    assert not re.search(r"^ *output: ", done.stdout, re.M), "jobs are counted, and not listed"
     done = plmscale("run", "nosuch", *where, cwd=tmp_path)
     assert done.returncode == 1
     assert "No rule to produce nosuch" in done.stderr

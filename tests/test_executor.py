@@ -28,6 +28,7 @@ from snakemake_executor_plugin_plmscale_slurm.submission import (
     Refused,
     Request,
     Unanswered,
+    _call,
     submit,
 )
 
@@ -167,6 +168,19 @@ def test_what_sbatch_says_is_a_number_no_answer_or_a_refusal(tmp_path):
         submit(request(tmp_path, away, status=1))
     with pytest.raises(Refused, match="study:x: sbatch: error: invalid partition specified"):
         submit(request(tmp_path, "sbatch: error: invalid partition specified: x", status=1))
+
+
+@pytest.mark.parametrize(("words", "requeues"), [({"no_requeue": True}, ["--no-requeue"]), ({}, [])])
+def test_no_requeue_of_the_profile_is_in_every_submission(tmp_path, words, requeues):
+    executor = SimpleNamespace(workflow=SimpleNamespace(executor_settings=plugin.ExecutorSettings(**words)))
+    executor.get_account_arg, executor.get_partition_arg = lambda _: iter(["-A lab"]), lambda _: "-p gpu"
+    executor.workdir, executor._failed_nodes = tmp_path, set()
+    found = job(tmp_path, runtime=5, nodes=1, tasks=1, cpus_per_task=1, slurm_extra="--signal=USR1@120")
+    found.threads = 1
+    call = _call(found, executor, comment="rule_train", name="study:S", log=tmp_path / "logs/%j.log")
+    assert [word for word in call.split() if word.endswith("-requeue")] == requeues
+    assert " -t 5 " in call
+    assert "--signal=USR1@120" in call
 
 
 def test_short_cells_of_one_request_are_submitted_together(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """Studies on a real SLURM of two nodes, through profiles/slurm, with all that clusters do to jobs."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -120,6 +121,34 @@ def test_a_study_outlives_an_outage_of_the_controller(cluster, on_cluster, count
     here.end()
     assert "controller answers again" in here.whole_log()
     assert reasons_of(here.folder, cell, server) == ["finished"]
+
+
+def test_cells_that_share_a_job_are_followed_and_go_on_in_jobs_of_their_own(on_cluster, tmp_path, server):  # noqa: F811
+    """Two cells in one job; Snakemake is killed and started again, and the job is cancelled in its first cell."""
+    cells = [f"{name}/all/constant/seed0" for name in "AB"]
+    here = on_cluster(write_study(tmp_path / "study", *"AB"))
+    targets = [f"results/runs/{cell}/run.json" for cell in cells]
+    words = [*targets, "--retries", "0", "--set-resources", "train:slurm_partition=gpu", "train:mem_mb=1000"]
+    words += ["train:step=srun", "train:cells_per_job=2"]
+    here.start(*words)
+    here.until(lambda: len(here.held()) == 1)
+    before = slurm("squeue", "--noheader", "--format=%i %j")
+    (first,) = here.held()
+    assert re.fullmatch(rf"{here.held()[first]} study:2 cells:[AB]/all/constant/0", before), before
+    here.kill()
+    shutil.rmtree(here.folder / ".snakemake/locks")
+    here.start(*words)
+    here.until(lambda: here.whole_log().count("already, which is followed") == 2)
+    assert slurm("squeue", "--noheader", "--format=%i %j") == before, "a job was submitted a second time"
+    slurm("scancel", here.held()[first])
+    here.until(lambda: here.ended(first))
+    for cell in cells:
+        here.let_go(cell)
+    here.end()
+    assert here.done(*cells)
+    reasons = {cell: reasons_of(here.folder, cell, server) for cell in cells}
+    assert reasons[first] == ["SIGTERM", "finished"]
+    assert all(each[-1] == "finished" for each in reasons.values())
 
 
 def test_a_cell_of_two_nodes_is_preempted_and_ends_as_one_process_would(on_cluster, counted, tmp_path, server):  # noqa: F811

@@ -155,7 +155,7 @@ def test_plan_in_the_core_is_the_plan_of_the_carried_workflow(core, workflow, tm
 def test_the_whole_small_study_is_found_in_the_wheel(workflow, tmp_path):
     """A dry run of everything: each input is there, or a rule makes it; the proteins are those in the wheel."""
     carried = workflow.packages / "plmscale/_workflow"
-    output = answer(workflow, *RUN, "--configfile", "config/toy.yaml", "--dry-run", cwd=tmp_path)
+    output = answer(workflow, *RUN, "--configfile", "config/toy.yaml", "--dry-run", "--verbose", cwd=tmp_path)
     assert str(carried / "resources/example/swissprot_20k.fasta.gz") in output
     assert "train" in output and "report" in output
 

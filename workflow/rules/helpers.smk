@@ -55,15 +55,16 @@ def asked_for(dag):
     return {path: work for path, work in every.items() if path in paths}
 
 
-def frozen(wildcards):
-    """The cell of a job as JSON text."""
-    return json.dumps(cell(wildcards).frozen(), indent=2)
-
-
 def of_wildcards(find):
     """A function of wildcards that says so: Snakemake asks each a hundred thousand times for its signature."""
     find.__signature__ = OF_WILDCARDS
     return find
+
+
+@of_wildcards
+def frozen(wildcards):
+    """The cell of a job as JSON text."""
+    return json.dumps(cell(wildcards).frozen(), indent=2)
 
 
 def planned(field):
@@ -80,6 +81,7 @@ def trunk_of(wildcards):
     return TRUNKS[path]
 
 
+@of_wildcards
 def frozen_trunk(wildcards):
     """What a trunk depends on, as JSON text."""
     return json.dumps(trunk_of(wildcards).cell.frozen(), indent=2)
@@ -90,11 +92,13 @@ def planned_trunk(field):
     return of_wildcards(lambda wildcards: RESOURCES[jobs.TRUNKS + trunk_of(wildcards).path][field])
 
 
+@of_wildcards
 def trunk_until(wildcards):
     """Passes until which a trunk is trained."""
     return trunk_files.until_passes(trunk_of(wildcards), results=Path("results"))
 
 
+@of_wildcards
 def keep_at(wildcards):
     """Passes before which a trunk keeps a checkpoint: no other, added between them, trains it again."""
     return ",".join(map(str, trunk_of(wildcards).points))
@@ -103,6 +107,7 @@ def keep_at(wildcards):
 def trunk_record(finished):
     """The trunk of cells that have branched off from it, or of those that have not."""
 
+    @of_wildcards
     def record(wildcards):
         path = cell(wildcards).path
         found = BRANCHES.get(path)
@@ -124,12 +129,14 @@ def forecast_study(wildcards):
     return STUDY.to_json()
 
 
+@of_wildcards
 def forecast_first(wildcards):
     """The forecast that comes before a cell; of a cell that was trained without one, none."""
     path = cell(wildcards).path
     return ["results/forecast/made.txt"] if path in FORECAST else []
 
 
+@of_wildcards
 def trunk_checkpoints(wildcards):
     """Where a cell branches off from."""
     found = BRANCHES.get(cell(wildcards).path)
@@ -151,6 +158,7 @@ def specification(wildcards):
     return calibration.specification(STUDY, TIMED[wildcards.model])
 
 
+@of_wildcards
 def training_set(wildcards):
     """The ids that a cell is trained on: a set that makes passes over another has none of its own."""
     return f"results/subsets/{cell(wildcards).data}.npy"

@@ -28,6 +28,9 @@ from .workflow_options import study_files, words_apart
 BEGIN = "Building DAG of jobs..."
 """What Snakemake says once it has read everything."""
 
+COUNTS_ONLY = ("--quiet", "rules", "progress", "--logger", "plmscale")
+"""Of a dry run: it ends once the jobs are known, and snakemake_logger_plugin_plmscale prints how many there are."""
+
 LOCK = "study.lock"
 """In .snakemake/: held by every process of a study, also by one that outlives a kill; names who took it."""
 
@@ -93,7 +96,7 @@ def command_line(
     if args.cores:
         words += ["--cores", args.cores]
     if args.dry_run:
-        words += ["--dry-run"]
+        words += [*([] if args.verbose else COUNTS_ONLY), "--dry-run"]
     elif not args.verbose:
         words += ["--quiet", "all"]
     return [*words, *args.passed_on]

@@ -26,7 +26,8 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
     study_arguments(parser)
     parser.add_argument("--profile", help="Snakemake profile, such as profiles/slurm; without one, run on this machine")
     parser.add_argument("--cores", help="cores of this machine to use (default: all)")
-    parser.add_argument("-n", "--dry-run", action="store_true", help="list what would run, and run nothing")
+    counted = "count the jobs that would run, and run nothing; with --verbose list each"
+    parser.add_argument("-n", "--dry-run", action="store_true", help=counted)
     parser.add_argument("--verbose", action="store_true", help="also print the messages of Snakemake")
     parser.add_argument("--unlock", action="store_true", help="first remove the lock of a killed Snakemake")
 
