@@ -1,8 +1,10 @@
 """Attention over packed sequences against the textbook formula in double precision."""
 
+import inspect
 import os
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numba
@@ -10,8 +12,10 @@ import numpy as np
 import pytest
 import torch
 from esm.rotary_embedding import RotaryEmbedding
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from plmscale.model.attention import PackedLayout, Rotation, attend
+from plmscale.model import attention
+from plmscale.model.attention import PackedLayout, Rotation, attend, spare_features
 from plmscale.model.cpu_attention.simd import (
     LANES,
     exp2,
@@ -83,6 +87,131 @@ def test_kernels_equal_the_formula(kernel, head_dim, selected):
     qkv, layout, rotation = case(head_dim, selected=selected)
     for found, expected in zip(attended(qkv, layout, rotation, kernel=kernel), formula(qkv, layout), strict=True):
         torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=5e-6)
+
+
+@pytest.fixture
+def as_on_cuda(monkeypatch) -> list[dict]:
+    """Heads are padded as on CUDA; what reaches `scaled_dot_product_attention`, which computes it on the CPU."""
+    calls: list[dict] = []
+    real = torch.nn.functional.scaled_dot_product_attention
+
+    def noting(q, k, v, **options):
+        calls.append({"shapes": [x.shape for x in (q, k, v)], "dtype": q.dtype, **options})
+        return real(q, k, v, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", noting)
+    monkeypatch.setattr(
+        attention, "spare_features", lambda n, *, device, dtype: spare_features(n, device="cuda", dtype=dtype)
+    )
+    return calls
+
+
+@pytest.mark.parametrize("selected", [False, True], ids=["all", "selected"])
+@pytest.mark.parametrize(
+    ("head_dim", "reaches"), [(16, 16), (20, 20), (24, 24), (26, 28), (30, 32), (32, 32), (44, 44), (64, 64)]
+)
+def test_heads_of_any_size_reach_a_fused_kernel_in_float32(as_on_cuda, head_dim, reaches, selected):
+    """The heads of the paper's sizes: 26 features at 50M, 30 at 100M, which the memory-efficient kernel refuses."""
+    qkv, layout, rotation = case(head_dim, selected=selected)
+    found = attended(qkv, layout, rotation, kernel="padded")
+    (call,) = as_on_cuda
+    assert [shape[-1] for shape in call["shapes"]] == [reaches] * 3
+    assert all(shape[:2] == (len(LENGTHS), 3) for shape in call["shapes"])
+    assert call["scale"] == (None if reaches == head_dim else head_dim**-0.5)
+    for part, expected in zip(found, formula(qkv, layout), strict=True):
+        torch.testing.assert_close(part.double(), expected, rtol=1e-5, atol=5e-6)
+
+
+@pytest.mark.parametrize(("head_dim", "reaches"), [(16, 16), (20, 24), (26, 32), (30, 32), (44, 48)])
+def test_heads_of_any_size_reach_a_fused_kernel_in_half_precision(as_on_cuda, head_dim, reaches):
+    qkv, layout, rotation = case(head_dim, selected=False)
+    mixed = attend(None, qkv.bfloat16(), rotation, layout, kernel="padded")
+    assert [shape[-1] for shape in as_on_cuda[0]["shapes"]] == [reaches] * 3
+    torch.testing.assert_close(mixed.double(), formula(qkv, layout)[0], rtol=0.05, atol=0.05)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_heads_on_cpus_stay_as_they_are(dtype):
+    assert [spare_features(n, device="cpu", dtype=dtype) for n in (20, 26, 30)] == [0, 0, 0]
+    assert spare_features(26, device="cuda", dtype=torch.float64) == 0
+
+
+class Operations(TorchDispatchMode):
+    """Notes the names of torch's operations; "mask" for an index or a choice by a mask, whose size a GPU must tell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        masks = name == "index" and any(x is not None and x.dtype == torch.bool for x in args[1])
+        self.names.add("mask" if masks or name.startswith("masked_s") else name)
+        return func(*args, **(kwargs or {}))
+
+
+def test_padded_rows_are_laid_out_once_a_micro_batch():
+    """Layers after the first copy no lengths and look for nothing: either would wait for a GPU."""
+    qkv, layout, rotation = case(16, selected=False)
+    first = attend(None, qkv, rotation, layout, kernel="padded")
+    with Operations() as seen:
+        again = attend(None, qkv, rotation, layout, kernel="padded")
+    assert torch.equal(first, again)
+    assert "index_copy" in seen.names
+    assert not seen.names & {"mask", "nonzero", "_local_scalar_dense", "_to_copy", "lift_fresh", "arange"}
+    with Operations() as seen:
+        qkv[:, 0, 0, 0][layout.positions == 0].sum().item()
+    assert {"mask", "_local_scalar_dense"} <= seen.names  # it sees what it is to see
+
+
+def _of_torch_2_10(query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, is_causal=False, return_aux=None):  # noqa: PLR0913
+    """The parameters of the first published `varlen_attn`."""
+
+
+def _of_torch_2_11(  # noqa: PLR0913
+    query, key, value, cu_seq_q, cu_seq_k, max_q, max_k, *, return_aux=None, scale=None, window_size=(-1, -1)
+):
+    """The parameters of the next one, which later ones add to."""
+
+
+@pytest.mark.parametrize(
+    ("published", "taken"),
+    [(None, False), (_of_torch_2_10, False), (_of_torch_2_11, True)],
+    ids=["2.9", "2.10", "2.11"],
+)
+def test_variable_length_attention_is_used_where_it_takes_the_scale(monkeypatch, published, taken):
+    """Elsewhere half precision takes the padded path."""
+    module = types.ModuleType("torch.nn.attention.varlen")
+    if published:
+        module.varlen_attn = published  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "torch.nn.attention.varlen", module)
+    attention.varlen_kernel.cache_clear()
+    try:
+        assert (attention.varlen_kernel() is published) == (taken or published is None)
+    finally:
+        attention.varlen_kernel.cache_clear()
+
+
+def test_variable_length_attention_of_this_torch_takes_what_is_passed(monkeypatch):
+    """Its own parameters, with heads of 30 features padded to 32."""
+    kernel = attention.varlen_kernel()
+    if kernel is None:
+        pytest.skip("this torch has no variable-length attention that takes the scale")
+    bound = []
+
+    def standing_in(*words, **options):
+        bound.append(inspect.signature(kernel).bind(*words, **options).arguments)
+        return words[0]
+
+    monkeypatch.setattr(attention, "varlen_kernel", lambda: standing_in)
+    qkv, layout, rotation = case(30, selected=True)
+    half = qkv.bfloat16()
+    assert layout.select is not None
+    mixed = attend(half[layout.select, 0], half[:, 1:], rotation, layout, kernel="varlen")
+    assert mixed.shape == (len(layout.select), 90)
+    assert bound[0]["query"].shape[-1] == bound[0]["value"].shape[-1] == 32
+    assert bound[0]["scale"] == 30**-0.5
+    assert bound[0]["cu_seq_k"].tolist() == [0, *LENGTHS.cumsum(0).tolist()]
 
 
 def test_vectors_of_eight_floats_give_the_same(tmp_path):

@@ -54,7 +54,8 @@ def test_the_overview_names_every_subcommand_once_under_what_a_person_wants(caps
 
 
 def test_every_module_of_the_room_is_a_subcommand_or_a_helper():
-    modules = {path.stem for path in Path(commands.__file__).parent.glob("*.py")}
+    room = Path(commands.__file__).parent
+    modules = {path.stem for path in (*room.glob("*.py"), *room.glob("in_jobs/*.py"))}
     assert modules - HELPERS == {name.replace("-", "_") for name in COMMANDS}
     for name in COMMANDS:
         assert module_of(name).DESCRIPTION and callable(module_of(name).run)

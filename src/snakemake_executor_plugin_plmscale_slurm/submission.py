@@ -1,6 +1,7 @@
 """What is submitted, and to submit it: sbatch's words of a job, or of several cells in one."""
 
 import re
+import shlex
 import subprocess
 import uuid
 import zlib
@@ -12,6 +13,7 @@ from typing import Any
 import snakemake_executor_plugin_slurm as plugin
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
 
+from plmscale.cluster.profile import PLACEHOLDERS, REMEDY
 from plmscale.status import slurm_queue
 
 UNANSWERED = re.compile(
@@ -137,6 +139,9 @@ def submit(request: Request) -> str:
     Unanswered
     Refused
     """
+    words = shlex.split(request.call)
+    if "-A" in words and words[words.index("-A") + 1] in PLACEHOLDERS:
+        raise Refused(f"{request.name} is not submitted: its account is a placeholder of the profile. {REMEDY}")
     comment, checksum = request.identity
     call = request.call.replace(f"--comment {comment}", f"--comment {comment}@{checksum}", 1)
     try:

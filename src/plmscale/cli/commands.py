@@ -22,6 +22,8 @@ STUDY, LAWS, MODELS, WORKFLOW, SHELL = (
 )
 
 COMMANDS = {
+    "init": Command(STUDY, "write the folder and the profile of a study on this cluster"),
+    "doctor": Command(STUDY, "test what a study needs of this cluster, with the remedy of what is missing"),
     "plan": Command(STUDY, "compute what a study costs, before it runs"),
     "run": Command(STUDY, "run a study, or one of its targets", "workflow"),
     "calibrate": Command(STUDY, "measure on your devices the speeds that the plan assumes", "workflow"),
@@ -46,4 +48,5 @@ COMMANDS = {
 
 def module_of(name: str) -> ModuleType:
     """The module of a subcommand: its `DESCRIPTION`, `arguments` and `run`."""
-    return import_module(f"plmscale.cli.{name.replace('-', '_')}")
+    room = "plmscale.cli.in_jobs" if COMMANDS[name].group == WORKFLOW else "plmscale.cli"
+    return import_module(f"{room}.{name.replace('-', '_')}")

@@ -18,6 +18,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
+from ..cluster.profile import refuse_placeholders
 from ..errors import InputError
 from ..files import check_writable
 from ..study.configuration import read_configuration
@@ -68,6 +69,8 @@ def run_workflow(args: argparse.Namespace, targets: Sequence[str]) -> tuple[int,
     args.directory.mkdir(parents=True, exist_ok=True)
     with chdir(args.directory):  # where relative paths of the configuration begin
         load_study(raw, base=root)
+    if args.profile and not args.dry_run:
+        refuse_placeholders(_profile_folder(args.profile, root))
     command = command_line(args, targets, settings=settings, files=files, root=root)
     if args.dry_run:
         return _child(command, ()), targets
@@ -90,9 +93,7 @@ def command_line(
     if settings:
         words += ["--config", *settings]
     if args.profile:
-        own = root / args.profile
-        there = Path(args.profile).is_dir() or not own.is_dir()
-        words += ["--profile", args.profile if there else str(own)]
+        words += ["--profile", str(_profile_folder(args.profile, root))]
     if args.cores:
         words += ["--cores", args.cores]
     if args.dry_run:
@@ -100,6 +101,12 @@ def command_line(
     elif not args.verbose:
         words += ["--quiet", "all"]
     return [*words, *args.passed_on]
+
+
+def _profile_folder(profile: str, root: Path) -> Path:
+    """The folder of a profile: a person's own, or the workflow's."""
+    own = root / profile
+    return Path(profile) if Path(profile).is_dir() or not own.is_dir() else own
 
 
 @contextmanager

@@ -5,6 +5,9 @@ Tokens of all sequences of a micro-batch lie one after the other. Three kernels 
 `cpu`     CPU, float32: `cpu_attention`, made for heads of 16 to 64 features, on which torch's own kernel is slow.
 `varlen`        CUDA, half precision: torch's variable-length flash attention.
 `padded`        everything else, and the reference: rows are padded for the attention alone.
+
+On CUDA, heads are padded to the features that the kernels take (`spare_features`). Without that, torch's
+`scaled_dot_product_attention` stores the matrices of all heads, for which the plan's memory has no term.
 """
 
 import inspect
@@ -75,6 +78,24 @@ class PackedLayout:
         return self.selected_lengths if selected else self.lengths
 
     @cached_property
+    def holds(self) -> Tensor:
+        """True where a padded row holds a position; bool, shape (n, longest)."""
+        return self._on_device(_holds(self.lengths))
+
+    @cached_property
+    def places(self) -> Tensor:
+        """Place of each token among the padded rows; int64, shape (n_tokens,)."""
+        return self._on_device(_holds(self.lengths).flatten().nonzero()[:, 0])
+
+    @cached_property
+    def places_selected(self) -> Tensor:
+        """Place of each selected row among the padded rows of these; int64, shape (k,)."""
+        return self._on_device(_holds(self.selected_lengths).flatten().nonzero()[:, 0])
+
+    def _on_device(self, x: Tensor) -> Tensor:
+        return x.to(self.positions.device, non_blocking=True)
+
+    @cached_property
     def cumulative(self) -> Tensor:
         """Bounds of the sequences, int32, shape (n + 1,)."""
         return _bounds(self.lengths, self.positions.device)
@@ -83,6 +104,11 @@ class PackedLayout:
     def cumulative_selected(self) -> Tensor:
         """Bounds of the sequences among the selected rows, int32, shape (n + 1,)."""
         return _bounds(self.selected_lengths, self.positions.device)
+
+
+def _holds(lengths: tuple[int, ...]) -> Tensor:
+    """True where a padded row holds something; on the CPU, which knows the lengths. Shape (n, longest)."""
+    return torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
 
 
 def _bounds(lengths: tuple[int, ...], device: torch.device) -> Tensor:
@@ -177,9 +203,33 @@ def _best_kernel(kv: Tensor) -> str:
     return "varlen" if kv.is_cuda and half and varlen_kernel() is not None else "padded"
 
 
+def spare_features(head_dim: int, *, device: str, dtype: torch.dtype) -> int:
+    """Features of zeros behind each head, with which a fused kernel takes it.
+
+    torch's memory-efficient kernel takes heads of multiples of 4 features in float32 and of 8 in half precision from
+    compute capability 8.0 on (`minimum_gemm_alignment` in torch's `sdp_utils.cpp`), its flash kernel multiples of 8.
+
+    Parameters
+    ----------
+    head_dim : int
+        Features of a head.
+    device : str
+        Type of the device: "cuda", "cpu".
+    dtype : torch.dtype
+        Type of queries, keys and values.
+
+    Returns
+    -------
+    int
+        0 where any number is taken: on other devices, and in double precision, for which there is no fused kernel.
+    """
+    alignment = {torch.float32: 4, torch.bfloat16: 8, torch.float16: 8}.get(dtype, 1) if device == "cuda" else 1
+    return -head_dim % alignment
+
+
 def _varlen(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout, *, selected: bool) -> Tensor:
     head_dim = q.shape[-1]
-    spare = -head_dim % 8  # flash kernels take multiples of 8; zero columns change no product
+    spare = spare_features(head_dim, device="cuda", dtype=q.dtype)  # zero columns change no product
     q, k, v = (functional.pad(x, (0, spare)) for x in (q, k, v))
     longest = max(layout.lengths)
     kernel = varlen_kernel()
@@ -199,18 +249,23 @@ def _varlen(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout, *, selected: 
 
 
 def _padded(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout, *, selected: bool) -> Tensor:
-    rows_q, rows_k = _filled(layout.queries(selected=selected), q.device), _filled(layout.lengths, q.device)
-    wide_q, wide_k, wide_v = (
-        x.new_zeros(*rows.shape, *x.shape[1:]).masked_scatter(rows[..., None, None], x).transpose(1, 2)
-        for x, rows in ((q, rows_q), (k, rows_k), (v, rows_k))
-    )
-    mixed = functional.scaled_dot_product_attention(wide_q, wide_k, wide_v, attn_mask=rows_k[:, None, None, :])
-    return mixed.transpose(1, 2)[rows_q]
+    """The reference. Nothing in it waits for a GPU: where rows lie is computed once a layout, on the CPU."""
+    head_dim = q.shape[-1]
+    spare = spare_features(head_dim, device=q.device.type, dtype=q.dtype)
+    q, k, v = (functional.pad(x, (0, spare)) if spare else x for x in (q, k, v))
+    places_q, n = layout.places_selected if selected else layout.places, len(layout.lengths)
+    wide_q = _in_rows(q, places_q, n, max(layout.queries(selected=selected)))
+    wide_k, wide_v = (_in_rows(x, layout.places, n, max(layout.lengths)) for x in (k, v))
+    mask = layout.holds[:, None, None, :]
+    scale = head_dim**-0.5 if spare else None
+    mixed = functional.scaled_dot_product_attention(wide_q, wide_k, wide_v, attn_mask=mask, scale=scale)
+    return mixed.transpose(1, 2).flatten(0, 1).index_select(0, places_q)[..., :head_dim]
 
 
-def _filled(lengths: tuple[int, ...], device: torch.device) -> Tensor:
-    """True where a padded row holds something; shape (n, longest)."""
-    return torch.arange(max(lengths), device=device) < torch.tensor(lengths, device=device)[:, None]
+def _in_rows(x: Tensor, places: Tensor, n: int, longest: int) -> Tensor:
+    """Packed `x` (k, n_heads, head_dim) in padded rows of zeros: (n, n_heads, longest, head_dim)."""
+    rows = x.new_zeros(n * longest, *x.shape[1:]).index_copy(0, places, x)
+    return rows.unflatten(0, (n, longest)).transpose(1, 2)
 
 
 def _pairs(x: Tensor) -> Tensor:

@@ -5,10 +5,10 @@ import os
 from pathlib import Path
 from typing import get_args
 
-from ..errors import InputError
-from ..study.catalog import ENGINE_NAMES
-from ..study.config import Analysis
-from .main import log_to_standard_error
+from ...errors import InputError
+from ...study.catalog import ENGINE_NAMES
+from ...study.config import Analysis
+from ..main import log_to_standard_error
 
 DESCRIPTION = "Train one cell of the grid, or a trunk that several cells share."
 
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> None:
     if args.until_passes is None and args.holdout is None:
         raise InputError("--holdout is missing: only a trunk (--until-passes) is not evaluated.")
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))  # before torch is imported
-    from ..training.train import train_cell
+    from ...training.train import train_cell
 
     log_to_standard_error()
     train_cell(args)

@@ -19,7 +19,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Make them."""
-    from ..training.calibration_data import load_libraries, prepare_data
+    from ...training.calibration_data import load_libraries, prepare_data
 
     load_libraries()
     prepare_data(json.loads(args.spec), args.work, store=args.store, subset=args.subset, holdout=args.holdout)

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from .main import log_to_standard_error
+from ..main import log_to_standard_error
 from .train import training_arguments
 
 DESCRIPTION = "Time a short run of one size, trained as its cells are. Started once per rank."
@@ -20,7 +20,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Time it; the process ends in there."""
     os.environ.setdefault("OMP_NUM_THREADS", str(args.threads))  # before torch is imported
-    from ..training.calibrate import time_size
+    from ...training.calibrate import time_size
 
     log_to_standard_error()
     time_size(args, work=args.work, out=args.out)

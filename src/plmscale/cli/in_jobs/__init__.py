@@ -1,0 +1,1 @@
+"""Subcommands that the workflow calls in its jobs, and nobody by hand."""
