@@ -71,7 +71,9 @@ def test_runs_that_are_compared_at_their_ends_may_enter_by_their_holdout_loss(tm
     for name in cells:
         mine, theirs = (one[one["schedule"] == name].reset_index(drop=True) for one in (frame, by_training))
         if name in ("cosine", "wsd"):
-            pd.testing.assert_frame_equal(mine, theirs.tail(1).assign(loss=2.5).reset_index(drop=True))
+            end = theirs.tail(1).assign(loss=2.5, learning_rate=theirs["learning_rate"].max())
+            pd.testing.assert_frame_equal(mine, end.reset_index(drop=True))
+            assert mine["learning_rate"].item() > theirs["learning_rate"].iloc[-1], "its last step has a smaller one"
         else:
             pd.testing.assert_frame_equal(mine, theirs)
 

@@ -105,7 +105,10 @@ def _end(rows: pd.DataFrame, record: dict[str, Any], path: Path) -> pd.DataFrame
             f"{path} has no loss on the holdout set, by which analysis.final_loss: holdout compares runs at "
             f"{record['cell']['schedule']}. Train the cell again, or choose analysis.final_loss: training."
         )
-    return rows.nlargest(1, "step").assign(loss=float(record["holdout"]["loss"]))
+    # The rate of a run is its largest; that of its last step may be 0.
+    return rows.nlargest(1, "step").assign(
+        loss=float(record["holdout"]["loss"]), learning_rate=rows["learning_rate"].max()
+    )
 
 
 def version_warnings(runs: Sequence[dict[str, Any]]) -> list[str]:
