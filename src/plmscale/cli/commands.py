@@ -22,6 +22,7 @@ STUDY, LAWS, MODELS, WORKFLOW, SHELL = (
 )
 
 COMMANDS = {
+    "design": Command(STUDY, "write a study that a budget pays for, and what it is expected to tell", "workflow"),
     "plan": Command(STUDY, "compute what a study costs, before it runs"),
     "run": Command(STUDY, "run a study, or one of its targets", "workflow"),
     "calibrate": Command(STUDY, "measure on your devices the speeds that the plan assumes", "workflow"),
