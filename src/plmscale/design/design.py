@@ -71,7 +71,8 @@ def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
         raise InputError(f"--out: {out} is there already, and nothing in it is overwritten. Name another folder.")
     check_writable(out)
     budget = budget_of(given)
-    options = {name: number_of(given, name) for name in ("noise", "target_flops", "max_passes") if given.get(name)}
+    named = [name for name in ("noise", "target_flops", "max_passes") if given.get(name) is not None]
+    options = {name: number_of(given, name) for name in named}
     means = _means(budget)
     prior = read_prior(given.get("law"), flops=means.flops)
     prior = replace(prior, noise=options.get("noise", prior.noise))
