@@ -25,7 +25,7 @@ from plmscale.study.catalog import ENGINE_NAMES, FITS
 from plmscale.study.configuration import read_configuration
 
 HEAVY = ["torch", "deepspeed", "snakemake", "scipy", "pandas", "matplotlib", "numba", "pyarrow", "plotly"]
-HELPERS = {"__init__", "commands", "main", "progress", "run_sources", "snakemake_process", "workflow_options"}
+HELPERS = {"__init__", "commands", "main", "run_sources", "snakemake_process", "workflow_options"}
 
 
 def plmscale(*words: str, **options) -> subprocess.CompletedProcess[str]:

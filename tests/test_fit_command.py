@@ -10,8 +10,7 @@ import pytest
 import scipy.stats
 
 from plmscale.analysis.external import analyse, answer, completed
-from plmscale.cli.main import main
-from plmscale.cli.progress import on_stderr
+from plmscale.cli.main import main, on_stderr
 from plmscale.estimates import Estimate
 from plmscale.laws.budgets import TokenCost
 from plmscale.laws.chinchilla import Searched, cheapest_size, cheapest_sizes

@@ -171,7 +171,7 @@ def passed_over(wildcards):
 
 def passes_over(wildcards):
     """The row of a set that makes passes over another; what is trained on it does not matter."""
-    return SUBSETS[wildcards.subset].model_dump(mode="json", exclude={"schedules"})
+    return SUBSETS[wildcards.subset].model_dump(mode="json", exclude={"schedules", "n_tokens"})
 
 
 def same_size_as(wildcards):
@@ -236,7 +236,7 @@ def subset_science(wildcards):
     """What a set depends on: an estimated size does not matter, nor does whether models are trained on it."""
     subset = SUBSETS[wildcards.subset]
     exact = subset.kind == "sample" and not subset.same_size_as
-    return subset.model_dump(mode="json", exclude={"of", "epochs", "schedules"}) | {
+    return subset.model_dump(mode="json", exclude={"of", "epochs", "schedules", "n_tokens"}) | {
         "train": False,
         "n_sequences": subset.n_sequences if exact else 1,
     }

@@ -24,6 +24,7 @@ STUDY, LAWS, MODELS, WORKFLOW, SHELL = (
 COMMANDS = {
     "init": Command(STUDY, "write the folder and the profile of a study on this cluster"),
     "doctor": Command(STUDY, "test what a study needs of this cluster, with the remedy of what is missing"),
+    "design": Command(STUDY, "write a study that a budget pays for, and what it is expected to tell", "workflow"),
     "plan": Command(STUDY, "compute what a study costs, before it runs"),
     "run": Command(STUDY, "run a study, or one of its targets", "workflow"),
     "calibrate": Command(STUDY, "measure on your devices the speeds that the plan assumes", "workflow"),

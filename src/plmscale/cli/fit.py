@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     from ..report.external_runs import write
     from ..report.external_summary import added_text, summary_text
     from ..results.external import Request
-    from .progress import on_stderr
+    from .main import on_stderr
 
     check_writable(args.out, option="--out")
     settings = FitSettings(n_bootstrap=args.bootstrap, points=args.points, budgets=_budgets(args))

@@ -7,15 +7,17 @@ import os
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import nullcontext
 from pathlib import Path
+from typing import TypeVar
 
 from ..errors import InputError
 from ..extras import needed_by
 from .commands import COMMANDS, WORKFLOW, module_of
 
 PROGRAM = "plmscale"
+T = TypeVar("T")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -142,3 +144,16 @@ def log_to_standard_error() -> None:
     """Log as jobs do: to standard error, with the time; DeepSpeed's remarks only where they warn."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+
+
+def on_stderr(items: Sequence[T], *, what: str) -> Iterator[T]:
+    """A bar on a terminal, gone when its stage is over; elsewhere one line a stage.
+
+    It is a `plmscale.report.stages.Progress`.
+    """
+    if not sys.stderr.isatty():
+        print(f"plmscale: {what}", file=sys.stderr, flush=True)
+        return iter(items)
+    from tqdm import tqdm
+
+    return iter(tqdm(items, desc=what, leave=False, file=sys.stderr))

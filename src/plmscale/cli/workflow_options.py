@@ -3,6 +3,9 @@
 import argparse
 from pathlib import Path
 
+DESIGNED = "study.yaml"
+"""Configuration in a study's folder, as `plmscale design` writes it: used where no other is named."""
+
 
 def study_arguments(parser: argparse.ArgumentParser) -> None:
     """Options that say which study."""
@@ -11,7 +14,8 @@ def study_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         type=Path,
         default=[],
-        help="configuration of the study, applied over config/config.yaml; repeat it for several files",
+        help="configuration of the study, applied over config/config.yaml; repeat it for several files "
+        "(default: study.yaml in --directory, if it is there)",
     )
     parser.add_argument(
         "--config", nargs="+", action="extend", default=[], metavar="KEY=VALUE", help="single settings, applied last"
@@ -38,5 +42,8 @@ def words_apart(args: argparse.Namespace) -> tuple[list[str], list[str]]:
 
 
 def study_files(args: argparse.Namespace, root: Path) -> list[Path]:
-    """The configurations that are named; one that is not here may be the workflow's own, in its config/."""
+    """The configurations that are named, by default the study's own; one that is not here may be the workflow's."""
+    own = args.directory / DESIGNED
+    if not args.configfile and own.is_file():
+        return [own]
     return [path if path.exists() or not (root / path).is_file() else root / path for path in args.configfile]

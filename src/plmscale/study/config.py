@@ -280,6 +280,13 @@ class Subset(Settings):
         description="Exact for a `sample` without `same_size_as`; otherwise the plan's estimate until the set exists. "
         "Empty for `passes`, required otherwise.",
     )
+    n_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        le=10**16,
+        description="Tokens of one pass at `max_length`, START and END included, where they are known: the plan counts with them until the "
+        "set exists. Empty: 325 residues a sequence are assumed, cut to `max_length`. Not for `passes`.",
+    )
     train: bool = Field(description="`yes`: models are trained on it; `no`: it is only counted (table 3).")
     schedules: list[Schedule] | None = Field(
         default=None,

@@ -105,10 +105,11 @@ def read_cell(path: Path) -> Cell:
 def table_tokens(study: Study) -> dict[str, int]:
     """Tokens of a run on each set as subsets.tsv has them, whatever has been counted.
 
-    The estimate is the paper's 325 residues a sequence, cut to `max_length` with START and END.
+    Where the table has no tokens, the estimate is the paper's 325 residues a sequence, cut to `max_length` with START
+    and END.
     """
     estimate = min(RESIDUES_PER_SEQUENCE, study.config.max_length)
-    once = {s.name: s.n_sequences * estimate for s in study.subsets if s.of is None}
+    once = {s.name: s.n_tokens or s.n_sequences * estimate for s in study.subsets if s.of is None}
     return once | planned_passes(study.subsets, once)
 
 

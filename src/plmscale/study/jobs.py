@@ -48,7 +48,7 @@ def appendix_e(cell: Cell, n_tokens: int) -> float:
 
 
 def planned_tokens(study: Study, counted: Mapping[str, int] | None = None) -> dict[str, int]:
-    """Tokens of a run on each set: counted where the set exists, else estimated.
+    """Tokens of a run on each set: counted where the set exists, else `n_tokens` of its row, else estimated.
 
     The estimate is the paper's 325 residues a sequence, cut to `max_length` with START and END. Sets of kind `passes`
     have the tokens of the set that they are of, as often as they pass over it.

@@ -77,6 +77,10 @@ def _check_row(where: str, row: Subset, others: Mapping[str, Subset], *, order: 
             f"{where}: n_sequences is {row.n_sequences} for kind 'passes', which has the sequences of {row.of!r}. "
             "Leave it empty."
         )
+    if row.n_tokens is not None:
+        raise InputError(
+            f"{where}: n_tokens is {row.n_tokens} for kind 'passes', which has those of {row.of!r}. Leave it empty."
+        )
     if order == "sorted" and not row.epochs.is_integer():
         raise InputError(
             f"{where}: epochs is {row.epochs:g}, but with training.order 'sorted' part of a pass would be its shortest "

@@ -53,7 +53,7 @@ class Study:
         return {
             "config": self.config.model_dump(mode="json"),
             "models": [m.model_dump(mode="json") for m in self.models],
-            "subsets": [s.model_dump(mode="json") for s in self.subsets],
+            "subsets": [_set_json(s) for s in self.subsets],
             "left_out": list(self.left_out),
             "published": [p.model_dump(mode="json") for p in self.published],
         }
@@ -68,6 +68,11 @@ class Study:
             tuple(value["left_out"]),
             tuple(PublishedModel.model_validate(p) for p in value.get("published", ())),
         )
+
+
+def _set_json(subset: Subset) -> dict[str, Any]:
+    """A row of sets; known tokens, which later versions have, are left out where there are none."""
+    return subset.model_dump(mode="json", exclude={"n_tokens"} if subset.n_tokens is None else None)
 
 
 def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) -> Study:

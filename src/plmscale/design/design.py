@@ -1,0 +1,193 @@
+"""`design`: from a budget and proteins to a folder with a study."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any
+
+from ..errors import InputError
+from ..files import check_writable, write_json
+from ..plan.devices import DEVICE_TYPES, device_of
+from ..presentation.formats import number
+from ..study.config import Hardware
+from ..study.configuration import read_configuration
+from .budget import Budget, budget_of, number_of
+from .expectation import IDENTIFIED, Expected
+from .ladder import ladder
+from .prior import Prior, read_prior
+from .proteins import Proteins, count_proteins
+from .search import Means, best_designs, judged
+from .spending import LEAST_SHARE, Cost, filled, in_another
+from .study import Draft, write_files
+from .words import Alternative, Promise, Remedy, first_lines, record
+
+MOST_PASSES = 4.0
+"""Passes over different residues in the longest run, up to which repeated tokens are worth nearly as much as new ones:
+Muennighoff et al. 2023, on text."""
+
+TRIED = 8
+"""Designs that are planned before it is said that none fits."""
+
+WIDE_SHARE = 0.8
+"""Share of a deadline's device-hours that branches after trunks fill: where the search begins."""
+
+FACTORS = (3, 10, 30, 100, 300, 1000)
+"""Budgets, times that which is given, at which it is looked whether a law would be identified."""
+
+RECORD = "design.json"
+
+
+@dataclass(frozen=True)
+class Made:
+    """What was written, and its first lines."""
+
+    folder: Path
+    text: str
+    promise: Promise
+
+
+def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
+    """Write a study that a budget pays for.
+
+    Parameters
+    ----------
+    proteins : Path
+        FASTA.
+    out : Path
+        Folder to make; one that exists is refused.
+    root : Path
+        Folder of the workflow.
+    **given
+        One of gpu_hours, deadline, flops, money; and device, precision, devices, price, max_length, law, noise,
+        target_flops, max_passes.
+
+    Raises
+    ------
+    InputError
+        If the budget is open or ambiguous, no design keeps to it, or the folder is there.
+    """
+    if out.exists():
+        raise InputError(f"--out: {out} is there already, and nothing in it is overwritten. Name another folder.")
+    check_writable(out)
+    budget = budget_of(given)
+    named = [name for name in ("noise", "target_flops", "max_passes") if given.get(name) is not None]
+    options = {name: number_of(given, name) for name in named}
+    means = _means(budget)
+    prior = read_prior(given.get("law"), flops=means.flops)
+    prior = replace(prior, noise=options.get("noise", prior.noise))
+    counted = count_proteins(proteins)
+    means = replace(means, most_tokens=options.get("max_passes", MOST_PASSES) * _different(counted))
+    target = options.get("target_flops", means.flops)
+    draft, cost = _drafted(prior, means, budget, counted, target_flops=target, root=root)
+    told = _told(prior, draft, target_flops=target)
+    remedy = None if told.status == IDENTIFIED else _remedy(prior, means, told, target_flops=target)
+    promise = Promise(draft, cost, told, prior, target, _alternatives(draft), remedy)
+    text = first_lines(promise)
+    _write(promise, out, text)
+    return Made(out, text, promise)
+
+
+def _means(budget: Budget) -> Means:
+    """The budget in FLOPs at the speed that the plan assumes, start-up apart."""
+    if budget.device_hours is None:
+        return Means(budget.amount, 0.0, budget.max_length, 0.0)
+    hardware = Hardware.model_validate(budget.hardware())
+    device = device_of(hardware, budget.precision)
+    speed = device.peak_flops * device.mfu
+    share = WIDE_SHARE if budget.kind == "deadline" else 1.0
+    seconds = 3600 * budget.device_hours * share
+    return Means(speed * seconds, speed * hardware.startup_seconds, budget.max_length, 0.0)
+
+
+def _different(counted: Proteins) -> float:
+    """Tokens of all residues: of proteins longer than an input, each pass shows another window."""
+    return float(counted.n_residues + 2 * counted.n_sequences)
+
+
+def _drafted(
+    prior: Prior, means: Means, budget: Budget, counted: Proteins, *, target_flops: float, root: Path
+) -> tuple[Draft, Cost]:
+    """The best design that the plan can fit to the budget."""
+    found = best_designs(prior, means, target_flops=target_flops)
+    if not found:
+        raise InputError(_none(prior, means, budget, counted))
+    base = read_configuration([], root=root)
+    refused = ""
+    for one in found[:TRIED]:
+        try:
+            if (made := filled(Draft(one, budget, counted, base))) is not None:
+                return made
+        except InputError as error:  # a size that fits on no device, for one
+            refused = f" {error}"
+    raise InputError(
+        f"design: no design uses {LEAST_SHARE:.0%} of {budget.words} by the plan.{refused} Give more devices, another "
+        "device, or a larger budget."
+    )
+
+
+def _none(prior: Prior, means: Means, budget: Budget, counted: Proteins) -> str:
+    """Why no design was found, and what would help."""
+    most = ladder()[0].name
+    more = best_designs(prior, replace(means, most_tokens=float("inf")), target_flops=means.flops)
+    if more:
+        passes = min(one.tokens[-1] for one in more) / _different(counted)
+        return (
+            f"design: {budget.words} train longer than {counted.n_residues:,} residues reach. The proteins would be "
+            f"seen {number(passes)} times; add --max-passes {passes * 1.1:.2g}, or give more proteins."
+        )
+    return (
+        f"design: {budget.words} are too little for five sizes of {most} parameters and more on four token budgets, "
+        f"within what the law knows ({prior.title}: {prior.seen.n_params[0]:.3g} parameters and "
+        f"{prior.seen.n_tokens[0]:.3g} tokens and more). Give a larger budget, or another --law."
+    )
+
+
+def _told(prior: Prior, draft: Draft, *, target_flops: float) -> Expected:
+    """What the draft as it is written is expected to tell."""
+    one = draft.design
+    return judged(prior, one.places, draft.tokens, one.seeds, target_flops=target_flops).expected
+
+
+def _alternatives(draft: Draft) -> list[Alternative]:
+    """The cells in the other precisions of the device."""
+    budget = draft.budget
+    known = DEVICE_TYPES.get(budget.device)
+    if known is None:
+        return []
+    has = [name for name in ("fp32", "bf16") if getattr(known, name) is not None]
+    return [Alternative(name, *in_another(draft, name)) for name in has if name != budget.precision]
+
+
+def _remedy(prior: Prior, means: Means, told: Expected, *, target_flops: float) -> Remedy:
+    """What would make the law identified: a larger budget for a design of its own, or less noise between runs."""
+
+    def tokens(factor: float) -> Means:
+        return replace(means, flops=means.flops * factor, most_tokens=max(means.most_tokens, 1e18))
+
+    enough = (factor for factor in FACTORS if _identifies(prior, tokens(factor), target_flops=target_flops))
+    least, high = 0.0, 1.0
+    for _ in range(30):
+        middle = 0.5 * (least + high)
+        less = replace(told, error_logit=told.error_logit * middle)
+        least, high = (middle, high) if less.status == IDENTIFIED else (least, middle)
+    return Remedy(next(enough, None), least)
+
+
+def _identifies(prior: Prior, means: Means, *, target_flops: float) -> bool:
+    found = best_designs(prior, means, target_flops=target_flops)
+    return bool(found) and found[0].expected.status == IDENTIFIED
+
+
+def _write(promise: Promise, out: Path, text: str) -> None:
+    """Write the folder whole or not at all."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    try:
+        write_files(promise.draft, partial, heading=["Written by `plmscale design`.", *text.splitlines()])
+        write_json(partial / RECORD, record(promise))
+        partial.chmod(0o755)
+        partial.rename(out)
+    except BaseException:
+        rmtree(partial, ignore_errors=True)
+        raise

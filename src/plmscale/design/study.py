@@ -1,0 +1,157 @@
+"""A design as a study: configuration, sizes and sets, in memory and as files."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..presentation.formats import number, short
+from ..study.config import Config, ModelSize, Subset
+from ..study.configuration import overlaid
+from ..study.recipes.model_row import ModelRow
+from ..study.study import Study
+from .budget import CPU, Budget
+from .ladder import ladder, ladder_params
+from .proteins import Proteins
+from .recipe import NARROW, learning_rate, training
+from .search import Design
+
+SET = "proteins"
+"""Name of the set of all proteins; budgets are passes over it."""
+
+CONFIGURATION = "study.yaml"
+MODELS, SUBSETS = "models.tsv", "subsets.tsv"
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A design with all that its study needs.
+
+    Attributes
+    ----------
+    design : Design
+    budget : Budget
+    proteins : Proteins
+    base : mapping
+        The configuration that it is laid over.
+    scale : float
+        Factor of the design's tokens.
+    """
+
+    design: Design
+    budget: Budget
+    proteins: Proteins
+    base: Mapping[str, Any]
+    scale: float = 1.0
+
+    @property
+    def models(self) -> tuple[ModelSize, ...]:
+        """Sizes with their rates."""
+        sizes = (ladder()[i] for i in self.design.places)
+        return tuple(size.model_copy(update={"learning_rate": learning_rate(size)}) for size in sizes)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Parameters of the sizes."""
+        return [ladder_params()[i] for i in self.design.places]
+
+    @property
+    def epochs(self) -> list[float]:
+        """Passes of each token budget, to four digits; one pass would be the set itself, and is moved by 1 in 1000."""
+        once = self.proteins.tokens(self.budget.max_length)
+        found = [float(f"{self.scale * tokens / once:.4g}") for tokens in self.design.tokens]
+        return [1.001 if value == 1.0 else value for value in found]
+
+    @property
+    def tokens(self) -> list[float]:
+        """Tokens of each budget."""
+        once = self.proteins.tokens(self.budget.max_length)
+        return [value * once for value in self.epochs]
+
+    @property
+    def subsets(self) -> tuple[Subset, ...]:
+        """The set of all proteins, and passes over it."""
+        n, once = self.proteins.n_sequences, self.proteins.tokens(self.budget.max_length)
+        whole = Subset(name=SET, kind="all", n_sequences=n, n_tokens=once, train=False)
+        passes = (
+            Subset(name=f"budget{i}", kind="passes", of=SET, epochs=epochs, train=True)
+            for i, epochs in enumerate(self.epochs, start=1)
+        )
+        return whole, *(row.model_copy(update={"n_sequences": n}) for row in passes)
+
+    def settings(self) -> dict[str, Any]:
+        """What the configuration file says."""
+        budget, tokens = self.budget, self.tokens
+        sizes = [float(n) for n in self.sizes]
+        middle = 6 * (sizes[0] * sizes[-1] * tokens[0] * tokens[-1]) ** 0.5
+        narrow = any(size.d_model < NARROW for size in self.models)
+        found: dict[str, Any] = {
+            "source": str(self.proteins.path),
+            "models": MODELS,
+            "subsets": SUBSETS,
+            "seeds": list(range(self.design.seeds)),
+            "max_length": budget.max_length,
+            "holdout": {"n_sequences": self.proteins.n_holdout},
+            "training": training(narrow=narrow, shortest=tokens[0], median_flops=middle, precision=budget.precision),
+            "hardware": budget.hardware(),
+            "analysis": {"budgets": [float(f"{6 * sizes[-1] * tokens[-1] / 10**k:.1g}") for k in (3, 2, 1, 0)]},
+        }
+        if budget.device == CPU:
+            found["execution"] = {
+                "engine": "torch",
+                "monitors": [],
+                "checkpoint_tokens": round(max(tokens[-1] / 4, 1e4)),
+            }
+        return found
+
+    def study(self) -> Study:
+        """The study in memory."""
+        rows = tuple(ModelRow.model_validate(size.model_dump()) for size in self.models)
+        return Study(Config.model_validate(overlaid(self.base, self.settings())), rows, self.subsets)
+
+    def scaled(self, factor: float) -> "Draft":
+        """The same with so many times the tokens."""
+        return replace(self, scale=factor)
+
+    def in_precision(self, precision: str) -> "Draft":
+        """The same in another precision."""
+        return replace(self, budget=replace(self.budget, precision=precision))
+
+
+def write_files(draft: Draft, folder: Path, *, heading: Sequence[str]) -> None:
+    """Write study.yaml, models.tsv and subsets.tsv into a folder."""
+    head = "".join(f"# {line}\n" if line else "#\n" for line in heading)
+    text = yaml.safe_dump(draft.settings(), sort_keys=False, allow_unicode=True, width=100)
+    (folder / CONFIGURATION).write_text(head + text, encoding="utf-8")
+    fields = ("name", "n_layers", "d_model", "d_ffn", "n_heads", "learning_rate", "schedules")
+    lines = ["\t".join(fields)]
+    for size in draft.models:
+        values = [size.name, size.n_layers, size.d_model, size.d_ffn, size.n_heads, f"{size.learning_rate:g}", "wsd"]
+        lines.append("\t".join(map(str, values)))
+    (folder / MODELS).write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / SUBSETS).write_text(_sets(draft), encoding="utf-8")
+
+
+def _sets(draft: Draft) -> str:
+    whole, *passes = draft.subsets
+    lines = [
+        f"# {whole.n_sequences:,} sequences of {draft.proteins.n_residues:,} residues; one pass at max_length "
+        f"{draft.budget.max_length} is {whole.n_tokens:,} tokens. {draft.proteins.n_holdout:,} more are held out.",
+        "name\tkind\tmin_identity\tsame_size_as\tof\tepochs\tn_sequences\tn_tokens\ttrain",
+        f"{whole.name}\tall\t\t\t\t\t{whole.n_sequences}\t{whole.n_tokens}\tno",
+    ]
+    lines += [f"{row.name}\tpasses\t\t\t{row.of}\t{row.epochs:.10g}\t\t\tyes" for row in passes]
+    return "\n".join(lines) + "\n"
+
+
+def described(draft: Draft) -> str:
+    """Sizes, budgets and seeds in words."""
+    sizes, tokens = draft.sizes, draft.tokens
+    seeds = f"{draft.design.seeds} seed{'s' if draft.design.seeds > 1 else ''}"
+    return (
+        f"{draft.design.n_cells} cells: {len(sizes)} sizes of {short(sizes[0])} to {short(sizes[-1])} parameters × "
+        f"{len(tokens)} token budgets of {short(tokens[0])} to {short(tokens[-1])} × {seeds}, in "
+        f"{draft.budget.precision}, {number(draft.epochs[-1])} passes over the proteins in the longest"
+    )

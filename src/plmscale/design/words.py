@@ -1,0 +1,180 @@
+"""The first lines of a design: what is expected, what else the budget buys, and what would be needed."""
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..presentation.formats import number, short
+from .budget import CPU
+from .expectation import IDENTIFIED, NOT, Expected
+from .prior import Prior
+from .spending import Cost
+from .study import CONFIGURATION, Draft, described
+
+LINE = 115
+
+
+@dataclass(frozen=True)
+class Alternative:
+    """The cells in another precision: their cost, and how many of them the budget would pay for."""
+
+    precision: str
+    cost: Cost
+    n_cells: int
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """What would make a law identified.
+
+    Attributes
+    ----------
+    budget : float or None
+        Factor of the budget; None where no factor that was tried is enough.
+    noise : float
+        Factor of the noise between runs.
+    """
+
+    budget: float | None
+    noise: float
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A design and what is said of it."""
+
+    draft: Draft
+    cost: Cost
+    expected: Expected
+    prior: Prior
+    target_flops: float
+    alternatives: Sequence[Alternative]
+    remedy: Remedy | None
+
+
+def first_lines(promise: Promise) -> str:
+    """What a terminal shows, the expectation first."""
+    said = [expectation(promise), cells(promise)]
+    said += [alternative(promise, one) for one in promise.alternatives]
+    said += [law(promise), counts(promise), UNTUNED]
+    return "\n".join(line for one in said for line in textwrap.wrap(one, LINE, subsequent_indent="  "))
+
+
+def expectation(promise: Promise) -> str:
+    """The expected intervals, or that there will be no law."""
+    told, target = promise.expected, number(promise.target_flops)
+    a, size = told.interval, told.size
+    ends = f"a = {told.a:.2f} (95 % interval {a.low or 0:.2f} to {a.high or 0:.2f})"
+    if size.low is None or size.high is None:
+        reach = f"nothing of the best size for {target} FLOPs"
+    else:
+        reach = f"N_opt for {target} FLOPs = {_size(size.value)} ({_size(size.low)} to {_size(size.high)})"
+    if told.status == IDENTIFIED:
+        return f"Expected: {ends}, {told.status}; {reach}."
+    head = "No law will be identified" if told.status == NOT else "The law will be only weakly identified"
+    return f"{head}: expected {ends}; {reach}. {_needed(promise)}"
+
+
+def _size(value: float | None) -> str:
+    return number(value) if value is not None and not 1 <= value < 1e13 else short(value or 0.0)
+
+
+def _needed(promise: Promise) -> str:
+    remedy = promise.remedy
+    assert remedy is not None
+    noise = promise.prior.noise * remedy.noise
+    less = f"runs with a noise of {noise:.2g} in log loss instead of {promise.prior.noise:g}"
+    if remedy.budget is None:
+        return f"To identify it, a thousand times the budget would not suffice; {less} would."
+    return f"To identify it would take about {remedy.budget:g} times the budget, or {less}."
+
+
+def cells(promise: Promise) -> str:
+    """What is trained, and what it costs by the plan."""
+    draft, cost = promise.draft, promise.cost
+    used = f"{cost.share(draft):.1%} of {draft.budget.words}".replace("%", " %")
+    device = "core" if draft.budget.device == CPU else draft.budget.device
+    parts = [f"{number(cost.flops)} FLOPs", f"{number(cost.device_hours)} {device}-hours"]
+    if draft.budget.kind == "deadline":
+        parts.append(f"{number(cost.hours)} h from start to end")
+    if draft.budget.price is not None:
+        parts.append(f"{cost.device_hours * draft.budget.price:,.0f} in money")
+    return f"{described(draft)}. By the plan: {', '.join(parts)}, {used}."
+
+
+def alternative(promise: Promise, one: Alternative) -> str:
+    """Another precision in words."""
+    draft = promise.draft
+    hours = f"{number(one.cost.device_hours)} {draft.budget.device}-hours"
+    n, precision = draft.design.n_cells, draft.budget.precision
+    if draft.budget.device_hours is None:
+        return f"{one.precision}: the same cells take {hours}."
+    if one.n_cells == n:
+        return f"{one.precision}: {n} cells; {precision}: {n}. The same cells take {hours} in {one.precision}."
+    paid = f"{one.n_cells} cells" if one.n_cells else "too few cells for any law"
+    return f"{one.precision}: {paid}; {precision}: {n} (all take {hours} in {one.precision})."
+
+
+def law(promise: Promise) -> str:
+    """What the expectation rests on."""
+    prior, draft = promise.prior, promise.draft
+    sizes = [float(size) for size in draft.sizes]
+    tokens = draft.tokens
+    most = prior.seen.decades(sizes[-1], tokens[-1], 6 * sizes[-1] * tokens[-1])
+    least = prior.seen.decades(sizes[0], tokens[0], 6 * sizes[0] * tokens[0])
+    target = prior.seen.decades(prior.seen.n_params[0], prior.seen.n_tokens[0], promise.target_flops).flops
+    beyond = {"N": (least.n_params, most.n_params), "D": (least.n_tokens, most.n_tokens)}
+    far = [f"{_decades(value)} in {name}" for name, both in beyond.items() for value in both if value]
+    far += [f"{_decades(target)} in the C of N_opt"] if target else []
+    where = f"Beyond its runs: {', '.join(far)} (decades)." if far else "All of it is within its runs."
+    return (
+        f"Expected under: {prior.title}. Noise of a run {prior.noise:g} in log loss, 90 % of its variance common to a "
+        f"trunk (assumptions). If the law is another one, so are the intervals. {where}"
+    )
+
+
+def _decades(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")
+
+
+def counts(promise: Promise) -> str:
+    """The proteins."""
+    draft = promise.draft
+    whole = draft.subsets[0]
+    return (
+        f"{whole.n_sequences:,} sequences of {draft.proteins.n_residues:,} residues to train on, "
+        f"{whole.n_tokens or 0:,} tokens a pass of {draft.budget.max_length} positions; "
+        f"{draft.proteins.n_holdout:,} more for the holdout."
+    )
+
+
+UNTUNED = (
+    "Rates and batch are rules that were not tuned on these proteins, and speeds are assumptions: `plmscale calibrate` "
+    "measures the speeds, docs/howto/learning-rates.md tells of rates."
+)
+
+
+def closing(folder: str) -> str:
+    """What to type next."""
+    written = f"Written: {folder}/{CONFIGURATION}, models.tsv, subsets.tsv, design.json"
+    return f"{written}\nNext: plmscale plan --directory {folder}"
+
+
+def record(promise: Promise) -> dict[str, Any]:
+    """The promise for programs, so that it can be held beside the fit."""
+    told, draft = promise.expected, promise.draft
+    return {
+        "format_version": 1,
+        "budget": {"kind": draft.budget.kind, "amount": draft.budget.amount, "device": draft.budget.device},
+        "cells": draft.design.n_cells,
+        "flops": promise.cost.flops,
+        "device_hours": promise.cost.device_hours,
+        "share_of_budget": promise.cost.share(draft),
+        "a": {"value": told.a, "low": told.interval.low, "high": told.interval.high},
+        "n_opt": {"flops": promise.target_flops, **vars(told.size)},
+        "status": told.status,
+        "law": promise.prior.title,
+        "noise": promise.prior.noise,
+        "interior_decades": draft.design.interior,
+    }
