@@ -223,7 +223,7 @@ def campaign(server: Server, folder: Path, *, n: int, seed: int, seconds: float)
     raise AssertionError  # the loop has no end
 
 
-def written(facts: dict[str, str], counts: Counter, wrong: list[str], *, cells: int, command: str) -> str:
+def written(facts: dict[str, str], counts: Counter, wrong: list[str], *, cells: int, wanted: int, command: str) -> str:
     """The campaign as a page."""
     rows = []
     for what in sorted({what for what, _ in counts}):
@@ -234,6 +234,8 @@ def written(facts: dict[str, str], counts: Counter, wrong: list[str], *, cells: 
     text = f"# Kills\n\n`{command}`\n\n" + "".join(f"- {name}: {value}\n" for name, value in facts.items())
     if not any(what.startswith(DISK_FULL) for what, _ in counts):
         text += "\nNo file system could be mounted for a cell: disks that fill up were not tried.\n"
+    if (ended := int(rows[-1][columns[0]])) < wanted:
+        text += f"\nThe time was over after {ended} of {wanted} attempts that were to be ended.\n"
     text += f"\n{machine.markdown(rows)}\nCells: {cells}. Cells that differ from the undisturbed one: {len(wrong)}.\n"
     return text + "".join(f"\n- {each}" for each in wrong)
 
@@ -251,7 +253,8 @@ def main() -> int:
         scratch, seconds = Path(folder), 60 * args.minutes
         counts, wrong, cells = campaign(Server(), scratch, n=args.kills, seed=args.seed, seconds=seconds)
     command = f"python benchmarks/kills.py --kills {args.kills} --seed {args.seed}"
-    text = written(facts, counts, wrong, cells=cells, command=command)
+    command += f" --minutes {args.minutes:g}" if math.isfinite(args.minutes) else ""
+    text = written(facts, counts, wrong, cells=cells, wanted=args.kills, command=command)
     print(text)
     if args.out:
         args.out.write_text(text)
