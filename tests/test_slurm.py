@@ -64,8 +64,8 @@ def reasons_of(folder: Path, cell: str, server, *, tolerance: float = 0.0) -> li
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory) -> Path:
-    """A study whose data are ready: one cell of one device, and one of two nodes."""
-    folder = write_study(tmp_path_factory.mktemp("study") / "study", "D", "T")
+    """A study whose data are ready: two cells of one device, and one of two nodes."""
+    folder = write_study(tmp_path_factory.mktemp("study") / "study", "C", "D", "T")
     snakemake(folder, "results/subsets/all.npy", "results/subsets/holdout.npy")
     return folder
 
@@ -120,6 +120,33 @@ def test_a_study_outlives_an_outage_of_the_controller(cluster, on_cluster, count
     here.end()
     assert "controller answers again" in here.whole_log()
     assert reasons_of(here.folder, cell, server) == ["finished"]
+
+
+def test_cells_that_share_a_job_go_on_after_it_was_cancelled(on_cluster, counted, tmp_path, server):  # noqa: F811
+    """The job of both ends while one is trained and the other waits; each is trained to its end, and once."""
+    cells = {f"{name}/all/constant/seed0" for name in "CD"}
+    here = on_cluster(shutil.copytree(counted, tmp_path / "study"))
+    targets = [f"results/runs/{cell}/run.json" for cell in cells]
+    here.start(*targets, "--plmscale-slurm-no-requeue", cells_per_job=2)
+    here.until(here.held)
+    (first,) = here.held()
+    queue = slurm("squeue", "--noheader", "--format=%i|%j|%T").splitlines()
+    assert len(queue) == 1, "one job for both"
+    job, name, state = queue[0].split("|")
+    assert (job, state) == (here.held()[first], "RUNNING")
+    assert name.startswith("study:2 cells:")
+    assert "Requeue=0" in slurm("scontrol", "show", "job", job).split()
+    slurm("scancel", job)
+    here.until(lambda: here.ended(first))
+    (second,) = cells - {first}
+    assert not (here.folder / "results/runs" / second / "attempts.jsonl").exists(), "it had not begun"
+    for cell in cells:
+        here.let_go(cell)
+    here.until(lambda: here.done(*cells))
+    here.end()
+    assert "failed, SLURM status is" not in here.whole_log()
+    assert reasons_of(here.folder, first, server) == ["SIGTERM", "finished"]
+    assert reasons_of(here.folder, second, server) == ["finished"]
 
 
 def test_a_cell_of_two_nodes_is_preempted_and_ends_as_one_process_would(on_cluster, counted, tmp_path, server):  # noqa: F811
