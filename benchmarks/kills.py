@@ -13,7 +13,9 @@ imports (tests/job_server.py), so that a kill is a second.
 
 import argparse
 import contextlib
+import itertools
 import json
+import math
 import os
 import random
 import shutil
@@ -96,6 +98,16 @@ def alive(pid: int) -> bool:
         return False
 
 
+def inodes(out: Path, pattern: str) -> set[int]:
+    """Of what there is of a pattern, which the job deletes at the same time, its folder too."""
+    found = set()
+    with contextlib.suppress(OSError):
+        for path in out.glob(pattern):
+            with contextlib.suppress(OSError):
+                found.add(path.stat().st_ino)
+    return found
+
+
 def wait(pid: int, condition: Callable[[], object]) -> None:
     """Until it holds, or the process has ended."""
     while alive(pid) and not condition():
@@ -104,19 +116,20 @@ def wait(pid: int, condition: Callable[[], object]) -> None:
 
 def await_moment(pid: int, out: Path, moment: str, rng: random.Random) -> None:
     """Wait for an instant of a kind."""
-    before = {path.stat().st_ino for path in out.glob("checkpoints/step*")}
-    began = time.time()
+    before, began = inodes(out, "checkpoints/step*"), time.time()
 
-    def new_checkpoint() -> bool:
-        return any(path.stat().st_ino not in before for path in out.glob("checkpoints/step*") if path.exists())
+    def new_row() -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return (out / "metrics.jsonl").stat().st_mtime > began
+        return False
 
     conditions: dict[str, Callable[[], object]] = {
         "starting": lambda: True,
-        "training": lambda: (out / "metrics.jsonl").exists() and (out / "metrics.jsonl").stat().st_mtime > began,
-        "writing": lambda: list(out.glob("checkpoints/partial-step*")),
-        "written": new_checkpoint,
+        "training": new_row,
+        "writing": lambda: inodes(out, "checkpoints/partial-step*"),
+        "written": lambda: inodes(out, "checkpoints/step*") - before,
         "evaluating": lambda: (out / "checkpoints/step40").exists(),
-        "finishing": lambda: (out / "finished.json").exists() or list(out.glob(".finished.partial-*")),
+        "finishing": lambda: (out / "finished.json").exists() or inodes(out, ".finished.partial-*"),
     }
     wait(pid, conditions[moment])
     time.sleep(rng.uniform(0.0, {"starting": 0.3, "training": 0.1, "evaluating": 0.1}.get(moment, 0.005)))
@@ -135,7 +148,8 @@ def disturb(
     server: Server, out: Path, arguments: list[str], rng: random.Random, *, events: Sequence[str]
 ) -> tuple[str, int]:
     """One attempt with something that happens to it: what and when, and the status."""
-    event, moment = rng.choice(events), rng.choice(MOMENTS)
+    trained = (out / "finished.json").exists()  # what is left to be done is to take the result over
+    event, moment = rng.choice(events), rng.choice(("starting", "finishing") if trained else MOMENTS)
     pid = server.begin(arguments, out / "log")
     await_moment(pid, out, moment, rng)
     if event == DISK_FULL:
@@ -168,8 +182,12 @@ def difference(out: Path, expected: Path, began: int) -> str:
     return f"left over: {sorted(left)}" if left else ""
 
 
-def campaign(server: Server, folder: Path, *, n: int, seed: int) -> tuple[Counter, list[str]]:
-    """Disturb cells until `n` attempts were: counts by event and moment, and what differed."""
+def campaign(server: Server, folder: Path, *, n: int, seed: int, seconds: float) -> tuple[Counter, list[str], int]:
+    """Disturb cells until `n` attempts were ended by it, or the time is over.
+
+    Returns the attempts by event and moment and by what it did, in what cells differed, and how many cells there were.
+    """
+    end, number = time.monotonic() + seconds, 0
     data, rng, counts, wrong = make_data(folder), random.Random(seed), Counter(), []
     expected = {}
     for engine in ENGINES:
@@ -179,9 +197,9 @@ def campaign(server: Server, folder: Path, *, n: int, seed: int) -> tuple[Counte
         if server.end():
             sys.exit((expected[engine] / "log").read_text())
     done = 0
-    for number in range(n):
-        if done >= n:
-            break
+    for number in itertools.count():
+        if done >= n or time.monotonic() > end:
+            return counts, wrong, number
         engine, out = ENGINES[number % 2 if number % 8 == 7 else 0], folder / f"cell{number}"
         out.mkdir()
         mounted = not subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={ROOM}m", "none", out]).returncode
@@ -191,8 +209,8 @@ def campaign(server: Server, folder: Path, *, n: int, seed: int) -> tuple[Counte
         try:
             for _ in range(rng.randint(3, 12)):
                 what, status = disturb(server, out, arguments, rng, events=events)
-                began, done = began + 1, done + 1
-                counts[what, "ended before" if status == 0 else "hit"] += 1
+                began, done = began + 1, done + (status != 0)
+                counts[what, "ended well" if status == 0 else "hit"] += 1
             server.begin(arguments, out / "log")
             if server.end():
                 wrong.append(f"cell {number} ({engine}) failed: {(out / 'log').read_text().splitlines()[-1]}")
@@ -200,31 +218,43 @@ def campaign(server: Server, folder: Path, *, n: int, seed: int) -> tuple[Counte
                 wrong.append(f"cell {number} ({engine}): {told}; {len(read_events(out / 'attempts.jsonl'))} events")
         finally:
             if mounted:
-                subprocess.run(["umount", out], check=True)
+                subprocess.run(["umount", "--lazy", out], check=True)
             shutil.rmtree(out)
-    return counts, wrong
+    raise AssertionError  # the loop has no end
+
+
+def written(facts: dict[str, str], counts: Counter, wrong: list[str], *, cells: int, wanted: int, command: str) -> str:
+    """The campaign as a page."""
+    rows = []
+    for what in sorted({what for what, _ in counts}):
+        rows.append({"event and moment": what, "ended the attempt": str(counts[what, "hit"])})
+        rows[-1]["attempt ended well"] = str(counts[what, "ended well"])
+    columns = ("ended the attempt", "attempt ended well")
+    rows.append({"event and moment": "all"} | {name: str(sum(int(row[name]) for row in rows)) for name in columns})
+    text = f"# Kills\n\n`{command}`\n\n" + "".join(f"- {name}: {value}\n" for name, value in facts.items())
+    if not any(what.startswith(DISK_FULL) for what, _ in counts):
+        text += "\nNo file system could be mounted for a cell: disks that fill up were not tried.\n"
+    if (ended := int(rows[-1][columns[0]])) < wanted:
+        text += f"\nThe time was over after {ended} of {wanted} attempts that were to be ended.\n"
+    text += f"\n{machine.markdown(rows)}\nCells: {cells}. Cells that differ from the undisturbed one: {len(wrong)}.\n"
+    return text + "".join(f"\n- {each}" for each in wrong)
 
 
 def main() -> int:
     """Run the campaign, and write its table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--kills", type=int, default=50, help="attempts that are disturbed")
+    parser.add_argument("--kills", type=int, default=50, help="attempts that are to be ended")
+    parser.add_argument("--minutes", type=float, default=math.inf, help="stop before, with what was done in this time")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="file for the table; without one it is printed alone")
     args = parser.parse_args()
+    facts = machine.facts("torch", "deepspeed")
     with tempfile.TemporaryDirectory() as folder:
-        counts, wrong = campaign(Server(), Path(folder), n=args.kills, seed=args.seed)
-    rows = []
-    for what in sorted({what for what, _ in counts}):
-        hit, late = counts[what, "hit"], counts[what, "ended before"]
-        rows.append({"event and moment": what, "attempts": str(hit + late), "of these ended well": str(late)})
-    rows.append({"event and moment": "all", "attempts": str(sum(counts.values())), "of these ended well": ""})
-    text = f"# Kills\n\n`python benchmarks/kills.py --kills {args.kills} --seed {args.seed}`\n\n"
-    text += "".join(f"- {name}: {value}\n" for name, value in machine.facts("torch", "deepspeed").items())
-    if not any(what.startswith(DISK_FULL) for what, _ in counts):
-        text += "\nNo file system could be mounted for a cell: disks that fill up were not tried.\n"
-    text += f"\n{machine.markdown(rows)}\nCells that differ from the undisturbed one: {len(wrong)}.\n"
-    text += "".join(f"\n- {each}" for each in wrong)
+        scratch, seconds = Path(folder), 60 * args.minutes
+        counts, wrong, cells = campaign(Server(), scratch, n=args.kills, seed=args.seed, seconds=seconds)
+    command = f"python benchmarks/kills.py --kills {args.kills} --seed {args.seed}"
+    command += f" --minutes {args.minutes:g}" if math.isfinite(args.minutes) else ""
+    text = written(facts, counts, wrong, cells=cells, wanted=args.kills, command=command)
     print(text)
     if args.out:
         args.out.write_text(text)

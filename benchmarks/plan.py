@@ -1,10 +1,11 @@
-"""What a plan of a large grid costs: `snakemake plan` for grids of several sizes, with and without a budget.
+"""What a plan of a large grid costs: `snakemake plan`, also with a budget, `plmscale plan` and `plmscale run -n`.
 
     python benchmarks/plan.py --out benchmarks/results/plan.md
 
-The other side is Snakemake alone: the same command on a workflow of one rule that copies the configuration. What is
-left is reading the tables, allocating every cell, choosing the cells of a budget, tables and figure. Processor time of
-all processes, the median of three; the wall beside it.
+The other side is Snakemake alone: `snakemake plan` on a workflow of one rule that copies the configuration, and a dry
+run of two rules that do for as many cells what freezing and training do: same inputs and outputs, no resources, no look
+at the study. What is left is reading the tables, allocating every cell, choosing the cells of a budget, tables and
+figure, and the requests of all jobs. Processor time of all processes, the median of three; the wall beside it.
 """
 
 import argparse
@@ -21,10 +22,35 @@ import machine
 import yaml
 
 from plmscale.study.config import ModelSize
+from plmscale.study.grid import grid
+from plmscale.study.study import load_study
 
 ROOT = Path(__file__).parents[1]
 ALONE = 'rule plan:\n    output: "plan.yaml"\n    shell: "cp config.yaml {output}"\n'
-GRIDS = ((5, 4, 1), (10, 10, 5), (20, 10, 5))
+CELLS_ALONE = """
+RUN = "results/runs/{model}/{subset}/{schedule}/seed{seed}"
+CELLS = [line.strip() for line in open("cells.txt")]
+rule all:
+    input: expand("results/runs/{cell}/run.json", cell=CELLS), expand("results/runs/{cell}/metrics.parquet", cell=CELLS)
+rule store:
+    output: [f"results/store/{name}" for name in ("tokens", "offsets", "keys", "ids", "stats")]
+    shell: "touch {output}"
+rule subset:
+    output: "results/subsets/{subset}.npy"
+    shell: "touch {output}"
+rule freeze:
+    output: cell=f"{RUN}/cell.json"
+    localrule: True
+    shell: "touch {output.cell:q}"
+rule train:
+    input:
+        cell=rules.freeze.output.cell, store=rules.store.output, subset="results/subsets/{subset}.npy",
+        holdout="results/subsets/holdout.npy",
+    output: metrics=f"{RUN}/metrics.parquet", run=f"{RUN}/run.json"
+    log: "results/logs/train/{model}/{subset}/{schedule}/seed{seed}.log"
+    shell: "train {input.cell:q} {input.subset:q} {output.metrics:q} {output.run:q} 2> {log:q}"
+"""
+GRIDS = ((5, 4, 1), (10, 10, 5), (20, 10, 5), (25, 20, 5))
 """Sizes × sets × seeds; every size has a cosine and a constant schedule but the first, which has one."""
 
 
@@ -48,17 +74,21 @@ def write_grid(folder: Path, *, sizes: int, sets: int, seeds: int) -> int:
     config = {"source": "none.fasta", "models": "models.tsv", "subsets": "subsets.tsv", "seeds": list(range(seeds))}
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "Alone.smk").write_text(ALONE)
-    return (2 * sizes - 1) * sets * seeds
+    (folder / "CellsAlone.smk").write_text(CELLS_ALONE)
+    (folder / "none.fasta").touch()
+    cells = [cell.path for cell in grid(load_study(config, base=folder))]
+    (folder / "cells.txt").write_text("\n".join(cells) + "\n")
+    return len(cells)
 
 
-def timed(folder: Path, *words: str) -> tuple[float, float]:
-    """Processor and wall seconds of a command of Snakemake in a folder."""
+def timed(folder: Path, *command: str) -> tuple[float, float]:
+    """Processor and wall seconds of a module of Python in a folder."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
-    command = [sys.executable, "-m", "snakemake", "plan", "--cores", "1", "--quiet", "all", "--forceall", *words]
-    done = subprocess.run(command, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True)
+    words = [sys.executable, "-m", *command]
+    done = subprocess.run(words, cwd=folder, env=os.environ | {"PATH": path}, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"error: {' '.join(words)} failed:\n{done.stdout}{done.stderr}")
+        sys.exit(f"error: {' '.join(command)} failed:\n{done.stdout[-3000:]}{done.stderr[-3000:]}")
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, time.perf_counter() - start
 
@@ -69,25 +99,37 @@ def median_of(folder: Path, *words: str, repeats: int) -> tuple[float, float]:
     return statistics.median(cpu for cpu, _ in found), statistics.median(wall for _, wall in found)
 
 
-def report(repeats: int) -> str:
+def commands(folder: Path) -> dict[str, list[str]]:
+    """What is measured."""
+    plan = ["snakemake", "plan", "--cores", "1", "--quiet", "all", "--forceall"]
+    dry = ["snakemake", "--cores", "1", "--dry-run"]
+    study = ["--snakefile", str(ROOT / "Snakefile"), "--configfile", "config.yaml"]
+    found = {"Snakemake alone": [*plan, "--snakefile", "Alone.smk"], "snakemake plan": [*plan, *study]}
+    found["plmscale plan"] = ["plmscale", "plan", "--configfile", "config.yaml"]
+    found["Snakemake alone, -n"] = [*dry, "--snakefile", "CellsAlone.smk"]
+    found["plmscale run -n"] = ["plmscale", "run", "-n", "--cores", "1", "--configfile", "config.yaml"]
+    return found
+
+
+def report(repeats: int, largest: int) -> str:
     """Measure every grid, and write it up."""
     rows = []
+    facts = machine.facts("snakemake", "numpy", "matplotlib")
     for sizes, sets, seeds in GRIDS:
+        if (2 * sizes - 1) * sets * seeds > largest:
+            continue
         with tempfile.TemporaryDirectory() as scratch:
             folder = Path(scratch)
             cells = write_grid(folder, sizes=sizes, sets=sets, seeds=seeds)
-            ours = ("--snakefile", str(ROOT / "Snakefile"), "--configfile", "config.yaml")
-            alone = median_of(folder, "--snakefile", "Alone.smk", repeats=repeats)
-            plan = median_of(folder, *ours, repeats=repeats)
+            found = {name: median_of(folder, *words, repeats=repeats) for name, words in commands(folder).items()}
             with (folder / "results/plan/cells.tsv").open() as table:
                 hours = _sum(table.read().splitlines(), "device_hours")
-            budget = ("--config", f"budget_gpu_hours={hours / 4:.6g}")
-            cut = median_of(folder, *ours, *budget, repeats=repeats)
-        row = {"cells": f"{cells:,}"}
-        for name, (cpu, wall) in (("Snakemake alone", alone), ("plan", plan), ("a quarter of the budget", cut)):
-            row |= {f"{name}, CPU s": f"{cpu:.1f}", f"{name}, wall s": f"{wall:.1f}"}
-        rows.append(row | {"plan ÷ Snakemake alone, CPU": f"{plan[0] / alone[0]:.1f}"})
-    facts = machine.facts("snakemake", "numpy", "matplotlib")
+            budget = ["--config", f"budget_gpu_hours={hours / 4:.6g}"]
+            words = [*commands(folder)["snakemake plan"], *budget]
+            found["a quarter of the budget"] = median_of(folder, *words, repeats=repeats)
+        for name, (cpu, wall) in found.items():
+            rows.append({"cells": f"{cells:,}", "command": name, "CPU s": f"{cpu:.1f}", "wall s": f"{wall:.1f}"})
+    facts["repeats"] = str(repeats)
     lines = ["# The plan", "\n".join(f"- {key}: {value}" for key, value in facts.items()), machine.markdown(rows)]
     return "\n\n".join(lines)
 
@@ -101,9 +143,10 @@ def main() -> None:
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--largest", type=int, default=5000, help="leave out grids of more cells")
     parser.add_argument("--out", type=Path, help="markdown file; else printed")
     args = parser.parse_args()
-    text = report(args.repeats)
+    text = report(args.repeats, args.largest)
     args.out.write_text(text) if args.out else print(text)
 
 

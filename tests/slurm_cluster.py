@@ -190,11 +190,13 @@ def write_study(folder: Path, *names: str) -> Path:
     return folder
 
 
-def profile(folder: Path) -> Path:
-    """profiles/slurm with the names of this cluster, which has no accounts."""
+def profile(folder: Path, *, cells_per_job: int | None = None) -> Path:
+    """profiles/slurm with the names of this cluster, which has no accounts; for cells that share jobs, how many."""
     text = (ROOT / "profiles/slurm/config.yaml").read_text()
     text = re.sub(r"^ *slurm_account:.*\n", "", text, flags=re.M)
     text = text.replace("\"'cpu'\"", "\"'gpu'\"").replace("mem_mb: 64000", "mem_mb: 1000").replace("8000", "1000")
+    if cells_per_job:
+        text = re.sub(r"^( +)train:\n", rf"\g<0>\1  cells_per_job: {cells_per_job}\n", text, flags=re.M)
     (folder / "profile").mkdir(exist_ok=True)
     (folder / "profile/config.yaml").write_text(text)
     return folder / "profile"
@@ -207,7 +209,7 @@ class OnCluster:
         self.cluster, self.folder = cluster, folder
         self.process: subprocess.Popen | None = None
 
-    def start(self, *words: str) -> None:
+    def start(self, *words: str, cells_per_job: int | None = None) -> None:
         """Snakemake, polling often."""
         folder = self.folder
         command = [
@@ -219,7 +221,8 @@ class OnCluster:
             "--directory",
             str(folder),
         ]
-        command += ["--configfile", str(folder / "config.yaml"), "--profile", str(profile(folder)), *words]
+        command += ["--configfile", str(folder / "config.yaml")]
+        command += ["--profile", str(profile(folder, cells_per_job=cells_per_job)), *words]
         command += ["--plmscale-slurm-init-seconds-before-status-checks", "5", "--latency-wait", "15"]
         env = environment() | {"HOLD": str(folder / "hold")}
         env["PYTHONPATH"] = f"{folder / 'modules'}:{env['PYTHONPATH']}"

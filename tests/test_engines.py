@@ -1,6 +1,7 @@
 """The engines against each other: 20 steps of plain torch, DeepSpeed without ZeRO, and with its stages 1 and 2."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from conftest import ROOT
+from plmscale.training.engine import joined_ranks
 from test_train import environment, torchrun
 
 # In fp32 only the order of sums differs: 2^-24 a rounding. In bf16 products are rounded to 2^-8, and DeepSpeed's
@@ -42,3 +44,23 @@ def test_bf16_is_another_arithmetic_of_the_same_training(contract):
     fp32, bf16 = (np.asarray(contract[f"torch0 {precision}"]["losses"]) for precision in ("fp32", "bf16"))
     assert not np.array_equal(fp32, bf16)
     np.testing.assert_allclose(bf16, fp32, rtol=2e-3)
+
+
+@pytest.mark.parametrize("job", [1, 14_999, 15_000, 67_108_863])
+def test_ranks_of_several_nodes_meet_below_the_ports_of_other_connections(monkeypatch, job):
+    """Jobs of neighbouring numbers at different ports; the largest number is SLURM's MaxJobId."""
+    monkeypatch.setattr(os, "environ", {"SLURM_NTASKS": "2", "SLURM_PROCID": "1", "SLURM_LOCALID": "0"})
+    joined = []
+    monkeypatch.setattr("torch.distributed.init_process_group", lambda *_, **kwargs: joined.append(kwargs))
+    monkeypatch.setattr("torch.distributed.destroy_process_group", lambda: None)
+    ports = []
+    for number in (job, job + 1):
+        os.environ["SLURM_JOB_ID"] = str(number)
+        with joined_ranks() as ranks:
+            assert (ranks.rank, ranks.world) == (1, 2)
+        ports.append(int(os.environ.pop("MASTER_PORT")))
+        del os.environ["RANK"]
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    assert all(1023 < port < lowest for port in ports)
+    assert len(set(ports)) == 2
+    assert [each["world_size"] for each in joined] == [2, 2]

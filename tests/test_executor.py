@@ -1,5 +1,7 @@
 """The executor for SLURM without SLURM: what it submits, follows, goes on with and gives up."""
 
+import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -181,6 +183,35 @@ def test_no_requeue_of_the_profile_is_in_every_submission(tmp_path, words, reque
     assert [word for word in call.split() if word.endswith("-requeue")] == requeues
     assert " -t 5 " in call
     assert "--signal=USR1@120" in call
+
+
+def test_squeue_is_asked_once_for_all_jobs_and_less_and_less_often(tmp_path, monkeypatch):
+    """Below two calls a minute from the first, whatever the number of jobs; soon again after the end of one."""
+    states, looks = {str(number): "RUNNING" for number in range(50)}, []
+
+    def look() -> list[QueuedJob]:
+        looks.append(len(states))
+        return [QueuedJob(*each) for each in states.items()]
+
+    monkeypatch.setattr(plugin, "_look", look)
+    here = Told(tmp_path)
+    here.workflow.executor_settings = SimpleNamespace(init_seconds_before_status_checks=None)
+    here.status_rate_limiter, here.next_seconds_between_status_checks = contextlib.nullcontext(), 40.0
+    active = [SubmittedJobInfo(job(tmp_path), external_jobid=number, aux={"since": 0.0}) for number in states]
+
+    async def check() -> list[SubmittedJobInfo]:
+        return [info async for info in here.check_active_jobs(active)]
+
+    waits = []
+    for n in range(1, 20):
+        assert asyncio.run(check()) == active
+        assert len(looks) == n
+        waits.append(here.next_seconds_between_status_checks)
+    assert waits == [*range(50, 181, 10), *[180] * 5]
+    states["7"] = "COMPLETED"
+    assert len(asyncio.run(check())) == 49
+    assert here.told == ["success"]
+    assert here.next_seconds_between_status_checks == 40
 
 
 def test_short_cells_of_one_request_are_submitted_together(tmp_path, monkeypatch):

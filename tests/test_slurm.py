@@ -1,7 +1,6 @@
 """Studies on a real SLURM of two nodes, through profiles/slurm, with all that clusters do to jobs."""
 
 import json
-import re
 import shlex
 import shutil
 import subprocess
@@ -65,8 +64,8 @@ def reasons_of(folder: Path, cell: str, server, *, tolerance: float = 0.0) -> li
 
 @pytest.fixture(scope="module")
 def counted(tmp_path_factory) -> Path:
-    """A study whose data are ready: one cell of one device, and one of two nodes."""
-    folder = write_study(tmp_path_factory.mktemp("study") / "study", "D", "T")
+    """A study whose data are ready: two cells of one device, and one of two nodes."""
+    folder = write_study(tmp_path_factory.mktemp("study") / "study", "C", "D", "T")
     snakemake(folder, "results/subsets/all.npy", "results/subsets/holdout.npy")
     return folder
 
@@ -123,32 +122,31 @@ def test_a_study_outlives_an_outage_of_the_controller(cluster, on_cluster, count
     assert reasons_of(here.folder, cell, server) == ["finished"]
 
 
-def test_cells_that_share_a_job_are_followed_and_go_on_in_jobs_of_their_own(on_cluster, tmp_path, server):  # noqa: F811
-    """Two cells in one job; Snakemake is killed and started again, and the job is cancelled in its first cell."""
-    cells = [f"{name}/all/constant/seed0" for name in "AB"]
-    here = on_cluster(write_study(tmp_path / "study", *"AB"))
+def test_cells_that_share_a_job_go_on_after_it_was_cancelled(on_cluster, counted, tmp_path, server):  # noqa: F811
+    """The job of both ends while one is trained and the other waits; each is trained to its end, and once."""
+    cells = {f"{name}/all/constant/seed0" for name in "CD"}
+    here = on_cluster(shutil.copytree(counted, tmp_path / "study"))
     targets = [f"results/runs/{cell}/run.json" for cell in cells]
-    words = [*targets, "--retries", "0", "--set-resources", "train:slurm_partition=gpu", "train:mem_mb=1000"]
-    words += ["train:step=srun", "train:cells_per_job=2"]
-    here.start(*words)
-    here.until(lambda: len(here.held()) == 1)
-    before = slurm("squeue", "--noheader", "--format=%i %j")
+    here.start(*targets, "--plmscale-slurm-no-requeue", cells_per_job=2)
+    here.until(here.held)
     (first,) = here.held()
-    assert re.fullmatch(rf"{here.held()[first]} study:2 cells:[AB]/all/constant/0", before), before
-    here.kill()
-    shutil.rmtree(here.folder / ".snakemake/locks")
-    here.start(*words)
-    here.until(lambda: here.whole_log().count("already, which is followed") == 2)
-    assert slurm("squeue", "--noheader", "--format=%i %j") == before, "a job was submitted a second time"
-    slurm("scancel", here.held()[first])
+    queue = slurm("squeue", "--noheader", "--format=%i|%j|%T").splitlines()
+    assert len(queue) == 1, "one job for both"
+    job, name, state = queue[0].split("|")
+    assert (job, state) == (here.held()[first], "RUNNING")
+    assert name.startswith("study:2 cells:")
+    assert "Requeue=0" in slurm("scontrol", "show", "job", job).split()
+    slurm("scancel", job)
     here.until(lambda: here.ended(first))
+    (second,) = cells - {first}
+    assert not (here.folder / "results/runs" / second / "attempts.jsonl").exists(), "it had not begun"
     for cell in cells:
         here.let_go(cell)
+    here.until(lambda: here.done(*cells))
     here.end()
-    assert here.done(*cells)
-    reasons = {cell: reasons_of(here.folder, cell, server) for cell in cells}
-    assert reasons[first] == ["SIGTERM", "finished"]
-    assert all(each[-1] == "finished" for each in reasons.values())
+    assert "failed, SLURM status is" not in here.whole_log()
+    assert reasons_of(here.folder, first, server) == ["SIGTERM", "finished"]
+    assert reasons_of(here.folder, second, server) == ["finished"]
 
 
 def test_a_cell_of_two_nodes_is_preempted_and_ends_as_one_process_would(on_cluster, counted, tmp_path, server):  # noqa: F811

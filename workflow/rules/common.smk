@@ -1,4 +1,5 @@
 # The checked configuration, the grid, and what wildcards may be.
+import gc
 import inspect
 import json
 import re
@@ -21,6 +22,9 @@ from plmscale.study.grid import grid
 from plmscale.study.study import load_study, source_file
 from plmscale.training import set_aside, trunk_files
 
+# A graph of thousands of jobs has no cycles to find, and Python would look through all of it again and again.
+gc.set_threshold(100_000, 20, 100)
+
 CHOSEN = config.pop("cell", None)  # no setting of the study: which cell `snakemake cell` is about
 
 try:
@@ -37,6 +41,7 @@ try:
     CALIBRATIONS, CALIBRATION_WARNINGS = calibration.read_calibrations(STUDY, OURS / "calibration")
     TRUNKS = trunk_files.trunks_here(STUDY, results=OURS)
     RESOURCES = plan.grid_resources(STUDY, COUNTED, CALIBRATIONS, shared=TRUNKS)
+    ALIKE = plan.alike(RESOURCES[cell] for cell in CELLS)
     SAME = plan.same_resources(STUDY.config)
     BRANCHES = trunks.trunk_of_each(TRUNKS)
     FORECAST = cells_before(STUDY, results=OURS)
@@ -57,7 +62,6 @@ CONFIGURATION = {
     "settings": dict(GIVEN.config),
 }
 
-OF_WILDCARDS = inspect.signature(lambda wildcards: None)
 cfg = STUDY.config
 FIGURES_HERE = figure_names({cell.schedule for cell in CELLS.values()})
 RUN = "results/runs/{model}/{subset}/{schedule}/seed{seed}"

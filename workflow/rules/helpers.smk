@@ -1,6 +1,13 @@
 # What rules look up by their wildcards.
 
 
+def told(find):
+    """A function that has its signature at hand: Snakemake asks for it several times a job."""
+    find.__signature__ = inspect.signature(find)
+    return find
+
+
+@told
 def this_study(wildcards):
     """No file, where results/ is this study's or nobody's: else nothing is planned."""
     if ANOTHER:
@@ -55,21 +62,16 @@ def asked_for(dag):
     return {path: work for path, work in every.items() if path in paths}
 
 
-def of_wildcards(find):
-    """A function of wildcards that says so: Snakemake asks each a hundred thousand times for its signature."""
-    find.__signature__ = OF_WILDCARDS
-    return find
-
-
-@of_wildcards
+@told
 def frozen(wildcards):
     """The cell of a job as JSON text."""
     return json.dumps(cell(wildcards).frozen(), indent=2)
 
 
 def planned(field):
-    """A resource of a job from the compute plan of its cell."""
-    return of_wildcards(lambda wildcards: RESOURCES[cell(wildcards).path][field])
+    """A resource of a job from the compute plan of its cell; where all have the same, no job has to look it up."""
+    found = told(lambda wildcards: RESOURCES[cell(wildcards).path][field])
+    return ALIKE.get(field, found)
 
 
 def trunk_of(wildcards):
@@ -81,7 +83,7 @@ def trunk_of(wildcards):
     return TRUNKS[path]
 
 
-@of_wildcards
+@told
 def frozen_trunk(wildcards):
     """What a trunk depends on, as JSON text."""
     return json.dumps(trunk_of(wildcards).cell.frozen(), indent=2)
@@ -89,31 +91,31 @@ def frozen_trunk(wildcards):
 
 def planned_trunk(field):
     """A resource of a job from the compute plan of its trunk."""
-    return of_wildcards(lambda wildcards: RESOURCES[jobs.TRUNKS + trunk_of(wildcards).path][field])
+    return told(lambda wildcards: RESOURCES[jobs.TRUNKS + trunk_of(wildcards).path][field])
 
 
-@of_wildcards
+@told
 def trunk_until(wildcards):
     """Passes until which a trunk is trained."""
     return trunk_files.until_passes(trunk_of(wildcards), results=Path("results"))
 
 
-@of_wildcards
+@told
 def keep_at(wildcards):
     """Passes before which a trunk keeps a checkpoint: no other, added between them, trains it again."""
     return ",".join(map(str, trunk_of(wildcards).points))
 
 
 def trunk_record(finished):
-    """The trunk of cells that have branched off from it, or of those that have not."""
+    """The trunk of cells that have branched off from it, or of those that have not; none where there is none."""
 
-    @of_wildcards
+    @told
     def record(wildcards):
         path = cell(wildcards).path
         found = BRANCHES.get(path)
         return [f"results/trunks/{found.path}/trunk.json"] if found and (path in found.finished) == finished else []
 
-    return record
+    return record if BRANCHES else []
 
 
 def fitted_cells():
@@ -129,23 +131,30 @@ def forecast_study(wildcards):
     return STUDY.to_json()
 
 
-@of_wildcards
-def forecast_first(wildcards):
+def forecast_first():
     """The forecast that comes before a cell; of a cell that was trained without one, none."""
-    path = cell(wildcards).path
-    return ["results/forecast/made.txt"] if path in FORECAST else []
+
+    @told
+    def made(wildcards):
+        return ["results/forecast/made.txt"] if cell(wildcards).path in FORECAST else []
+
+    return made if FORECAST else []
 
 
-@of_wildcards
-def trunk_checkpoints(wildcards):
+def trunk_checkpoints():
     """Where a cell branches off from."""
-    found = BRANCHES.get(cell(wildcards).path)
-    return f"results/trunks/{found.path}/checkpoints" if found else "none"
+
+    @told
+    def checkpoints(wildcards):
+        found = BRANCHES.get(cell(wildcards).path)
+        return f"results/trunks/{found.path}/checkpoints" if found else "none"
+
+    return checkpoints if BRANCHES else "none"
 
 
 def planned_for_size(field):
     """A resource of the job that times a size: that of the cell that it stands for."""
-    return of_wildcards(lambda wildcards: RESOURCES[TIMED[wildcards.model].path][field])
+    return told(lambda wildcards: RESOURCES[TIMED[wildcards.model].path][field])
 
 
 def timed_subset(wildcards):
@@ -158,7 +167,7 @@ def specification(wildcards):
     return calibration.specification(STUDY, TIMED[wildcards.model])
 
 
-@of_wildcards
+@told
 def training_set(wildcards):
     """The ids that a cell is trained on: a set that makes passes over another has none of its own."""
     return f"results/subsets/{cell(wildcards).data}.npy"
@@ -227,6 +236,7 @@ def templates(wildcards):
     return sorted(map(str, Path(provenance.__file__).with_name("report").joinpath("page/templates").iterdir()))
 
 
+@told
 def store_folder(wildcards, input):
     """The folder of the token store among a job's inputs."""
     return str(Path(input.store[0]).parent)

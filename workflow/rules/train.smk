@@ -32,7 +32,7 @@ rule train:
         holdout=rules.holdout.output.ids,
         trunk=trunk_record(finished=False),
         past_trunk=ancient(trunk_record(finished=True)),
-        forecast=ancient(forecast_first),
+        forecast=ancient(forecast_first()),
     output:
         metrics=f"{RUN}/metrics.parquet",
         run=f"{RUN}/run.json",
@@ -69,7 +69,7 @@ rule train:
         progress_seconds=SAME["progress_seconds"],
         peak_flops=planned("peak_flops"),
         flop_convention=SAME["flop_convention"],
-        trunk=trunk_checkpoints,
+        trunk=trunk_checkpoints(),
     params:
         store=store_folder,
         checkpoints=subpath(output.run, parent=True),

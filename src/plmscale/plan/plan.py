@@ -4,7 +4,7 @@ Pure functions of cells, hardware and measured speeds: nothing here is an input 
 retrains nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -254,3 +254,15 @@ def grid_resources(
     for priority, job in enumerate(reversed(by_flops(every))):
         found[job.path]["priority"] = priority
     return found
+
+
+def alike(resources: Iterable[Mapping[str, str | int | None]]) -> dict[str, str | int | None]:
+    """What all jobs ask for alike: values, which Snakemake need not look up for each job.
+
+    Examples
+    --------
+    >>> alike([{"nodes": 1, "runtime": 10}, {"nodes": 1, "runtime": 20}])
+    {'nodes': 1}
+    """
+    first, *others = resources
+    return {name: value for name, value in first.items() if all(each[name] == value for each in others)}

@@ -277,8 +277,7 @@ class Subset(Settings):
         default=1,
         ge=1,
         le=10**12,
-        description="Exact for a `sample` without `same_size_as`; otherwise the plan's estimate until the set exists. "
-        "Empty for `passes`, required otherwise.",
+        description="Exact for a `sample` without `same_size_as`; else an estimate. Empty for `passes`, else required.",
     )
     n_tokens: int | None = Field(
         default=None,
