@@ -20,7 +20,7 @@ import pandas as pd
 
 from plmscale.design.expectation import Grid, expected
 from plmscale.design.ladder import ladder, ladder_params
-from plmscale.design.prior import Prior, read_prior
+from plmscale.design.prior import Prior, read_priors
 from plmscale.design.search import Means, best_designs
 from plmscale.laws.chinchilla import fit
 from plmscale.laws.fit import FitSettings
@@ -133,7 +133,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     rows = []
     for case in CASES:
-        prior = read_prior(None, flops=case.flops)
+        prior = read_priors(None, flops=case.flops)[0]
         for name, several in grids(case, prior, np.random.default_rng(3)).items():
             rows.append(row(case, prior, name, several, options))
             print(list(rows[-1].values()), flush=True)

@@ -20,7 +20,6 @@ OTHERS = {
     "devices": "devices that train at a time",
     "price": "price of a device-hour, in the currency of --money",
     "target-flops": "FLOPs for which the best size is asked (default: the whole budget in one run)",
-    "max-passes": "passes over different residues in the longest run (default: 4)",
     "noise": "standard deviation of the log loss of a run (default: 0.005)",
 }
 
@@ -35,7 +34,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for name, meaning in OTHERS.items():
         parser.add_argument(f"--{name}", metavar="NUMBER", help=meaning)
     parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], help="default: bf16 where the device has it")
-    parser.add_argument("--max-length", type=int, help="longest input in positions (default: 1024; on a CPU 64)")
+    parser.add_argument("--max-length", type=int, help="longest input in positions (default: 1024; on a CPU 128)")
     parser.add_argument(
         "--law",
         metavar="NAME_OR_PATH",

@@ -28,7 +28,7 @@ CPU_HARDWARE: Mapping[str, Any] = {
 """A core with AVX-512: an order of magnitude, not a measurement; `plmscale calibrate` measures."""
 
 BUDGETS = {"gpu_hours": "500", "deadline": "48 (hours)", "flops": "1e21", "money": "2000"}
-OTHERS = {"price": "2.5", "devices": "8", "noise": "0.005", "target_flops": "1e22", "max_passes": "4"}
+OTHERS = {"price": "2.5", "devices": "8", "noise": "0.005", "target_flops": "1e22"}
 
 LEAST_LENGTH, MOST_LENGTH = 16, 100_000
 
@@ -186,7 +186,7 @@ def _precision(given: Mapping[str, Any], device: str) -> str:
 def _max_length(given: Mapping[str, Any], device: str) -> int:
     asked = given.get("max_length")
     if asked is None:
-        return 64 if device == CPU else 1024
+        return 128 if device == CPU else 1024
     if not LEAST_LENGTH <= asked <= MOST_LENGTH:
         raise InputError(f"--max-length is {asked}; it must be from {LEAST_LENGTH} to {MOST_LENGTH:,} positions.")
     return int(asked)

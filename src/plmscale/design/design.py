@@ -1,5 +1,6 @@
 """`design`: from a budget and proteins to a folder with a study."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
@@ -9,22 +10,18 @@ from typing import Any
 from ..errors import InputError
 from ..files import check_writable, write_json
 from ..plan.devices import DEVICE_TYPES, device_of
-from ..presentation.formats import number
+from ..presentation.formats import short
 from ..study.config import Hardware
 from ..study.configuration import read_configuration
 from .budget import Budget, budget_of, number_of
 from .expectation import IDENTIFIED, Expected
 from .ladder import ladder
-from .prior import Prior, read_prior
+from .prior import Prior, read_priors
 from .proteins import Proteins, count_proteins
 from .search import Means, best_designs, judged
 from .spending import LEAST_SHARE, Cost, filled, in_another
 from .study import Draft, write_files
 from .words import Alternative, Promise, Remedy, first_lines, record
-
-MOST_PASSES = 4.0
-"""Passes over different residues in the longest run, up to which repeated tokens are worth nearly as much as new ones:
-Muennighoff et al. 2023, on text."""
 
 TRIED = 8
 """Designs that are planned before it is said that none fits."""
@@ -32,7 +29,7 @@ TRIED = 8
 WIDE_SHARE = 0.8
 """Share of a deadline's device-hours that branches after trunks fill: where the search begins."""
 
-FACTORS = (3, 10, 30, 100, 300, 1000)
+FACTORS = (2, 3, 5, 10, 20, 30, 50, 100, 300, 1000)
 """Budgets, times that which is given, at which it is looked whether a law would be identified."""
 
 RECORD = "design.json"
@@ -60,7 +57,7 @@ def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
         Folder of the workflow.
     **given
         One of gpu_hours, deadline, flops, money; and device, precision, devices, price, max_length, law, noise,
-        target_flops, max_passes.
+        target_flops.
 
     Raises
     ------
@@ -71,14 +68,17 @@ def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
         raise InputError(f"--out: {out} is there already, and nothing in it is overwritten. Name another folder.")
     check_writable(out)
     budget = budget_of(given)
-    named = [name for name in ("noise", "target_flops", "max_passes") if given.get(name) is not None]
+    named = [name for name in ("noise", "target_flops") if given.get(name) is not None]
     options = {name: number_of(given, name) for name in named}
     means = _means(budget)
-    prior = read_prior(given.get("law"), flops=means.flops)
-    prior = replace(prior, noise=options.get("noise", prior.noise))
     counted = count_proteins(proteins)
-    means = replace(means, most_tokens=options.get("max_passes", MOST_PASSES) * _different(counted))
+    # Runs that see tokens again are in no law of size and tokens (plmscale.runs.selection): one pass is the longest.
+    means = replace(means, most_tokens=float(counted.tokens(means.max_length)))
     target = options.get("target_flops", means.flops)
+    priors = [
+        replace(one, noise=options.get("noise", one.noise)) for one in read_priors(given.get("law"), flops=means.flops)
+    ]
+    prior = _first_with_designs(priors, means, target_flops=target)
     draft, cost = _drafted(prior, means, budget, counted, target_flops=target, root=root)
     told = _told(prior, draft, target_flops=target)
     remedy = None if told.status == IDENTIFIED else _remedy(prior, means, told, target_flops=target)
@@ -86,6 +86,16 @@ def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
     text = first_lines(promise)
     _write(promise, out, text)
     return Made(out, text, promise)
+
+
+def _first_with_designs(priors: Sequence[Prior], means: Means, *, target_flops: float) -> Prior:
+    """The first law under which a design is found, else under which more proteins would allow one."""
+    for tokens in (means.most_tokens, float("inf")):
+        allowed = replace(means, most_tokens=tokens)
+        for prior in priors:
+            if best_designs(prior, allowed, target_flops=target_flops):
+                return prior
+    return priors[0]
 
 
 def _means(budget: Budget) -> Means:
@@ -98,11 +108,6 @@ def _means(budget: Budget) -> Means:
     share = WIDE_SHARE if budget.kind == "deadline" else 1.0
     seconds = 3600 * budget.device_hours * share
     return Means(speed * seconds, speed * hardware.startup_seconds, budget.max_length, 0.0)
-
-
-def _different(counted: Proteins) -> float:
-    """Tokens of all residues: of proteins longer than an input, each pass shows another window."""
-    return float(counted.n_residues + 2 * counted.n_sequences)
 
 
 def _drafted(
@@ -131,10 +136,11 @@ def _none(prior: Prior, means: Means, budget: Budget, counted: Proteins) -> str:
     most = ladder()[0].name
     more = best_designs(prior, replace(means, most_tokens=float("inf")), target_flops=means.flops)
     if more:
-        passes = min(one.tokens[-1] for one in more) / _different(counted)
+        tokens, needed = counted.tokens(means.max_length), min(one.tokens[-1] for one in more)
         return (
-            f"design: {budget.words} train longer than {counted.n_residues:,} residues reach. The proteins would be "
-            f"seen {number(passes)} times; add --max-passes {passes * 1.1:.2g}, or give more proteins."
+            f"design: {budget.words} need a run of {short(needed)} tokens, and one pass over the proteins has "
+            f"{short(tokens)} at --max-length {means.max_length}. Runs that see proteins again are in no law. Give "
+            "more proteins, longer inputs or a smaller budget."
         )
     return (
         f"design: {budget.words} are too little for five sizes of {most} parameters and more on four token budgets, "

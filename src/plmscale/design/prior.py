@@ -85,8 +85,8 @@ def small_prior() -> Prior:
     return prior_of(constants, title=title, seen=seen)
 
 
-def read_prior(name_or_path: str | None, *, flops: float) -> Prior:
-    """The law of this name or path; by default that whose runs are nearest to the budget.
+def read_priors(name_or_path: str | None, *, flops: float) -> list[Prior]:
+    """The law of this name or path; by default that whose runs are nearest to the budget, and then the other one.
 
     Parameters
     ----------
@@ -103,8 +103,8 @@ def read_prior(name_or_path: str | None, *, flops: float) -> Prior:
     if name_or_path is None:
         small, published = small_prior(), _asked(DEFAULT)
         middle = np.sqrt(small.seen.flops[1] * published.seen.flops[0])
-        return published if flops > middle else small
-    return _asked(name_or_path)
+        return [published, small] if flops > middle else [small, published]
+    return [_asked(name_or_path)]
 
 
 def _asked(name_or_path: str) -> Prior:

@@ -63,6 +63,9 @@ def filled(draft: Draft) -> tuple[Draft, Cost] | None:
     for _ in range(STEPS):
         middle = 0.5 * (low + high)
         tried = draft.scaled(exp(middle))
+        if tried.epochs[-1] >= 1:  # the laws take runs of less than a pass and a bit: one that repeats is in none
+            high = middle
+            continue
         cost = cost_of(tried.study())
         share = cost.share(tried)
         if share <= MOST_SHARE:
