@@ -11,7 +11,7 @@ from plmscale.laws.fit import Fit, FitSettings
 from plmscale.laws.methods import FITS, fit_curves
 from plmscale.results.study_results import Results
 from plmscale.runs.curves import smooth
-from plmscale.study.config import Config, ModelSize, Subset, Training
+from plmscale.study.config import AskedTraining, Config, ModelSize, Subset
 from plmscale.study.flops import count_params, train_flops
 from plmscale.study.grid import Cell, grid
 from plmscale.study.study import Study, read_published
@@ -43,7 +43,7 @@ def make_study(*, schedules=("token_decay", "constant"), widths=tuple(WIDTHS), s
     subsets = [Subset(name=name, kind="sample", n_sequences=SETS[name] // 100, train=True) for name in sets]
     subsets.append(Subset(name="close_30", kind="cluster", min_identity=0.3, n_sequences=1000, train=False))
     published = read_published(Path(__file__).parents[1] / "config/published_plms.tsv")
-    config = Config(max_length=256, training=Training(initial_weights="fan_in"))
+    config = Config(max_length=256, training=AskedTraining(initial_weights="fan_in"))
     return Study(config, models, tuple(subsets), published=published)
 
 

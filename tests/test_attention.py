@@ -157,7 +157,7 @@ def test_padded_rows_are_laid_out_once_a_micro_batch():
     with Operations() as seen:
         again = attend(None, qkv, rotation, layout, kernel="padded")
     assert torch.equal(first, again)
-    assert "index_copy" in seen.names
+    assert "index_put" in seen.names
     assert not seen.names & {"mask", "nonzero", "_local_scalar_dense", "_to_copy", "lift_fresh", "arange"}
     with Operations() as seen:
         qkv[:, 0, 0, 0][layout.positions == 0].sum().item()

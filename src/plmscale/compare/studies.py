@@ -19,7 +19,7 @@ from ..results.outcomes import device_seconds, flops_of
 from ..runs.curves import Curve
 from ..study.flops import train_flops
 from ..study.grid import Cell
-from ..study.schedules import ENDS_WITH_BUDGET
+from ..study.names import ENDS_WITH_BUDGET
 
 CONVENTIONS = ("appendix_e", "6nd", "6nd_non_embedding", "measured_lengths")
 """FLOP conventions of `plmscale.study.flops.train_flops`."""

@@ -15,7 +15,7 @@ from scipy.interpolate import CubicSpline
 from ..presentation.formats import short
 from ..runs.curves import Curve
 from ..runs.selection import SAME_LENGTH
-from ..study.schedules import ENDS_WITH_BUDGET
+from ..study.names import ENDS_WITH_BUDGET
 from .envelope_grid import Grid, read_off
 
 Array = NDArray[np.float64]

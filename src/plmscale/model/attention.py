@@ -264,7 +264,8 @@ def _padded(q: Tensor, k: Tensor, v: Tensor, layout: PackedLayout, *, selected: 
 
 def _in_rows(x: Tensor, places: Tensor, n: int, longest: int) -> Tensor:
     """Packed `x` (k, n_heads, head_dim) in padded rows of zeros: (n, n_heads, longest, head_dim)."""
-    rows = x.new_zeros(n * longest, *x.shape[1:]).index_copy(0, places, x)
+    # Of index_put autograd keeps the places alone, of index_copy also what is copied.
+    rows = x.new_zeros(n * longest, *x.shape[1:]).index_put((places,), x)
     return rows.unflatten(0, (n, longest)).transpose(1, 2)
 
 

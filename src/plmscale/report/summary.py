@@ -11,7 +11,7 @@ import pandas as pd
 from ..files import atomic
 from ..presentation.formats import number, short
 from ..results.study_results import Results
-from ..study.schedules import ENDS_WITH_BUDGET
+from ..study.names import ENDS_WITH_BUDGET
 from .forecast import forecast_lines
 from .law_lines import LINE, caveats, law_lines, paragraph
 from .sensitivity import choices_lines

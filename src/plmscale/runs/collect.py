@@ -11,7 +11,7 @@ from ..errors import InputError
 from ..files import read_json
 from ..study.flops import train_flops
 from ..study.grid import Cell
-from ..study.schedules import ENDS_WITH_BUDGET
+from ..study.names import ENDS_WITH_BUDGET
 from ..study.trunks import common_trunks
 
 log = logging.getLogger(__name__)

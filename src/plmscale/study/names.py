@@ -8,6 +8,9 @@ from .urls import file_name, has_secrets
 
 Item = TypeVar("Item", str, int)
 
+ENDS_WITH_BUDGET = frozenset({"cosine", "wsd"})
+"""Schedules whose shape depends on the run's token budget."""
+
 _IN_PATHS = re.compile(r"[{}\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_PATH, _LONGEST_NAME = 4000, 255
 

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from ..errors import InputError
 from .config import Training
+from .names import ENDS_WITH_BUDGET
 
 
 def lr_fraction(schedule: str, n_tokens: int, *, training: Training, budget: int) -> float:
@@ -109,6 +110,3 @@ DECAYS: dict[str, Callable[[int, Training, int], float]] = {
     "wsd": _wsd,
 }
 """What each schedule of `plmscale.study.config.Schedule` makes of tokens, settings and budget, warm-up aside."""
-
-ENDS_WITH_BUDGET = frozenset({"cosine", "wsd"})
-"""Schedules whose shape depends on the run's token budget."""

@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from .grid import Cell, grid
+from .names import ENDS_WITH_BUDGET
 from .recipes.resolve import recipes
-from .schedules import ENDS_WITH_BUDGET
 from .study import Study
 
 SCHEDULE = "wsd"
