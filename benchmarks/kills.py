@@ -87,6 +87,8 @@ def options(out: Path, data: list[str], engine: str) -> list[str]:
     files = {"cell": "cell.json", "metrics": "metrics.parquet", "record": "run.json", "checkpoints": "checkpoints"}
     words = [word for name, file in files.items() for word in (f"--{name}", str(out / file))]
     words += ["--engine", engine, "--checkpoint-tokens", "1500", "--micro-batch-tokens", "100", "--monitors", "none"]
+    # Kills of the machine are failures of the cell to it; here a hundred may come one after the other.
+    words += ["--max-attempts", "1000"]
     return [*words, *data]
 
 

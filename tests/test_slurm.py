@@ -4,6 +4,7 @@ import json
 import shlex
 import shutil
 import subprocess
+import sys
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 from plmscale.plan.dispatch import dispatch
 from plmscale.study.config import Execution, Hardware
@@ -19,7 +21,7 @@ from plmscale.training.lock import lock_files
 from slurm_cluster import HOLDING, cluster, on_cluster, slurm, soon, write_study  # noqa: F401
 from test_faults import Job, outcome, server  # noqa: F401
 from test_train import TRAINING, command, data  # noqa: F401
-from test_workflow import environment, snakemake
+from test_workflow import environment, prepare, snakemake
 
 QUIET = ("--nodes=1", "--mem=100", "--output=/dev/null")
 
@@ -219,3 +221,33 @@ def test_the_warning_reaches_the_ranks_of_a_node_through_torchrun(cluster, data,
     assert (attempt["world"], attempt["nodes"]) == (2, 1)
     assert attempt["to_step"] >= 12
     assert (run / f"checkpoints/step{attempt['to_step']}").is_dir()
+
+
+# From nothing to a trained cell, with no file edited
+
+ASKED = {"device": "gpu", "devices_per_node": 1, "cpus_per_device": 1, "startup_seconds": 0}
+
+
+def test_a_study_is_begun_asked_after_and_trained(cluster, tmp_path):  # noqa: F811
+    folder = prepare(tmp_path / "study", hardware=ASKED)
+
+    def plmscale(*words: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "plmscale", *words]
+        return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=400)
+
+    begun = plmscale("init", ".", "--cpu-partition", "urgent", "--gpu-partition", "gpu", "--configfile", "config.yaml")
+    assert begun.returncode == 0, begun.stderr
+    assert yaml.safe_load((folder / "my.yaml").read_text())["hardware"]["devices_per_node"] == 4
+    planned = plmscale("plan", "--configfile", "my.yaml")
+    assert planned.returncode == 0, planned.stderr
+    asked = plmscale("doctor", "--partition", "gpu", "--wait", "240")
+    failed = [line for line in asked.stdout.splitlines() if line.startswith("failed")]
+    assert len(failed) == 1, asked.stdout + asked.stderr
+    assert "partition gpu: GPU" in failed[0], "a GPU of the tests is a character device"
+    assert "ok       partition gpu: clock of the node" in asked.stdout
+    assert "ok       login node: MinJobAge: 300 s" in asked.stdout
+    words = ["--config", "cell=S/all/constant/seed0", "--configfile", "my.yaml", "--profile", "profile"]
+    often = ["--", "--plmscale-slurm-init-seconds-before-status-checks", "3", "--latency-wait", "15"]
+    trained = plmscale("run", "cell", *words, *often)
+    assert trained.returncode == 0, trained.stdout + trained.stderr
+    assert (folder / "results/runs/S/all/constant/seed0/run.json").exists()
