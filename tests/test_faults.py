@@ -168,7 +168,7 @@ def kill(job: Job, kind: str, rng: random.Random) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("engine", "n_kills"), [("torch", 12), ("deepspeed", 4)])
+@pytest.mark.parametrize(("engine", "n_kills"), [("torch", 20), ("deepspeed", 6)])
 def test_killed_again_and_again_it_loses_no_more_than_an_interval(start, tmp_path, capsys, engine, n_kills):
     options = {
         "engine": engine,

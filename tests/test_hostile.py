@@ -146,7 +146,7 @@ def test_yaml_that_is_refused_by_name(tmp_path, text, says):
 @pytest.mark.parametrize(
     ("raw", "says"),
     [
-        ({"training": {"batch_tokens": 10**18}}, "batch_tokens: must be a whole number from 1 to 1e.09"),
+        ({"training": {"batch_tokens": 10**18}}, r"batch_tokens: must be a whole number from 1 to 1e\+09"),
         ({"hardware": {"max_nodes": 10**9}}, "max_nodes: Input should be less than or equal to 10000;"),
         ({"max_length": float("nan")}, "max_length"),
         ({"budget_gpu_hours": float("inf")}, "budget_gpu_hours"),

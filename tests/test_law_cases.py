@@ -119,7 +119,7 @@ def test_floors_of_zero_are_within_1e9_of_the_bounded_optimum(block):
 
 def test_optimal_sizes_hold_the_truth_where_the_floor_may_be_zero():
     """Percentiles of resamples held it in 76 % at so small a budget (`benchmarks/size_coverage.py`)."""
-    held, n = 0, 24
+    held, n = 0, 40
     sizes, tokens = np.geomspace(5e6, 6.5e8, 8).round(), np.geomspace(2e9, 1.6e10, 4)
     budget = 6 * sizes[1] * tokens[1]
     grid = np.geomspace(1e5, 1e11, 200_001)
@@ -137,7 +137,7 @@ def test_optimal_sizes_hold_the_truth_where_the_floor_may_be_zero():
         row = fit.details["optimal_sizes"][0]
         low, high = row["n_params_low"] or 0.0, row["n_params_high"] or math.inf
         held += low <= truth <= high
-    assert held / n >= 0.81  # 95 % less three standard errors of 24 studies
+    assert held / n >= 0.85  # 95 % less three standard errors of 40 studies
 
 
 # Final losses

@@ -246,10 +246,8 @@ def subset_science(wildcards):
     """What a set depends on: an estimated size does not matter, nor does whether models are trained on it."""
     subset = SUBSETS[wildcards.subset]
     exact = subset.kind == "sample" and not subset.same_size_as
-    return subset.model_dump(mode="json", exclude={"of", "epochs", "schedules", "n_tokens"}) | {
-        "train": False,
-        "n_sequences": subset.n_sequences if exact else 1,
-    }
+    same = {"train": False, "n_sequences": subset.n_sequences if exact else 1}
+    return subset.model_dump(mode="json", exclude={"of", "epochs", "schedules", "n_tokens"}) | same
 
 
 def clustering_or(clustered, *, otherwise):
