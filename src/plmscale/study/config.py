@@ -27,6 +27,7 @@ from .settings import (
     InitialWeights,
     Name,
     Seed,
+    Seeds,
     Settings,
     Tokens,
     TokensOrNone,
@@ -168,9 +169,7 @@ class Config(Settings):
     published_models: str = Field(
         default="config/published_plms.tsv", description="Table of published models that are placed on the law."
     )
-    seeds: list[Seed] = Field(
-        default=[0], min_length=1, max_length=1000, description="Training seeds; every cell is trained once per seed."
-    )
+    seeds: Seeds = Field(default=[0], description="Training seeds; every cell is trained once per seed.")
     data_seed: Seed = Field(default=0, description="Seed for the holdout and the samples.")
     max_length: int = Field(
         default=1024,
@@ -203,11 +202,6 @@ class Config(Settings):
         default=ForecastSettings(), description="What is predicted before it is trained."
     )
     advice: AdviceSettings = Field(default=AdviceSettings(), description="The question to `plmscale run advise`.")
-
-    @field_validator("seeds")
-    @classmethod
-    def _once(cls, value: list[int]) -> list[int]:
-        return each_once(value)
 
     @field_validator("source", "models", "subsets", "published_models", "runs", "compare")
     @classmethod
@@ -291,6 +285,10 @@ class Subset(Settings):
         default=None,
         min_length=1,
         description="Schedules with which sizes are trained on this set, comma-separated; empty: all that a size has.",
+    )
+    seeds: Seeds | None = Field(
+        default=None,
+        description="Seeds with which sizes are trained on this set, comma-separated; empty: all that a size has.",
     )
 
     @model_validator(mode="after")

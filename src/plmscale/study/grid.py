@@ -15,7 +15,7 @@ from .config import Health, ModelSize, Training
 from .pass_rows import planned_passes
 from .recipes.resolve import Recipe, recipes
 from .schedule_settings import Schedule
-from .study import Study
+from .study import Study, seeds_of
 
 RESIDUES_PER_SEQUENCE = 325
 """The paper's estimate of a sequence's length (appendix A, table 3)."""
@@ -114,7 +114,7 @@ def table_tokens(study: Study) -> dict[str, int]:
 
 
 def grid(study: Study) -> list[Cell]:
-    """The cells of a study: every size × set to train on × schedule of both × seed, less those left out.
+    """The cells of a study: every size × set to train on × schedule of both × seed of both, less those left out.
 
     Rules of learning rate, batch and weight decay are numbers in them (`plmscale.study.recipes`).
     """
@@ -123,10 +123,12 @@ def grid(study: Study) -> list[Cell]:
     cells = []
     for model in study.models:
         values = _Values(found[model.name], study.config.max_length)
-        for s, schedule, seed in product(trained, model.schedules, study.config.seeds):
-            if s.schedules is None or schedule in s.schedules:
-                size, training = values.at(tokens[s.name])
-                data = {"of": s.of, "epochs": s.epochs or 1.0}
+        for s, schedule in product(trained, model.schedules):
+            if s.schedules is not None and schedule not in s.schedules:
+                continue
+            size, training = values.at(tokens[s.name])
+            data = {"of": s.of, "epochs": s.epochs or 1.0}
+            for seed in seeds_of(study.config, model, s):
                 cells.append(Cell(size, s.name, schedule, seed, training, study.config.max_length, **data))
     return [cell for cell in cells if cell.path not in left_out]
 

@@ -2,7 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from .names import each_once
 
 # Ends are far beyond what anybody has trained or has, and near enough that a plan with all of them ends in seconds and
 # no arithmetic overflows or divides by zero; a test computes both.
@@ -12,6 +14,7 @@ TokensOrNone = Annotated[int, Field(ge=0, le=10**16)]
 Count = Annotated[int, Field(ge=1, le=1_000_000)]
 Cores = Annotated[int, Field(ge=1, le=4096)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]
+Seeds = Annotated[list[Seed], Field(min_length=1, max_length=1000), AfterValidator(each_once)]
 Nats = Annotated[float, Field(ge=1e-9, le=1e9)]
 Hours = Annotated[float, Field(ge=1e-12, le=1e9)]
 DeviceHours = Annotated[float, Field(ge=1e-9, le=1e12)]

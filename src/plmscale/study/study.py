@@ -52,8 +52,8 @@ class Study:
         """The study as plain JSON types."""
         return {
             "config": self.config.model_dump(mode="json"),
-            "models": [m.model_dump(mode="json") for m in self.models],
-            "subsets": [_set_json(s) for s in self.subsets],
+            "models": [_row_json(m) for m in self.models],
+            "subsets": [_row_json(s) for s in self.subsets],
             "left_out": list(self.left_out),
             "published": [p.model_dump(mode="json") for p in self.published],
         }
@@ -70,9 +70,10 @@ class Study:
         )
 
 
-def _set_json(subset: Subset) -> dict[str, Any]:
-    """A row of sets; known tokens, which later versions have, are left out where there are none."""
-    return subset.model_dump(mode="json", exclude={"n_tokens"} if subset.n_tokens is None else None)
+def _row_json(row: ModelRow | Subset) -> dict[str, Any]:
+    """A row of a table; columns that later versions brought are left out where they are empty."""
+    empty = {name for name in ("n_tokens", "seeds") if getattr(row, name, None) is None}
+    return row.model_dump(mode="json", exclude=empty)
 
 
 def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) -> Study:
@@ -105,6 +106,7 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
         _check_model(f"{models_path}, line {line}", model)
     _check_subsets(subsets_path, subsets)
     _check_schedules(subsets_path, subsets, {one for _, model in models for one in model.schedules})
+    _check_seeds(subsets_path, subsets, {one for _, model in models for one in model.seeds or config.seeds})
     _check_forecast(config.forecast.sets, [subset for _, subset in subsets])
     subsets = with_passes(subsets_path, subsets, order=config.training.order)
     _check_cells(config, [m for _, m in models], [s for _, s in subsets])
@@ -168,13 +170,22 @@ def _check_model(where: str, model: ModelRow) -> None:
 
 
 def _check_cells(config: Config, models: list[ModelRow], subsets: list[Subset]) -> None:
-    pairs = [(m, s.schedules or m.schedules) for m in models for s in subsets if s.train]
-    n = len(config.seeds) * sum(len(set(m.schedules) & set(own)) for m, own in pairs)
+    pairs = [(model, one) for model in models for one in subsets if one.train]
+    n = sum(
+        len(set(model.schedules) & set(one.schedules or model.schedules)) * len(seeds_of(config, model, one))
+        for model, one in pairs
+    )
     if n > MOST_CELLS:
         raise InputError(
-            f"the tables and {len(config.seeds)} seeds ask for {n:,} cells; a study has at most {MOST_CELLS:,}. Leave "
+            f"the tables and their seeds ask for {n:,} cells; a study has at most {MOST_CELLS:,}. Leave "
             "rows or seeds out."
         )
+
+
+def seeds_of(config: Config, model: ModelRow, subset: Subset) -> list[int]:
+    """Seeds of the cells of a size and a set: those of both, where a size without its own has the configuration's."""
+    own = model.seeds or config.seeds
+    return [seed for seed in own if subset.seeds is None or seed in subset.seeds]
 
 
 def _check_subsets(path: Path, subsets: list[tuple[int, Subset]]) -> None:
@@ -208,6 +219,17 @@ def _check_schedules(path: Path, subsets: list[tuple[int, Subset]], known: set[S
                 raise InputError(
                     f"{path}, line {line}: no size is trained with the schedule {name!r} of {subset.name!r} (the table "
                     f"of sizes has {', '.join(sorted(known))}). Correct it, or add it to the sizes that it is for."
+                )
+
+
+def _check_seeds(path: Path, subsets: list[tuple[int, Subset]], known: set[int]) -> None:
+    for line, subset in subsets:
+        for seed in subset.seeds or ():
+            if seed not in known:
+                raise InputError(
+                    f"{path}, line {line}: no size is trained with the seed {seed} of {subset.name!r} (sizes have "
+                    f"{', '.join(str(one) for one in sorted(known))}). Correct it, or add it to "
+                    "`seeds` of the configuration."
                 )
 
 

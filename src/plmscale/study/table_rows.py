@@ -78,8 +78,9 @@ def _row(path: Path, line: int, header: list[str], values: list[str], row_type: 
         )
     texts = {k: v.strip() for k, v in zip(header, values, strict=True) if v.strip()}
     cells: dict[str, Any] = dict(texts)
-    if "schedules" in cells:
-        cells["schedules"] = [s.strip() for s in cells["schedules"].split(",")]
+    for column in ("schedules", "seeds"):
+        if column in cells:
+            cells[column] = [one.strip() for one in cells[column].split(",")]
     try:
         row = row_type.model_validate(cells)
     except ValidationError as error:

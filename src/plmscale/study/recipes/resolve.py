@@ -91,7 +91,9 @@ class Recipe:
         if rules := self.rules:
             run = run_size(self.model, n_tokens, max_length=max_length)
             values |= {quantity: self._value(rule, quantity, run) for quantity, rule in rules.items()}
-        model = ModelSize.model_validate(self.model.model_dump() | {"learning_rate": values["learning_rate"]})
+        model = ModelSize.model_validate(
+            self.model.model_dump(include=set(ModelSize.model_fields)) | {"learning_rate": values["learning_rate"]}
+        )
         settings = {name: getattr(self.training, name) for name in Training.model_fields}
         optimizer = self.training.optimizer.model_dump() | {"weight_decay": values["weight_decay"]}
         settings |= {"batch_tokens": values["batch_tokens"], "optimizer": Optimizer.model_validate(optimizer)}
