@@ -6,7 +6,10 @@ import re
 import sys
 from pathlib import Path
 
+from snakemake.scheduling.job_scheduler import JobScheduler
+
 from plmscale import files, provenance
+from plmscale.cluster import scheduler
 from plmscale.errors import InputError
 from plmscale.forecast.before import cells_before
 from plmscale.plan import calibration, plan
@@ -24,6 +27,7 @@ from plmscale.training import set_aside, trunk_files
 
 # A graph of thousands of jobs has no cycles to find, and Python would look through all of it again and again.
 gc.set_threshold(100_000, 20, 100)
+scheduler.look_once_a_second(JobScheduler)
 
 CHOSEN = config.pop("cell", None)  # no setting of the study: which cell `snakemake cell` is about
 
