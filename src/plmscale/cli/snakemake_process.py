@@ -12,8 +12,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import chdir, contextmanager, suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager, nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -24,6 +24,7 @@ from ..files import check_writable
 from ..study.configuration import read_configuration
 from ..study.study import load_study
 from ..study.workflow_files import workflow_root
+from .in_jobs.fork_server import fork_server
 from .workflow_options import study_files, words_apart
 
 BEGIN = "Building DAG of jobs..."
@@ -68,7 +69,7 @@ def run_workflow(args: argparse.Namespace, targets: Sequence[str]) -> tuple[int,
     check_writable(args.directory / "results")
     args.directory.mkdir(parents=True, exist_ok=True)
     with chdir(args.directory):  # where relative paths of the configuration begin
-        load_study(raw, base=root)
+        config = load_study(raw, base=root).config
     if args.profile and not args.dry_run:
         refuse_placeholders(_profile_folder(args.profile, root))
     command = command_line(args, targets, settings=settings, files=files, root=root)
@@ -76,7 +77,11 @@ def run_workflow(args: argparse.Namespace, targets: Sequence[str]) -> tuple[int,
         return _child(command, ()), targets
     began = time.time()
     with folder_lock(args.directory, unlock=args.unlock) as handle:
-        status = _child(command, (handle.fileno(),))
+        keep = (handle.fileno(),)
+        # On CPUs of this machine jobs are forks of one process, which has imported what they need.
+        is_here = not args.profile and config.hardware.device == "cpu"
+        with fork_server(engine=config.execution.engine, keep=keep) if is_here else nullcontext({}) as variables:
+            status = _child(command, keep, variables)
     if status:
         print(f"error: Snakemake ended with status {status}.{_reason(args, command, began=began)}", file=sys.stderr)
     return status, targets
@@ -155,10 +160,10 @@ def _here() -> str:
     return f"plmscale run on {socket.gethostname()}"
 
 
-def _child(command: Sequence[str], keep: tuple[int, ...]) -> int:
+def _child(command: Sequence[str], keep: tuple[int, ...], variables: Mapping[str, str] | None = None) -> int:
     """Run a command to its end; its status. What this process is told to do, it is told."""
     bin_folder = str(Path(sys.executable).parent)  # jobs start `python`, and it is this one
-    env = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"}
+    env = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"} | dict(variables or {})
     with subprocess.Popen(command, env=env, pass_fds=keep) as child:
 
         def forward(signum: int, _: object) -> None:

@@ -1,0 +1,88 @@
+"""Hand a job over to the study's fork server, and be it for everybody outside: its output, its signals, its status.
+
+Only the standard library is imported: the point is to be there soon. See `fork_server`.
+"""
+
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+ADDRESS = "PLMSCALE_FORK_SERVER"
+"""Environment variable: the socket of the server."""
+
+FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
+_TIMEOUT_SECONDS = 60
+
+
+def handed_over(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> int | None:
+    """Have the server run `plmscale` with these words, and wait.
+
+    Parameters
+    ----------
+    words : sequence of str
+        The subcommand and its arguments.
+    environment : mapping
+
+    Returns
+    -------
+    int or None
+        The exit status, negative for the signal that ended the job; None where there is no server, or it declines.
+    """
+    if not (address := environment.get(ADDRESS)):
+        return None
+    own = {key: value for key, value in environment.items() if key != ADDRESS}
+    request = json.dumps(
+        {"words": list(words), "folder": str(Path.cwd()), "environment": own, "umask": _umask()}
+    ).encode()
+    with socket.socket(socket.AF_UNIX) as server:
+        try:
+            server.settimeout(_TIMEOUT_SECONDS)
+            server.connect(address)
+            # Descriptors travel with the first byte; the length tells where the request ends.
+            socket.send_fds(server, [len(request).to_bytes(8, "big")], [0, 1, 2])
+            server.sendall(request)
+            replies = server.makefile("r")
+            if not json.loads(replies.readline() or "{}").get("accepted"):
+                return None
+        except (OSError, ValueError):
+            return None
+        server.settimeout(None)
+        with _signals_to(server):
+            answer: dict[str, Any] = json.loads(replies.readline() or "{}")
+    # Without an answer the server was killed, and its jobs with it.
+    return answer.get("status", -signal.SIGKILL)
+
+
+def leave(status: int) -> None:
+    """End this process as the job ended: by the same status, or the same signal."""
+    if status < 0:
+        with suppress(OSError, ValueError):
+            signal.signal(-status, signal.SIG_DFL)
+        os.kill(os.getpid(), -status)
+    sys.exit(status)
+
+
+@contextmanager
+def _signals_to(server: socket.socket) -> Iterator[None]:
+    def forward(number: int, _: object) -> None:
+        with suppress(OSError):
+            server.sendall(number.to_bytes(1, "big"))
+
+    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _umask() -> int:
+    now = os.umask(0o077)
+    os.umask(now)
+    return now
