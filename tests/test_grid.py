@@ -156,40 +156,39 @@ def test_a_schedule_of_a_set_that_no_size_has_is_refused(tmp_path):
         study(tmp_path, SETS.replace("\twsd\n", "\tcosine\n"))
 
 
-def with_seeds(folder: Path, *, sizes: dict[str, str], sets: dict[str, str], text: str = "") -> Study:
-    """The study above with a column `seeds` in both tables, for sizes and sets by name."""
+def with_seeds(folder: Path, *, sizes: dict[str, str], sets: dict[str, str]) -> Study:
+    """The study above with seeds 0, 7 and 1, and a column `n_seeds` in both tables."""
 
     def column(table: str, own: dict[str, str]) -> str:
         head, *rows = table.splitlines()
-        return "\n".join([f"{head}\tseeds", *(f"{row}\t{own.get(row.split(chr(9))[0], '')}" for row in rows)]) + "\n"
+        return "\n".join([f"{head}\tn_seeds", *(f"{row}\t{own.get(row.split(chr(9))[0], '')}" for row in rows)]) + "\n"
 
     (folder / "models.tsv").write_text(column(SIZES, sizes))
     (folder / "subsets.tsv").write_text(column(SETS, sets))
     tables = {"models": str(folder / "models.tsv"), "subsets": str(folder / "subsets.tsv")}
-    return load_study({"source": "p.fasta", **tables}, base=folder, with_published=False)
+    return load_study({"source": "p.fasta", "seeds": [0, 7, 1], **tables}, base=folder, with_published=False)
 
 
-def test_sizes_and_sets_have_their_own_seeds(tmp_path):
+def test_sizes_and_sets_may_have_fewer_seeds(tmp_path):
     plain = {cell.path: cell.frozen() for cell in grid(study(tmp_path, SETS))}
-    own = with_seeds(tmp_path, sizes={"T": "0, 1,7"}, sets={"two": "0,7"})
+    own = with_seeds(tmp_path, sizes={"S": "1"}, sets={"two": "2"})
     cells = {cell.path: cell.frozen() for cell in grid(own)}
-    expected = {"T/quarter/wsd/seed1", "T/quarter/wsd/seed7", "T/two/wsd/seed7"}
-    assert set(cells) == set(plain) | expected
+    assert set(cells) == set(plain) | {"T/quarter/wsd/seed1", "T/quarter/wsd/seed7", "T/two/wsd/seed7"}
     assert plain.items() <= cells.items(), "a cell does not know why it is"
     assert Study.from_json(own.to_json()) == own
     none = study(tmp_path, SETS).to_json()
-    assert not any("seeds" in row for row in none["models"] + none["subsets"]), "records stay as they were"
+    assert not any("n_seeds" in row for row in none["models"] + none["subsets"]), "records stay as they were"
 
 
 @pytest.mark.parametrize(
     ("sizes", "sets", "says"),
     [
-        ({}, {"quarter": "3"}, r"subsets.tsv, line 3: no size .* seed 3 of 'quarter' .*sizes have 0"),
-        ({"T": "1,1"}, {}, r"(?s)models.tsv, line 3:.*seeds.*1 is there twice"),
-        ({"T": "-1"}, {}, r"(?s)models.tsv, line 3:.*seeds"),
-        ({"T": "one"}, {}, r"(?s)models.tsv, line 3:.*seeds.*'one'"),
+        ({}, {"quarter": "4"}, r"subsets.tsv, line 3: n_seeds is 4, but `seeds` .* has 3"),
+        ({"T": "4"}, {}, r"models.tsv, line 3: n_seeds is 4"),
+        ({"T": "0"}, {}, r"(?s)models.tsv, line 3:.*n_seeds"),
+        ({"T": "0,1"}, {}, r"(?s)models.tsv, line 3:.*n_seeds.*'0,1'"),
     ],
 )
-def test_seeds_that_cannot_be_used_are_refused(tmp_path, sizes, sets, says):
+def test_seeds_that_there_are_not_are_refused(tmp_path, sizes, sets, says):
     with pytest.raises(InputError, match=says):
         with_seeds(tmp_path, sizes=sizes, sets=sets)

@@ -27,6 +27,7 @@ from .settings import (
     InitialWeights,
     Name,
     Seed,
+    SeedCount,
     Seeds,
     Settings,
     Tokens,
@@ -286,9 +287,9 @@ class Subset(Settings):
         min_length=1,
         description="Schedules with which sizes are trained on this set, comma-separated; empty: all that a size has.",
     )
-    seeds: Seeds | None = Field(
+    n_seeds: SeedCount | None = Field(
         default=None,
-        description="Seeds with which sizes are trained on this set, comma-separated; empty: all that a size has.",
+        description="With how many of `seeds` sizes are trained on this set, the first ones; empty: with all.",
     )
 
     @model_validator(mode="after")

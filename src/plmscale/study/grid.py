@@ -114,7 +114,7 @@ def table_tokens(study: Study) -> dict[str, int]:
 
 
 def grid(study: Study) -> list[Cell]:
-    """The cells of a study: every size × set to train on × schedule of both × seed of both, less those left out.
+    """The cells of a study: every size × set to train on × schedule of both × seed, less those left out.
 
     Rules of learning rate, batch and weight decay are numbers in them (`plmscale.study.recipes`).
     """

@@ -72,7 +72,7 @@ class Study:
 
 def _row_json(row: ModelRow | Subset) -> dict[str, Any]:
     """A row of a table; columns that later versions brought are left out where they are empty."""
-    empty = {name for name in ("n_tokens", "seeds") if getattr(row, name, None) is None}
+    empty = {name for name in ("n_tokens", "n_seeds") if getattr(row, name, None) is None}
     return row.model_dump(mode="json", exclude=empty)
 
 
@@ -106,7 +106,8 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
         _check_model(f"{models_path}, line {line}", model)
     _check_subsets(subsets_path, subsets)
     _check_schedules(subsets_path, subsets, {one for _, model in models for one in model.schedules})
-    _check_seeds(subsets_path, subsets, {one for _, model in models for one in model.seeds or config.seeds})
+    for path, rows in ((models_path, models), (subsets_path, subsets)):
+        _check_seeds(path, rows, config.seeds)
     _check_forecast(config.forecast.sets, [subset for _, subset in subsets])
     subsets = with_passes(subsets_path, subsets, order=config.training.order)
     _check_cells(config, [m for _, m in models], [s for _, s in subsets])
@@ -183,9 +184,8 @@ def _check_cells(config: Config, models: list[ModelRow], subsets: list[Subset]) 
 
 
 def seeds_of(config: Config, model: ModelRow, subset: Subset) -> list[int]:
-    """Seeds of the cells of a size and a set: those of both, where a size without its own has the configuration's."""
-    own = model.seeds or config.seeds
-    return [seed for seed in own if subset.seeds is None or seed in subset.seeds]
+    """Seeds of the cells of a size and a set: the first of the configuration's, as many as both allow."""
+    return config.seeds[: min(one.n_seeds or len(config.seeds) for one in (model, subset))]
 
 
 def _check_subsets(path: Path, subsets: list[tuple[int, Subset]]) -> None:
@@ -222,15 +222,13 @@ def _check_schedules(path: Path, subsets: list[tuple[int, Subset]], known: set[S
                 )
 
 
-def _check_seeds(path: Path, subsets: list[tuple[int, Subset]], known: set[int]) -> None:
-    for line, subset in subsets:
-        for seed in subset.seeds or ():
-            if seed not in known:
-                raise InputError(
-                    f"{path}, line {line}: no size is trained with the seed {seed} of {subset.name!r} (sizes have "
-                    f"{', '.join(str(one) for one in sorted(known))}). Correct it, or add it to "
-                    "`seeds` of the configuration."
-                )
+def _check_seeds(path: Path, rows: Sequence[tuple[int, ModelRow | Subset]], seeds: Sequence[int]) -> None:
+    for line, row in rows:
+        if (row.n_seeds or 0) > len(seeds):
+            raise InputError(
+                f"{path}, line {line}: n_seeds is {row.n_seeds}, but `seeds` of the configuration has {len(seeds)}. "
+                "Add seeds there, or ask for fewer here."
+            )
 
 
 def _check_forecast(sets: Sequence[str], subsets: Sequence[Subset]) -> None:

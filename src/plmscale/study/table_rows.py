@@ -78,9 +78,8 @@ def _row(path: Path, line: int, header: list[str], values: list[str], row_type: 
         )
     texts = {k: v.strip() for k, v in zip(header, values, strict=True) if v.strip()}
     cells: dict[str, Any] = dict(texts)
-    for column in ("schedules", "seeds"):
-        if column in cells:
-            cells[column] = [one.strip() for one in cells[column].split(",")]
+    if "schedules" in cells:
+        cells["schedules"] = [s.strip() for s in cells["schedules"].split(",")]
     try:
         row = row_type.model_validate(cells)
     except ValidationError as error:

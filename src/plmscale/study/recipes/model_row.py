@@ -3,17 +3,17 @@
 from pydantic import Field
 
 from ..config import ModelSize
-from ..settings import Seeds
+from ..settings import SeedCount
 from .settings import RateSetting
 
 
 class ModelRow(ModelSize):
-    """A row of models.tsv: its learning rate may be a rule, or left to the configuration, and so may its seeds."""
+    """A row of models.tsv: its learning rate may be a rule, or left to the configuration, and its seeds fewer."""
 
     learning_rate: RateSetting | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]  (numbers in cells)
         default=None,
         description="Initial learning rate lr0: a number or a rule; empty: `training.learning_rate`.",
     )
-    seeds: Seeds | None = Field(
-        default=None, description="Training seeds of this size, comma-separated; empty: `seeds` of the configuration."
+    n_seeds: SeedCount | None = Field(
+        default=None, description="With how many of `seeds` this size is trained, the first ones; empty: with all."
     )
