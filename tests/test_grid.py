@@ -192,3 +192,38 @@ def test_sizes_and_sets_may_have_fewer_seeds(tmp_path):
 def test_seeds_that_there_are_not_are_refused(tmp_path, sizes, sets, says):
     with pytest.raises(InputError, match=says):
         with_seeds(tmp_path, sizes=sizes, sets=sets)
+
+
+def with_named(folder: Path, *, sizes: dict[str, str], sets: dict[str, str]) -> list[str]:
+    """Cells of the study above where sizes name their sets, and sets their sizes."""
+
+    def column(table: str, name: str, own: dict[str, str]) -> str:
+        head, *rows = table.splitlines()
+        return "\n".join([f"{head}\t{name}", *(f"{row}\t{own.get(row.split(chr(9))[0], '')}" for row in rows)]) + "\n"
+
+    (folder / "models.tsv").write_text(column(SIZES, "subsets", sizes))
+    (folder / "subsets.tsv").write_text(column(SETS, "models", sets))
+    tables = {"models": str(folder / "models.tsv"), "subsets": str(folder / "subsets.tsv")}
+    made = load_study({"source": "p.fasta", **tables}, base=folder, with_published=False)
+    assert Study.from_json(made.to_json()) == made
+    return sorted(cell.path.removesuffix("/seed0") for cell in grid(made))
+
+
+def test_a_size_is_trained_on_its_own_sets_and_a_set_has_its_own_sizes(tmp_path):
+    own = with_named(tmp_path, sizes={"T": "two"}, sets={})
+    assert own == ["S/base/constant", "S/quarter/wsd", "S/two/constant", "S/two/wsd", "T/two/wsd"]
+    both = with_named(tmp_path, sizes={"T": "two"}, sets={"two": "T", "quarter": "S, T"})
+    assert both == ["S/base/constant", "S/quarter/wsd", "T/two/wsd"]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "sets", "says"),
+    [
+        ({"T": "two,thre"}, {}, r"models.tsv, line 3: subsets names 'thre', .*base, quarter, two"),
+        ({}, {"two": "U"}, r"subsets.tsv, line 4: models names 'U', .*S, T"),
+        ({}, {"two": "S,S"}, r"(?s)subsets.tsv, line 4:.*models.*'S' is there twice"),
+    ],
+)
+def test_sets_and_sizes_that_there_are_not_are_refused(tmp_path, sizes, sets, says):
+    with pytest.raises(InputError, match=says):
+        with_named(tmp_path, sizes=sizes, sets=sets)

@@ -26,6 +26,7 @@ from .settings import (
     Fraction,
     InitialWeights,
     Name,
+    Names,
     Seed,
     SeedCount,
     Seeds,
@@ -40,9 +41,7 @@ class Masking(Settings):
 
     fraction: float = Field(default=0.15, gt=0, lt=1, description="Share of the residues that are predicted.")
     mask_share: Fraction = Field(default=0.8, description="Share of these that is replaced by MASK.")
-    random_share: Fraction = Field(
-        default=0.1, description="Share of these that is replaced by a random standard amino acid."
-    )
+    random_share: Fraction = Field(default=0.1, description="Share that is replaced by a random standard residue.")
 
     @model_validator(mode="after")
     def _shares(self) -> "Masking":
@@ -287,9 +286,11 @@ class Subset(Settings):
         min_length=1,
         description="Schedules with which sizes are trained on this set, comma-separated; empty: all that a size has.",
     )
+    models: Names | None = Field(
+        default=None, description="Sizes that are trained on this set, comma-separated; empty: all."
+    )
     n_seeds: SeedCount | None = Field(
-        default=None,
-        description="With how many of `seeds` sizes are trained on this set, the first ones; empty: with all.",
+        default=None, description="With how many of `seeds` sizes are trained on it, the first ones; empty: with all."
     )
 
     @model_validator(mode="after")

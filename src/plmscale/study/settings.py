@@ -22,6 +22,7 @@ DeviceHours = Annotated[float, Field(ge=1e-9, le=1e12)]
 Flops = Annotated[float, Field(ge=1, le=1e35)]
 Sensitivity = Annotated[float, Field(ge=1e-3, le=20)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+Names = Annotated[list[Name], Field(min_length=1), AfterValidator(each_once)]
 
 
 LARGEST_SHAPE = {"n_layers": 1000, "d_model": 131_072, "d_ffn": 1_048_576, "n_heads": 4096}

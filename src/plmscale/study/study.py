@@ -20,6 +20,7 @@ from .schedule_settings import Schedule
 from .table_rows import problems, read_rows
 
 Asked = TypeVar("Asked", ModelRow, AskedTraining)
+Rows = Sequence[tuple[int, ModelRow]] | Sequence[tuple[int, Subset]]
 
 MOST_CELLS = 5_000
 """Cells of a study, far beyond any; their plan takes seconds."""
@@ -72,7 +73,7 @@ class Study:
 
 def _row_json(row: ModelRow | Subset) -> dict[str, Any]:
     """A row of a table; columns that later versions brought are left out where they are empty."""
-    empty = {name for name in ("n_tokens", "n_seeds") if getattr(row, name, None) is None}
+    empty = {name for name in ("n_tokens", "n_seeds", "subsets", "models") if getattr(row, name, None) is None}
     return row.model_dump(mode="json", exclude=empty)
 
 
@@ -106,8 +107,9 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
         _check_model(f"{models_path}, line {line}", model)
     _check_subsets(subsets_path, subsets)
     _check_schedules(subsets_path, subsets, {one for _, model in models for one in model.schedules})
-    for path, rows in ((models_path, models), (subsets_path, subsets)):
+    for path, rows, others in ((models_path, models, subsets), (subsets_path, subsets, models)):
         _check_seeds(path, rows, config.seeds)
+        _check_named(path, rows, others)
     _check_forecast(config.forecast.sets, [subset for _, subset in subsets])
     subsets = with_passes(subsets_path, subsets, order=config.training.order)
     _check_cells(config, [m for _, m in models], [s for _, s in subsets])
@@ -184,7 +186,9 @@ def _check_cells(config: Config, models: list[ModelRow], subsets: list[Subset]) 
 
 
 def seeds_of(config: Config, model: ModelRow, subset: Subset) -> list[int]:
-    """Seeds of the cells of a size and a set: the first of the configuration's, as many as both allow."""
+    """Seeds of the cells of a size and a set: the first of the configuration's, as many as both allow; or none."""
+    if subset.name not in (model.subsets or [subset.name]) or model.name not in (subset.models or [model.name]):
+        return []
     return config.seeds[: min(one.n_seeds or len(config.seeds) for one in (model, subset))]
 
 
@@ -222,13 +226,25 @@ def _check_schedules(path: Path, subsets: list[tuple[int, Subset]], known: set[S
                 )
 
 
-def _check_seeds(path: Path, rows: Sequence[tuple[int, ModelRow | Subset]], seeds: Sequence[int]) -> None:
+def _check_seeds(path: Path, rows: Rows, seeds: Sequence[int]) -> None:
     for line, row in rows:
         if (row.n_seeds or 0) > len(seeds):
             raise InputError(
                 f"{path}, line {line}: n_seeds is {row.n_seeds}, but `seeds` of the configuration has {len(seeds)}. "
                 "Add seeds there, or ask for fewer here."
             )
+
+
+def _check_named(path: Path, rows: Rows, others: Rows) -> None:
+    known = [other.name for _, other in others]
+    for line, row in rows:
+        column = "subsets" if isinstance(row, ModelRow) else "models"
+        for name in getattr(row, column) or ():
+            if name not in known:
+                raise InputError(
+                    f"{path}, line {line}: {column} names {name!r}, which the other table does not have "
+                    f"({', '.join(known)})."
+                )
 
 
 def _check_forecast(sets: Sequence[str], subsets: Sequence[Subset]) -> None:

@@ -78,8 +78,9 @@ def _row(path: Path, line: int, header: list[str], values: list[str], row_type: 
         )
     texts = {k: v.strip() for k, v in zip(header, values, strict=True) if v.strip()}
     cells: dict[str, Any] = dict(texts)
-    if "schedules" in cells:
-        cells["schedules"] = [s.strip() for s in cells["schedules"].split(",")]
+    for name in ("schedules", "subsets", "models"):
+        if name in cells:
+            cells[name] = [one.strip() for one in cells[name].split(",")]
     try:
         row = row_type.model_validate(cells)
     except ValidationError as error:

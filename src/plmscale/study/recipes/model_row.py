@@ -3,16 +3,19 @@
 from pydantic import Field
 
 from ..config import ModelSize
-from ..settings import SeedCount
+from ..settings import Names, SeedCount
 from .settings import RateSetting
 
 
 class ModelRow(ModelSize):
-    """A row of models.tsv: its learning rate may be a rule, or left to the configuration, and its seeds fewer."""
+    """A row of models.tsv: its learning rate may be a rule, or left to the configuration, and fewer sets and seeds."""
 
     learning_rate: RateSetting | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]  (numbers in cells)
         default=None,
         description="Initial learning rate lr0: a number or a rule; empty: `training.learning_rate`.",
+    )
+    subsets: Names | None = Field(
+        default=None, description="Sets that this size is trained on, comma-separated; empty: all."
     )
     n_seeds: SeedCount | None = Field(
         default=None, description="With how many of `seeds` this size is trained, the first ones; empty: with all."
