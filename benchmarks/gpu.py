@@ -17,7 +17,7 @@ from pathlib import Path
 
 import machine
 import torch
-from gpu_parts import SIZES, TOY_SIZES, Row, deepspeed_rows, exactness_rows, kernel_rows, memory_rows, speed_rows
+from gpu_parts import SIZES, TOY_SIZES, Row, deepspeed_rows, exactness_rows, kernel_rows, speed_rows
 
 from plmscale.plan.hardware.device_types import DEVICE_TYPES
 from plmscale.plan.hardware.devices import same_device
@@ -89,7 +89,6 @@ def run(session: Session) -> None:
                 least=15,
             )
     session.part("DeepSpeed against the plain engine", lambda: deepspeed_rows(sizes[1], device, dry=dry), least=30)
-    session.part("Memory against the plan's", lambda: memory_rows(sizes, device, kind=kind, dry=dry), least=10)
 
 
 def page(session: Session, *, minutes: float) -> str:

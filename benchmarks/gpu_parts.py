@@ -1,5 +1,6 @@
 """The parts of `gpu.py`: each yields rows of text, so that what was found before a failure is kept."""
 
+import re
 import tempfile
 import time
 from collections.abc import Iterator
@@ -14,9 +15,9 @@ from engines import overhead
 from plmscale.model.attention import PackedLayout, Rotation, attend
 from plmscale.model.device_checks.kernels import HEADS, TOLERANCES, largest_difference
 from plmscale.model.esm2 import ESM2
-from plmscale.plan.allocation import allocate
+from plmscale.plan.allocation import Allocation, allocate
 from plmscale.plan.hardware.device_types import DEVICE_TYPES
-from plmscale.plan.memory import GIB, memory_of
+from plmscale.plan.memory import GIB
 from plmscale.sequences.store import Store, build_store
 from plmscale.sets.batches import Batches, GlobalBatch
 from plmscale.study.config import Execution, Hardware, ModelSize, Training
@@ -101,7 +102,7 @@ def _attention(head_dim: int, precision: str, *, device: torch.device, n: int) -
 
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
         step()
-    names = {event.key for event in seen.key_averages() if "attention" in event.key or "Attention" in event.key}
+    names = {event.key for event in seen.key_averages() if re.search("attention|attn", event.key, re.I)}
     chosen = sorted(name for name in names if "backward" not in name.lower() and name.count("::") <= 1)
     return ", ".join(chosen) or "none", 1e3 * _seconds(step, device)
 
@@ -162,12 +163,12 @@ def hardware_of(kind: str | None, device: torch.device) -> Hardware:
 def speed_rows(
     size: ModelSize, precision: str, *, device: torch.device, kind: str | None, goal: str, dry: bool
 ) -> Iterator[Row]:
-    """Steps of the plain engine in the micro-batches of the plan: tokens a second and share of the peak."""
+    """Steps of the plain engine in the micro-batches of the plan: speed, share of the peak, and memory."""
     found = global_batches(2, tokens=TOY_BATCH if dry else BATCH, dry=dry)
-    grad_accum = _grad_accum(size, precision, kind=kind, device=device, dry=dry)
+    planned = _planned(size, precision, kind=kind, device=device, dry=dry)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    seconds = _step_seconds(size, precision, found, grad_accum=grad_accum)
+    seconds = _step_seconds(size, precision, found, grad_accum=planned.grad_accum)
     lengths = np.concatenate([batch.lengths for batch in found])
     flops = train_flops(
         size,
@@ -179,23 +180,29 @@ def speed_rows(
     yield {
         "size": size.name,
         "precision": precision,
-        "micro-batches a step": str(grad_accum),
+        "micro-batches a step": str(planned.grad_accum),
         "tokens/s": f"{lengths.sum() / seconds:,.0f}",
         "TFLOP/s": f"{flops / seconds / 1e12:.2f}",
         "share of the peak": _share(flops / seconds, kind, precision),
         "goal": goal,
+        **_memory(planned.memory.total, device),
     }
 
 
-def _grad_accum(size: ModelSize, precision: str, *, kind: str | None, device: torch.device, dry: bool) -> int:
-    cell = _cell(size, precision, dry=dry)
-    execution = Execution(engine="torch")
-    return allocate(cell, 10**9, hardware=hardware_of(kind, device), execution=execution).grad_accum
-
-
-def _cell(size: ModelSize, precision: str, *, dry: bool) -> Cell:
+def _planned(size: ModelSize, precision: str, *, kind: str | None, device: torch.device, dry: bool) -> Allocation:
+    """What the plan gives a cell of this size on one such device."""
     training = Training.model_validate({"batch_tokens": TOY_BATCH if dry else BATCH, "precision": precision})
-    return Cell(size, "s", "constant", 0, training, 64 if dry else 1024)
+    cell = Cell(size, "s", "constant", 0, training, 64 if dry else 1024)
+    return allocate(cell, 10**9, hardware=hardware_of(kind, device), execution=Execution(engine="torch"))
+
+
+def _memory(planned: float, device: torch.device) -> Row:
+    """Peak memory since it was last asked to begin anew, against the plan's."""
+    row = {"planned, GiB": f"{planned / GIB:.3g}"}
+    if device.type == "cpu":
+        return row | {"peak, GiB": "not measured: a CPU", "memory": ""}
+    used = torch.cuda.max_memory_allocated()
+    return row | {"peak, GiB": f"{used / GIB:.3g}", "memory": "ok" if used <= planned else "ABOVE THE PLAN"}
 
 
 def _step_seconds(size: ModelSize, precision: str, found: list[GlobalBatch], *, grad_accum: int) -> float:
@@ -245,28 +252,4 @@ def deepspeed_rows(size: ModelSize, device: torch.device, *, dry: bool) -> Itera
                 "time over the plain engine's": f"{row['overhead']:+.1%}",
                 "losses differ by": f"{off:.1e}",
                 "result": "ok" if off <= most else "WRONG",
-            }
-
-
-def memory_rows(sizes: list[ModelSize], device: torch.device, *, kind: str | None, dry: bool) -> Iterator[Row]:
-    """Peak memory of a step against the plan's estimate, in micro-batches that fill a part of the device."""
-    found = global_batches(1, tokens=TOY_BATCH if dry else BATCH, dry=dry)
-    for precision in ("bf16", "fp32"):
-        for size in sizes:
-            accum = _grad_accum(size, precision, kind=kind, device=device, dry=dry)
-            execution = Execution(engine="torch")
-            planned = memory_of(_cell(size, precision, dry=dry), devices=1, grad_accum=accum, execution=execution)
-            if device.type == "cuda":
-                torch.cuda.empty_cache()
-                torch.cuda.reset_peak_memory_stats()
-            _step_seconds(size, precision, found, grad_accum=accum)
-            used = torch.cuda.max_memory_allocated() if device.type == "cuda" else None
-            yield {
-                "size": size.name,
-                "precision": precision,
-                "micro-batches a step": str(accum),
-                "planned, GiB": f"{planned.total / GIB:.3g}",
-                "peak, GiB": "not measured: a CPU" if used is None else f"{used / GIB:.3g}",
-                "peak ÷ planned": "" if used is None else f"{used / planned.total:.2f}",
-                "result": "" if used is None else ("ok" if used <= planned.total else "ABOVE THE PLAN"),
             }

@@ -34,7 +34,7 @@ def test_all_parts_run_on_a_cpu(script, monkeypatch):
     script["run"](session)
     assert not session.failures, session.tables
     text = script["page"](session, minutes=0.1)
-    for title in ("Attention by features", "Exactness", "Training steps", "DeepSpeed against", "Memory against"):
+    for title in ("Attention by features", "Exactness", "Training steps", "DeepSpeed against"):
         assert f"## {title}" in text
     assert "A dry run at toy sizes" in text and "not measured: a CPU" in text
     assert "WRONG" not in text and "failed" not in text
