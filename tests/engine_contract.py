@@ -1,12 +1,14 @@
 """Trains the same small encoder 20 steps with every engine: `python engine_contract.py OUT.json`, or under torchrun.
 
-Writes the losses of each engine, stage and precision, and the largest difference of final weights from plain torch.
+Writes the losses of each engine, stage and precision, the largest difference of final weights from plain torch,
+and the bytes of gradients that it summed over ranks.
 """
 
 import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 import numpy as np
@@ -36,19 +38,28 @@ def batch(step: int) -> GlobalBatch:
     return GlobalBatch(np.where(predicted, np.uint8(MASK), originals), originals, lengths, predicted)
 
 
-def trained(name: str, stage: int, *, precision: str, ranks: Ranks) -> tuple[list[float], torch.Tensor]:
-    """Losses of 20 steps, and the weights after them as one vector."""
+def trained(name: str, stage: int, *, precision: str, ranks: Ranks) -> tuple[list[float], torch.Tensor, float]:
+    """Losses of 20 steps, the weights after them as one vector, and the bytes of gradients that a step summed."""
     settings = EngineSettings(ACCUMULATION, precision, 1.0, stage)
     model = ESM2(SIZE, seed=0).to(ranks.device)
     engine: Engine = ENGINES[name](
         model, make_optimizer(model, Optimizer(), SIZE.learning_rate), ranks=ranks, settings=settings
     )
-    losses = []
-    for step in range(N_STEPS):
-        whole = batch(step)
-        micros = whole.micro_batches(ranks.world * ACCUMULATION)[ranks.rank :: ranks.world]
-        losses.append(engine.step(micros, n_predicted=whole.n_predicted, learning_rate=SIZE.learning_rate))
-    return losses, torch.cat([p.detach().float().flatten() for p in engine.module.parameters()])
+    losses, reduced = [], 0
+    whole_sum = torch.distributed.all_reduce
+
+    def counted(tensor: torch.Tensor, *args: Any, **options: Any) -> Any:
+        nonlocal reduced
+        reduced += tensor.nbytes if tensor.numel() > 1 else 0  # not the loss
+        return whole_sum(tensor, *args, **options)
+
+    with patch("torch.distributed.all_reduce", counted):
+        for step in range(N_STEPS):
+            whole = batch(step)
+            micros = whole.micro_batches(ranks.world * ACCUMULATION)[ranks.rank :: ranks.world]
+            losses.append(engine.step(micros, n_predicted=whole.n_predicted, learning_rate=SIZE.learning_rate))
+    weights = torch.cat([p.detach().float().flatten() for p in engine.module.parameters()])
+    return losses, weights, reduced / N_STEPS
 
 
 def main() -> None:
@@ -59,10 +70,14 @@ def main() -> None:
         for precision in ("fp32", "bf16"):
             _, reference = None, None
             for name, stage in CASES:
-                losses, weights = trained(name, stage, precision=precision, ranks=ranks)
+                losses, weights, reduced = trained(name, stage, precision=precision, ranks=ranks)
                 reference = weights if reference is None else reference
                 difference = float((weights - reference).abs().max())
-                found[f"{name}{stage} {precision}"] = {"losses": losses, "largest_difference": difference}
+                found[f"{name}{stage} {precision}"] = {
+                    "losses": losses,
+                    "largest_difference": difference,
+                    "reduced": reduced,
+                }
     if ranks.rank == 0:
         Path(sys.argv[1]).write_text(json.dumps(found))
 

@@ -5,7 +5,8 @@ import pytest
 
 from plmscale.errors import InputError
 from plmscale.plan.allocation import allocate, allocations, device_counts
-from plmscale.plan.devices import DEVICE_TYPES, device_of, same_device
+from plmscale.plan.hardware.device_types import DEVICE_TYPES
+from plmscale.plan.hardware.devices import device_of, same_device
 from plmscale.plan.memory import GIB, largest_micro_batch, memory_of, per_position
 from plmscale.sets.batches import GlobalBatch
 from plmscale.study.config import Execution, Hardware, ModelSize, Training
@@ -137,6 +138,14 @@ def test_devices_that_cannot_be_planned_on_are_refused():
         ("NVIDIA H100 PCIe", "H100-PCIe"),
         ("NVIDIA H100 NVL", "H100-NVL"),
         ("NVIDIA H200", "H200"),
+        ("NVIDIA GH200 480GB", "GH200"),
+        ("NVIDIA B200", "B200"),
+        ("NVIDIA B300 SXM6 AC", "B300"),
+        ("NVIDIA GeForce RTX 3090", "RTX-3090"),
+        ("NVIDIA RTX A6000", "RTX-A6000"),
+        ("NVIDIA RTX 6000 Ada Generation", "RTX-6000-Ada"),
+        ("NVIDIA RTX PRO 6000 Blackwell Server Edition", "RTX-PRO-6000"),
+        ("AMD Instinct MI300X", "MI300X"),
         ("NVIDIA L40S", "L40S"),
         ("NVIDIA A40", "A40"),
         ("Tesla V100-SXM2-32GB", "V100-32GB"),

@@ -21,7 +21,8 @@ from plmscale.errors import InputError
 from plmscale.laws.loss_law import kaplan_loss
 from plmscale.laws.proteins.table import CONSTANTS, names, protein_law
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw
-from plmscale.plan.devices import DEVICE_TYPES, UTILISATION
+from plmscale.plan.hardware.device_types import DEVICE_TYPES
+from plmscale.plan.hardware.utilisation import UTILISATION
 from plmscale.presentation.formats import short
 from plmscale.runs.extent import EXTRAPOLATED, INSIDE, Extent
 from scaling_data import chinchilla, make_runs

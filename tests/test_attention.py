@@ -1,9 +1,12 @@
 """Attention over packed sequences against the textbook formula in double precision."""
 
 import inspect
+import operator
 import os
+import re
 import subprocess
 import sys
+import tomllib
 import types
 from pathlib import Path
 
@@ -14,6 +17,7 @@ import torch
 from esm.rotary_embedding import RotaryEmbedding
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from conftest import ROOT
 from plmscale.model import attention
 from plmscale.model.attention import PackedLayout, Rotation, attend, spare_features
 from plmscale.model.cpu_attention.simd import (
@@ -190,6 +194,24 @@ def test_variable_length_attention_is_used_where_it_takes_the_scale(monkeypatch,
         assert (attention.varlen_kernel() is published) == (taken or published is None)
     finally:
         attention.varlen_kernel.cache_clear()
+
+
+FIRST_IN = {
+    "torch.nn.functional.scaled_dot_product_attention": ((2, 1), {"attn_mask", "scale"}),
+    "torch.serialization.safe_globals": ((2, 5), set()),
+}
+"""What is used of torch without asking whether it is there: the version that has it first, and the options given.
+The second is pytorch's pull request 127939, which no release before 2.5 has."""
+
+
+@pytest.mark.parametrize("name", FIRST_IN)
+def test_the_oldest_torch_that_is_allowed_has_what_is_used(name):
+    extra = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]["train"]
+    (allowed,) = (found for one in extra if (found := re.match(r"torch>=(\d+)\.(\d+),<3", one)))
+    first, options = FIRST_IN[name]
+    assert tuple(map(int, allowed.groups())) >= first
+    used = operator.attrgetter(name.removeprefix("torch."))(torch)
+    assert all(option in (used.__doc__ or "") for option in options)
 
 
 def test_variable_length_attention_of_this_torch_takes_what_is_passed(monkeypatch):

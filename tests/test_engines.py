@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from conftest import ROOT
+from engine_contract import ACCUMULATION, SIZE
+from plmscale.plan.hardware.communication import traffic_of
+from plmscale.study.config import Execution
 from plmscale.training.engine import joined_ranks
 from test_train import environment, torchrun
 
@@ -38,6 +41,16 @@ def test_every_stage_of_deepspeed_is_plain_torch(contract, stage, precision):
     np.testing.assert_allclose(ours["losses"], torchs["losses"], rtol=LOSS_TOLERANCE[precision])
     if precision == "fp32":
         assert ours["largest_difference"] < 1e-6, "weights after 20 steps"
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("stage", [0, 1, 2])
+def test_the_plan_knows_what_a_step_sums_over_ranks(contract, stage, precision):
+    """The paper's N leaves out biases and norms, 3 % of so small an encoder, and has the embedding twice."""
+    execution = Execution(zero_stage=stage)
+    planned = traffic_of(SIZE, precision=precision, execution=execution, grad_accum=ACCUMULATION)
+    expected = planned.reduced * planned.sums
+    assert contract[f"deepspeed{stage} {precision}"]["reduced"] == pytest.approx(expected, rel=0.05)
 
 
 def test_bf16_is_another_arithmetic_of_the_same_training(contract):

@@ -66,7 +66,7 @@ def test_gpu_hours_of_the_papers_study_by_hand(paper_study, name, peak, hours):
 def test_devices_that_share_a_cell_lose_speed(paper_study):
     """Eight devices at 0.95 a doubling: 0.95³ of eight times one device's speed."""
     cell = next(c for c in grid(paper_study) if c.model.name == "35M")
-    one = assumed_pace(cell, Hardware(peak_flops=1e12, mfu=0.5))
+    one = assumed_pace(cell, Hardware(peak_flops=1e12, mfu=0.5, doubling_efficiency=0.95), execution=Execution())
     assert one.speed(1) == pytest.approx(0.5e12 / 2.736e8, rel=1e-3)
     assert one.speed(8) == pytest.approx(8 * 0.95**3 * one.speed(1), rel=1e-12)
 

@@ -38,7 +38,8 @@ def test_a_run_that_stopped_early_is_compared_with_the_plan_for_what_it_saw(resu
     whole, seen = record["n_tokens"], record["n_tokens"] // 10
     record |= {"n_tokens": seen, "stopped": "plateau", "device_seconds": 600.0}
     row = find(results).costs.to_dict("records")[0]
-    pace = assumed_pace(grid(results.study)[0], results.study.config.hardware)
+    config = results.study.config
+    pace = assumed_pace(grid(results.study)[0], config.hardware, execution=config.execution)
     assert (row["planned_tokens"], row["seen_tokens"]) == (whole, seen)
     assert row["planned_for_seen"] == pytest.approx((36 + seen / pace.tokens_per_second) / 3600, rel=1e-9)
     assert row["ratio_seen"] == pytest.approx(600 / 3600 / row["planned_for_seen"], rel=1e-12)
@@ -84,7 +85,8 @@ def results_of(study: Study, records: list[dict], trunks: list[dict]) -> Results
 
 
 def planned_hours(study: Study, n_tokens: int) -> float:
-    return (START + n_tokens / assumed_pace(grid(study)[0], study.config.hardware).tokens_per_second) / 3600
+    pace = assumed_pace(grid(study)[0], study.config.hardware, execution=study.config.execution)
+    return (START + n_tokens / pace.tokens_per_second) / 3600
 
 
 def test_trunks_are_rows_and_branches_are_what_they_train_themselves():

@@ -11,7 +11,8 @@ from typing import Any, get_args, get_origin
 import yaml
 
 from plmscale.files import atomic
-from plmscale.plan.devices import DEVICE_TYPES, UTILISATION
+from plmscale.plan.hardware.device_types import DEVICE_TYPES
+from plmscale.plan.hardware.utilisation import NEAR, PUBLISHED, UTILISATION
 from plmscale.study.config import Config, Settings, Subset
 from plmscale.study.published_settings import PublishedModel
 from plmscale.study.recipes.model_row import ModelRow
@@ -42,14 +43,25 @@ TABLE_ROWS: dict[str, type[Settings]] = {
 }
 
 
-DEVICES = f"""## Known devices
+DEVICES = """## Known devices
 
 Values for the settings of `hardware` that are null, by `hardware.name`. Peaks (TFLOP/s, dense), memory and power are
-those of the data sheets. The utilisation is an assumption ({UTILISATION["fp32"]} of the peak in fp32,
-{UTILISATION["tf32"]} in TF32, {UTILISATION["bf16"]} in bf16) until `plmscale calibrate` has measured it.
+those of the data sheets. Bandwidths (GB/s, one direction) are those to the other devices of a node and, for each
+device, to other nodes in the vendor's own system; – where there is none, for which 12.5 GB/s a node are assumed. A sum
+over devices is assumed to reach 0.8 of them.
 
-| `hardware.name` | fp32 | TF32 | bf16 | GiB | W | source |
-|---|---|---|---|---|---|---|"""
+| `hardware.name` | fp32 | TF32 | bf16 | GiB | W | node | network | source |
+|---|---|---|---|---|---|---|---|---|"""
+
+SHARES = f"""
+## Assumed utilisation
+
+The share of the peak is an assumption until `plmscale calibrate` has measured it: {UTILISATION["fp32"]} in fp32,
+{UTILISATION["tf32"]} in TF32, {UTILISATION["bf16"]} in bf16. For sizes within a factor of {NEAR:g} of a published
+record on the same chip, the record is taken. None was found for smaller sizes or other types.
+
+| `hardware.name` | precision | parameters | share | source |
+|---|---|---|---|---|"""
 
 
 def schema() -> str:
@@ -63,15 +75,23 @@ def readme() -> str:
     parts = [INTRODUCTION, "## Settings\n", _header(), *_rows(Config, ""), TABLES]
     for title, row in TABLE_ROWS.items():
         parts += [f"### {title}\n", _header("column"), *_rows(row, ""), ""]
-    parts += [DEVICES, *_device_rows()]
+    parts += [DEVICES, *_device_rows(), SHARES, *_share_rows()]
     return "\n".join(parts).rstrip() + "\n"
 
 
 def _device_rows() -> list[str]:
     return [
         f"| `{name}` | {d.fp32:g} | {d.tf32:g} | {'–' if d.bf16 is None else f'{d.bf16:g}'} | {d.memory_gib:g} | "
-        f"{d.watts:g} | {d.source} |"
+        f"{d.watts:g} | {d.link:g} | {'–' if d.network is None else f'{d.network:g}'} | {d.source} |"
         for name, d in DEVICE_TYPES.items()
+    ]
+
+
+def _share_rows() -> list[str]:
+    return [
+        f"| {', '.join(f'`{name}`' for name in one.types)} | {one.precision} | {one.n_params / 1e6:.0f}M | "
+        f"{one.share:.3g} | {one.source} |"
+        for one in PUBLISHED
     ]
 
 

@@ -67,6 +67,7 @@ rule train:
         monitors=SAME["monitors"],
         wandb_project=SAME["wandb_project"],
         progress_seconds=SAME["progress_seconds"],
+        staging=SAME["staging"],
         peak_flops=planned("peak_flops"),
         flop_convention=SAME["flop_convention"],
         trunk=trunk_checkpoints(),
@@ -86,4 +87,5 @@ rule train:
         " --keep-checkpoints {resources.keep_checkpoints} --max-attempts {resources.max_attempts} --engine {resources.engine} --zero-stage {resources.zero_stage}"
         " --compile {resources.compile} --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads}"
         " --monitors {resources.monitors} --wandb-project {resources.wandb_project:q} --progress-seconds {resources.progress_seconds}"
+        " --staging {resources.staging:q}"
         ' --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} >> "$kept" 2>&1'

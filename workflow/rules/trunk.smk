@@ -62,6 +62,7 @@ rule trunk:
         monitors=SAME["monitors"],
         wandb_project=SAME["wandb_project"],
         progress_seconds=SAME["progress_seconds"],
+        staging=SAME["staging"],
         peak_flops=planned_trunk("peak_flops"),
         flop_convention=SAME["flop_convention"],
         keep_at=keep_at,
@@ -82,4 +83,5 @@ rule trunk:
         " --engine {resources.engine} --zero-stage {resources.zero_stage}"
         " --compile {resources.compile} --micro-batch-tokens {resources.micro_batch_tokens} --threads {threads}"
         " --monitors {resources.monitors} --wandb-project {resources.wandb_project:q} --progress-seconds {resources.progress_seconds}"
+        " --staging {resources.staging:q}"
         ' --peak-flops {resources.peak_flops} --flop-convention {resources.flop_convention} >> "$kept" 2>&1'

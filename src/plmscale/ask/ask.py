@@ -4,7 +4,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..estimates import Estimate
-from ..plan.devices import DEVICE_TYPES, UTILISATION
+from ..plan.hardware.device_types import DEVICE_TYPES
+from ..plan.hardware.utilisation import UTILISATION
 from ..presentation.formats import FIT_TITLES, STATUS_WORDS, number, short, with_interval
 from ..runs.extent import EXTRAPOLATED, INSIDE
 from .answer import Answer, Row

@@ -8,7 +8,10 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..errors import InputError
-from ..plan.devices import DEVICE_TYPES, UTILISATION, device_of
+from ..plan.hardware.device_types import DEVICE_TYPES
+from ..plan.hardware.devices import device_of
+from ..plan.hardware.step_time import DOUBLING_EFFICIENCY
+from ..plan.hardware.utilisation import UTILISATION
 from ..runs.cells import amount, positive
 from ..study.config import Hardware
 from ..study.grid import RESIDUES_PER_SEQUENCE
@@ -176,7 +179,7 @@ def machine_of(asked: Quantities) -> Machine | None:
     name = _name(asked)
     hardware = Hardware(name=name, peak_flops=asked.peak_flops, mfu=asked.utilisation, memory_gib=1)
     device = device_of(hardware, precision)
-    slower = hardware.doubling_efficiency ** math.log2(devices or 1)
+    slower = DOUBLING_EFFICIENCY ** math.log2(devices or 1)
     words = f"{name} in {precision}: {device.mfu:.2g} of {device.peak_flops:.3g} FLOP/s"
     words += "" if asked.utilisation else " (an assumption; `plmscale calibrate` measures)"
     words += (

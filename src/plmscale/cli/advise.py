@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..errors import InputError
 from ..files import check_writable
-from ..plan.devices import DEVICE_TYPES, UTILISATION, device_of
+from ..plan.hardware.device_types import DEVICE_TYPES
+from ..plan.hardware.devices import device_of
+from ..plan.hardware.utilisation import UTILISATION
 from ..study.catalog import ADVICE_TARGETS
 from ..study.config import Hardware
 from . import run_sources

@@ -3,7 +3,8 @@
 import argparse
 import json
 
-from ..plan.devices import DEVICE_TYPES, UTILISATION
+from ..plan.hardware.device_types import DEVICE_TYPES
+from ..plan.hardware.utilisation import UTILISATION
 
 DESCRIPTION = """Ask a law: what gives a budget, what costs a loss, what becomes of a size and its tokens. Any two of
 parameters, tokens, compute and loss give the rest; compute alone gives the optimum, a loss alone the least compute.

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from ..plan.devices import DEVICE_TYPES
+from ..plan.hardware.device_types import DEVICE_TYPES
 
 DESCRIPTION = """Design a study that a budget pays for: sizes, token budgets, seeds, precision and recipe. Writes a
 folder for `plmscale plan --directory` and `plmscale run --directory`, and says first what the study is expected to

@@ -9,7 +9,8 @@ import yaml
 
 from ..errors import InputError
 from ..files import atomic
-from ..plan.devices import DEVICE_TYPES, same_device
+from ..plan.hardware.device_types import DEVICE_TYPES
+from ..plan.hardware.devices import same_device
 from ..study.configuration import read_yaml
 from .description import Cluster, Partition, said
 from .profile import choose_partitions, profile_text

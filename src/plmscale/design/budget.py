@@ -7,7 +7,8 @@ from difflib import get_close_matches
 from typing import Any
 
 from ..errors import InputError
-from ..plan.devices import DEVICE_TYPES, UTILISATION
+from ..plan.hardware.device_types import DEVICE_TYPES
+from ..plan.hardware.utilisation import UTILISATION
 from ..presentation.formats import number
 from ..runs.cells import amount, positive
 from ..study.config import Hardware

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..errors import InputError
 from ..files import check_writable, write_json
-from ..plan.devices import DEVICE_TYPES, device_of
+from ..plan.hardware.device_types import DEVICE_TYPES
+from ..plan.hardware.devices import device_of
 from ..presentation.formats import short
 from ..study.config import Hardware
 from ..study.configuration import read_configuration

@@ -1,13 +1,13 @@
 """Devices, micro-batch and time of one cell: pure functions of cell and hardware."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import ceil
 
 from ..errors import InputError
 from ..study.config import Execution, Hardware
 from ..study.grid import Cell
-from .devices import device_of
+from .hardware.devices import device_of
 from .memory import GIB, USABLE, Memory, largest_micro_batch, memory_of
 from .pace import Pace, assumed_pace
 
@@ -24,6 +24,8 @@ class Allocation:
         Batches are cut at the ends of sequences, so that a micro-batch may have one sequence more or less.
     grad_accum : int
         Micro-batches per optimizer step and device.
+    efficiency : float
+        Share of its speed alone that a device keeps.
     hours : float
         Planned time from start to end.
     runtime_min : int
@@ -38,6 +40,7 @@ class Allocation:
     devices_per_node: int
     micro_batch_tokens: int
     grad_accum: int
+    efficiency: float
     hours: float
     runtime_min: int
     memory: Memory
@@ -102,7 +105,7 @@ def allocate(
     execution: Execution | None = None,
     pace: Pace | None = None,
 ) -> Allocation:
-    """The fewest devices that train a cell within the target time.
+    """The fewest devices that train a cell within the target time, of those that work well enough together.
 
     Parameters
     ----------
@@ -118,19 +121,36 @@ def allocate(
     Returns
     -------
     Allocation
-        With the target out of reach, the most devices there are.
+        With the target out of reach, the quickest that keeps `hardware.least_efficiency`.
 
     Raises
     ------
     InputError
         If a single sequence of the greatest length does not fit into a device; the message names cell, need and limit.
     """
-    found: Allocation | None = None
-    for found in allocations(cell, n_tokens, hardware=hardware, execution=execution, pace=pace):
-        if found.hours <= hardware.target_hours:
+    return fewest_devices(
+        allocations(cell, n_tokens, hardware=hardware, execution=execution, pace=pace), hardware=hardware
+    )
+
+
+def fewest_devices(found: Iterable[Allocation], *, hardware: Hardware) -> Allocation:
+    """The choice of `allocate` among a cell's allocations, which begin with the fewest devices on which it fits."""
+    quickest: Allocation | None = None
+    for each in found:
+        if quickest is not None and not _works_well(each, hardware):
             break
-    assert found is not None
-    return found
+        if quickest is None or each.hours < quickest.hours:
+            quickest = each
+        if each.hours <= hardware.target_hours:
+            break
+    assert quickest is not None
+    return quickest
+
+
+def _works_well(allocation: Allocation, hardware: Hardware) -> bool:
+    """Whether devices keep enough of their speed; a fixed loss a doubling is the user's own, and says nothing of it."""
+    modelled = hardware.doubling_efficiency is None and hardware.device == "gpu"
+    return not modelled or allocation.efficiency >= hardware.least_efficiency
 
 
 def allocations(
@@ -143,7 +163,7 @@ def allocations(
 ) -> Iterator[Allocation]:
     """A cell on every number of devices on which it fits, fewest first; see `allocate`."""
     execution = execution or Execution()
-    pace = pace or assumed_pace(cell, hardware)
+    pace = pace or assumed_pace(cell, hardware, execution=execution)
     refused: InputError | None = None
     fits = False
     for devices in device_counts(hardware):
@@ -153,14 +173,17 @@ def allocations(
             refused = error
             continue
         fits = True
-        hours = pace.seconds(n_tokens, devices, checkpoint_tokens=execution.checkpoint_tokens) / 3600
         nodes = ceil(devices / hardware.devices_per_node)
         micro_batch = ceil(cell.training.batch_tokens / (devices * grad_accum))
+        grad_accum = ceil(cell.training.batch_tokens / (devices * micro_batch))  # as a run counts them
+        every = execution.checkpoint_tokens
+        hours = pace.seconds(n_tokens, devices, grad_accum=grad_accum, checkpoint_tokens=every) / 3600
         yield Allocation(
             nodes=nodes,
             devices_per_node=devices // nodes,
             micro_batch_tokens=micro_batch,
-            grad_accum=ceil(cell.training.batch_tokens / (devices * micro_batch)),  # as a run counts them
+            grad_accum=grad_accum,
+            efficiency=pace.scaling.efficiency(devices, grad_accum),
             hours=hours,
             runtime_min=walltime_minutes(hours, hardware=hardware),
             memory=memory,

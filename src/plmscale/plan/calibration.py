@@ -12,9 +12,10 @@ from ..study.flops import train_flops_per_token
 from ..study.grid import Cell, grid
 from ..study.schedule_settings import Stop
 from ..study.study import Study
-from .devices import same_device
+from .hardware.devices import same_device
+from .hardware.step_time import scaling_of
 from .memory import memory_of
-from .pace import Pace
+from .pace import Pace, device_for
 
 SHAPE = ("n_layers", "d_model", "d_ffn", "n_heads")
 """What of a size decides how fast it is."""
@@ -118,7 +119,10 @@ def _pace(study: Study, cell: Cell, record: Mapping[str, Any]) -> Pace:
     return Pace(
         tokens_per_second=record["tokens_per_second"],
         devices=record["devices"],
-        doubling_efficiency=config.hardware.doubling_efficiency,
+        scaling=scaling_of(
+            cell, device_for(cell, config.hardware), hardware=config.hardware, execution=config.execution
+        ),
+        grad_accum=record["grad_accum"],
         startup_seconds=record["startup_seconds"] + record["finish_seconds"],
         checkpoint_seconds=record["checkpoint_seconds"],
         evaluation_seconds=record["evaluation_seconds_per_sequence"] * config.holdout.n_sequences,
@@ -127,7 +131,7 @@ def _pace(study: Study, cell: Cell, record: Mapping[str, Any]) -> Pace:
     )
 
 
-def utilisation(cell: Cell, pace: Pace, *, devices: int, peak_flops: float) -> float:
+def utilisation(cell: Cell, pace: Pace, *, devices: int, grad_accum: int, peak_flops: float) -> float:
     """Share of the peak that a pace means for a cell, FLOPs counted by appendix E."""
     per_token = train_flops_per_token(cell.model, cell.max_length)
-    return pace.speed(devices) * per_token / (devices * peak_flops)
+    return pace.speed(devices, grad_accum) * per_token / (devices * peak_flops)

@@ -1,12 +1,14 @@
 """How fast a cell trains: measured on the devices of the study, else assumed."""
 
 from dataclasses import dataclass, replace
-from math import ceil, log2
+from math import ceil
 
-from ..study.config import Hardware
-from ..study.flops import train_flops_per_token
+from ..study.config import Execution, Hardware
+from ..study.flops import count_params, train_flops_per_token
 from ..study.grid import Cell
-from .devices import device_of
+from .hardware.devices import Device, device_of
+from .hardware.step_time import Scaling, scaling_of
+from .hardware.utilisation import published_for
 from .memory import Memory
 
 
@@ -18,10 +20,10 @@ class Pace:
     ----------
     tokens_per_second : float
         Of all `devices` together.
-    devices : int
-        Devices to which that speed belongs.
-    doubling_efficiency : float
-        Share of its speed that a device keeps when twice as many train a cell.
+    devices, grad_accum : int
+        Devices, and micro-batches of each a step, to which that speed belongs.
+    scaling : Scaling
+        What a device keeps of its speed among others.
     startup_seconds : float
         Time of a job that is not spent on steps, checkpoints or evaluation.
     checkpoint_seconds, evaluation_seconds : float
@@ -34,32 +36,32 @@ class Pace:
 
     tokens_per_second: float
     devices: int
-    doubling_efficiency: float
+    scaling: Scaling
     startup_seconds: float
+    grad_accum: int = 1
     checkpoint_seconds: float = 0.0
     evaluation_seconds: float = 0.0
     memory_factor: float = 1.0
     measured_on: str | None = None
 
-    def speed(self, devices: int) -> float:
-        """Tokens per second of `devices`.
+    def speed(self, devices: int, grad_accum: int = 1) -> float:
+        """Tokens per second of `devices`, each with `grad_accum` micro-batches a step.
 
-        Each doubling costs a device 1 − `doubling_efficiency` of its speed: synchronisation, and smaller micro-batches
-        at a fixed global batch. A stated form, not a measured one; at the number of devices that was measured it
-        changes nothing.
+        At what was measured it is what was measured; elsewhere the scaling says how it changes.
 
         Examples
         --------
-        >>> Pace(1000.0, 1, 0.9, 0.0).speed(4)
+        >>> from plmscale.plan.hardware.step_time import ByDoubling
+        >>> Pace(1000.0, 1, ByDoubling(0.9), 0.0).speed(4)
         3240.0
         """
-        ratio = devices / self.devices
-        return self.tokens_per_second * ratio * self.doubling_efficiency ** log2(ratio)
+        kept = self.scaling.efficiency(devices, grad_accum) / self.scaling.efficiency(self.devices, self.grad_accum)
+        return self.tokens_per_second * (devices / self.devices) * kept
 
-    def seconds(self, n_tokens: float, devices: int, *, checkpoint_tokens: int) -> float:
+    def seconds(self, n_tokens: float, devices: int, *, grad_accum: int = 1, checkpoint_tokens: int) -> float:
         """Time of a run over `n_tokens` tokens, from start to end."""
         checkpoints = ceil(n_tokens / checkpoint_tokens)
-        training = n_tokens / self.speed(devices)
+        training = n_tokens / self.speed(devices, grad_accum)
         return self.startup_seconds + training + checkpoints * self.checkpoint_seconds + self.evaluation_seconds
 
     def corrected(self, memory: Memory) -> Memory:
@@ -67,13 +69,22 @@ class Pace:
         return replace(memory, activations=memory.activations * self.memory_factor)
 
 
-def assumed_pace(cell: Cell, hardware: Hardware) -> Pace:
-    """The pace of a cell at the utilisation that is assumed, its FLOPs counted as the paper does (appendix E)."""
+def device_for(cell: Cell, hardware: Hardware) -> Device:
+    """The device, with the utilisation that is assumed for the cell's size: a published one where there is one."""
     device = device_of(hardware, cell.training.precision)
+    if hardware.mfu is not None or hardware.peak_flops is not None:
+        return device
+    found = published_for(hardware.name, cell.training.precision, n_params=count_params(cell.model))
+    return device if found is None else replace(device, mfu=found.share)
+
+
+def assumed_pace(cell: Cell, hardware: Hardware, *, execution: Execution) -> Pace:
+    """The pace of a cell at the utilisation that is assumed, its FLOPs counted as the paper does (appendix E)."""
+    device = device_for(cell, hardware)
     per_token = train_flops_per_token(cell.model, cell.max_length)
     return Pace(
         tokens_per_second=device.peak_flops * device.mfu / per_token,
         devices=1,
-        doubling_efficiency=hardware.doubling_efficiency,
+        scaling=scaling_of(cell, device, hardware=hardware, execution=execution),
         startup_seconds=hardware.startup_seconds,
     )

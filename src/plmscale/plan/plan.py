@@ -17,11 +17,11 @@ from ..study.jobs import TRUNK, TRUNKS, Job, by_flops, jobs, planned_tokens, wai
 from ..study.recipes.resolve import recipes
 from ..study.study import Study
 from ..study.trunks import Trunk
-from .allocation import Allocation, allocations
+from .allocation import Allocation, allocations, fewest_devices
 from .calibration import paces, utilisation
 from .deadline import CellSchedule, Options, cheapest, fastest, scheduled
-from .devices import Device, device_of
 from .dispatch import dispatch
+from .hardware.devices import Device, device_of
 from .memory import GIB
 from .recipe_words import values_of
 from .short_cells import sharing
@@ -56,10 +56,7 @@ def chosen(study: Study, tokens: Mapping[str, int], records: Records, *, shared:
     options = all_options(study, tokens, records, hardware=hardware, shared=shared)
     after = waits(jobs(study, tokens, shared=shared))
     if hardware.deadline_hours is None or hardware.max_devices is None:
-        each = {
-            path: next((a for a in found if a.hours <= hardware.target_hours), found[-1])
-            for path, found in options.items()
-        }
+        each = {path: fewest_devices(found, hardware=hardware) for path, found in options.items()}
         most = hardware.max_devices
         return scheduled(each, most, after=after) if most else CellSchedule(each, float("inf"))
     found = cheapest(options, deadline=hardware.deadline_hours, max_devices=hardware.max_devices, after=after)
@@ -161,10 +158,12 @@ def _memory_columns(allocation: Allocation) -> dict[str, float]:
 
 
 def _time_columns(cell: Cell, allocation: Allocation, device: Device) -> dict[str, Any]:
-    pace = allocation.pace
+    pace, peak = allocation.pace, device.peak_flops
     return {
         "speed_from": "assumed" if pace.measured_on is None else f"measured on {pace.measured_on}",
-        "utilisation": utilisation(cell, pace, devices=allocation.devices, peak_flops=device.peak_flops),
+        "utilisation": utilisation(
+            cell, pace, devices=allocation.devices, grad_accum=allocation.grad_accum, peak_flops=peak
+        ),
         "hours": allocation.hours,
         "device_hours": allocation.device_hours,
         "walltime_min": allocation.runtime_min,
@@ -234,6 +233,7 @@ def same_resources(config: Config) -> dict[str, str | int]:
         "wandb_project": execution.wandb_project,
         "progress_seconds": str(execution.progress_seconds),  # a resource is a whole number or a text
         "flop_convention": config.analysis.flops,
+        "staging": execution.staging or "",
     }
 
 

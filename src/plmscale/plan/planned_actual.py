@@ -69,9 +69,10 @@ def _planned_for(
     every = study.config.execution.checkpoint_tokens
     hours = []
     for path, n_tokens in seen.items():
-        devices, pace = found[path].devices, found[path].pace
-        seconds = float("nan") if n_tokens is None else pace.seconds(n_tokens, devices, checkpoint_tokens=every)
-        hours.append(seconds * devices / 3600)
+        one = found[path]
+        options = {"grad_accum": one.grad_accum, "checkpoint_tokens": every}
+        seconds = float("nan") if n_tokens is None else one.pace.seconds(n_tokens, one.devices, **options)
+        hours.append(seconds * one.devices / 3600)
     return hours
 
 

@@ -1,6 +1,6 @@
 """The plan in sentences: what it rests on, what is beyond budget or deadline, and what would help."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,8 +13,10 @@ from ..study.jobs import TRUNK, jobs, planned_tokens, waits
 from ..study.study import Study
 from ..study.trunks import SCHEDULE
 from .deadline import Options, Waits, cheapest, least_device_hours
-from .devices import device_of
 from .grid_choice import choice_rows
+from .hardware.devices import Device, device_of
+from .hardware.step_time import DOUBLING_EFFICIENCY
+from .pace import device_for
 from .plan import Records, all_options, chosen
 
 
@@ -31,10 +33,7 @@ def basis(study: Study, table: pd.DataFrame) -> str:
             parts.append(f"The speed of {_listed(table.loc[table['speed_from'] == source, 'model'])} was {source}.")
     if assumed:
         whose = "All speeds are" if not parts else f"That of {_listed(assumed)} is"
-        parts.append(
-            f"{whose} an assumption: {device.mfu:.0%} of {peak}, less {1 - config.hardware.doubling_efficiency:.0%} "
-            "with each doubling of devices; `plmscale calibrate` measures."
-        )
+        parts.append(f"{whose} an assumption: {_shares(study, assumed)} of {peak}, {_less(study, table, device)}.")
     estimated = sorted(set(table.loc[table["tokens_from"] == "estimate", "subset"]))
     parts.append(
         f"Tokens of {', '.join(estimated)} are estimates from subsets.tsv; the plan counts them once the sets exist."
@@ -42,6 +41,37 @@ def basis(study: Study, table: pd.DataFrame) -> str:
         else "Tokens are counted."
     )
     return " ".join(parts)
+
+
+def _shares(study: Study, models: Sequence[str]) -> str:
+    """The share of the peak that is assumed for these sizes, and where it is published for some."""
+    by_share: dict[float, list[str]] = {}
+    for cell in {cell.model.name: cell for cell in reversed(grid(study)) if cell.model.name in models}.values():
+        by_share.setdefault(device_for(cell, study.config.hardware).mfu, []).insert(0, cell.model.name)
+    if len(by_share) == 1:
+        return f"{next(iter(by_share)):.0%}"
+    of_sizes = [f"{share:.0%} ({', '.join(names)})" for share, names in sorted(by_share.items())]
+    return _and(of_sizes)
+
+
+def _and(words: Sequence[str]) -> str:
+    return " and ".join([", ".join(words[:-1]), words[-1]])
+
+
+def _less(study: Study, table: pd.DataFrame, device: Device) -> str:
+    """What devices lose to each other, by which rule."""
+    hardware, measures = study.config.hardware, "`plmscale calibrate` measures"
+    if hardware.device == "cpu" or hardware.doubling_efficiency is not None:
+        lost = 1 - (hardware.doubling_efficiency or DOUBLING_EFFICIENCY)
+        return f"less {lost:.0%} with each doubling of devices; {measures}"
+    if table["devices"].max() == 1:
+        return f"on one device each; {measures}"
+    between = f" and {device.network:g} GB/s between nodes" if table["nodes"].max() > 1 else ""
+    return (
+        f"less what devices lose to small micro-batches and to each other over {device.link:g} GB/s in a node"
+        f"{between}; {measures}. No cell has devices that would keep less than {hardware.least_efficiency:.0%} of "
+        "their speed"
+    )
 
 
 def trunk_words(table: pd.DataFrame) -> str:

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from ..errors import InputError
 
+SETTING = "clustering.scratch"
+
 OF = "study.txt"
 """Says in a scratch folder which study it is of."""
 
@@ -37,7 +39,7 @@ def scratch_folder(below: Path, *, study: Path, name: str) -> Iterator[Path]:
     """
     own = _own(below, study.resolve())
     work = own / name
-    _make(work)
+    private_folder(work, setting=SETTING)
     yield work
     shutil.rmtree(work)
 
@@ -49,34 +51,47 @@ def _own(below: Path, study: Path) -> Path:
     try:
         below.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"clustering.scratch: {below} cannot be made: {error.strerror}. Choose another.") from error
-    _make(own)
+        raise InputError(f"{SETTING}: {below} cannot be made: {error.strerror}. Choose another.") from error
+    private_folder(own, setting=SETTING)
     note = own / OF
     if not any(own.iterdir()):
         note.write_bytes(os.fsencode(study))
     if note.is_symlink() or not note.is_file() or note.read_bytes() != os.fsencode(study):
-        raise _another(own, f"it is not of {study}")
+        raise _another(own, f"it is not of {study}", setting=SETTING)
     return own
 
 
-def _make(folder: Path) -> None:
+def private_folder(folder: Path, *, setting: str) -> None:
+    """Make a folder with no rights for others, or check that this user made it.
+
+    Parameters
+    ----------
+    folder : Path
+    setting : str
+        The setting that asks for it, for messages.
+
+    Raises
+    ------
+    InputError
+        If it cannot be made, or there is something of that name that others made or may write to.
+    """
     try:
         folder.mkdir(mode=0o700)
         return
     except FileExistsError:
         found = folder.lstat()
     except OSError as error:
-        raise InputError(f"clustering.scratch: {folder} cannot be made: {error.strerror}. Choose another.") from error
+        raise InputError(f"{setting}: {folder} cannot be made: {error.strerror}. Choose another.") from error
     if stat.S_ISLNK(found.st_mode) or not stat.S_ISDIR(found.st_mode):
-        raise _another(folder, "it is a link, or no folder")
+        raise _another(folder, "it is a link, or no folder", setting=setting)
     if found.st_uid != os.geteuid():
-        raise _another(folder, f"it belongs to the user {found.st_uid}")
+        raise _another(folder, f"it belongs to the user {found.st_uid}", setting=setting)
     if found.st_mode & 0o022:
-        raise _another(folder, f"others may write to it (mode {stat.S_IMODE(found.st_mode):o})")
+        raise _another(folder, f"others may write to it (mode {stat.S_IMODE(found.st_mode):o})", setting=setting)
 
 
-def _another(folder: Path, why: str) -> InputError:
+def _another(folder: Path, why: str, *, setting: str) -> InputError:
     return InputError(
-        f"clustering.scratch: {folder} was not made by this study: {why}. Nothing in it is used or removed. Choose "
+        f"{setting}: {folder} was not made by this study: {why}. Nothing in it is used or removed. Choose "
         "another folder, or move it away."
     )

@@ -42,6 +42,13 @@ class Execution(Settings):
     progress_seconds: float = Field(
         default=30.0, ge=1e-3, le=86_400, description="Seconds between two progress lines in a log."
     )
+    staging: str | None = Field(
+        default=None,
+        pattern=r"^[/$][^\n]{1,1000}$",
+        description="Folder on a disk of the node, such as `/tmp` or `$TMPDIR` (a variable of the job): store and sets are copied "
+        "there once, shared by the jobs of the node, and removed by the last. Where there is no room, they are read where they "
+        "are. null: always there.",
+    )
 
 
 class Analysis(Settings):

@@ -13,7 +13,7 @@ class Hardware(Settings):
     device: Literal["gpu", "cpu"] = Field(default="gpu", description="Kind of device, one per rank.")
     name: str = Field(
         default="A100-80GB",
-        description="Type of the device. For known types (V100-16GB to H200, listed below), the data sheet gives the "
+        description="Type of the device. For known types (V100-16GB to MI300X, listed below), the data sheet gives the "
         "values that are null.",
     )
     peak_flops: float | None = Field(
@@ -29,12 +29,33 @@ class Hardware(Settings):
         description="Utilisation: share of the peak that one device reaches, until calibration has measured it; null: "
         "an assumption, 0.5 in fp32 and 0.35 otherwise.",
     )
-    doubling_efficiency: float = Field(
-        default=0.95,
+    link_gb_s: float | None = Field(
+        default=None,
+        ge=1e-3,
+        le=1e5,
+        description="Bandwidth of a device to the others of its node, GB/s in one direction, of which a sum over "
+        "devices is assumed to reach 0.8; null: the data sheet's.",
+    )
+    network_gb_s: float | None = Field(
+        default=None,
+        ge=1e-3,
+        le=1e5,
+        description="Bandwidth of a node to other nodes, GB/s in one direction, all adapters together; null: that of "
+        "the vendor's own system for the type, else one adapter of 100 Gb/s.",
+    )
+    doubling_efficiency: float | None = Field(
+        default=None,
         gt=0.5,
         le=1,
-        description="Share of its speed that a device keeps when the devices of a cell double in number: an "
-        "assumption.",
+        description="Share of its speed that a device keeps when the devices of a cell double in number, instead of a "
+        "model; null: GPUs by a model of communication and micro-batches, CPUs 0.95, an assumption.",
+    )
+    least_efficiency: float = Field(
+        default=0.65,
+        gt=0,
+        le=1,
+        description="Share of its speed alone that a GPU must keep in a cell: the plan gives a cell no more devices "
+        "than keep it, even if it misses `target_hours`. Not with `doubling_efficiency` or `deadline_hours`.",
     )
     memory_gib: float | None = Field(
         default=None, ge=1e-6, le=1e6, description="Memory of one device in GiB; null: the data sheet's."

@@ -9,6 +9,7 @@ go on with other sequences, whatever made them others.
 import argparse
 import zlib
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import numpy as np
 from ..errors import InputError
 from ..sequences.store import Store
 from ..sets.batches import Batches, GlobalBatch
+from ..sets.staging import staged
 from ..sets.subsets import Ids, read_subset
 from ..study.grid import Cell
 from .manifest import Digest, digest, digest_of
@@ -61,8 +63,16 @@ class CellData:
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> "CellData":
-        """The data that the arguments of `plmscale train` name."""
+        """The data that the arguments of `plmscale train` name, where they are."""
         return cls(args.store, args.subset, holdout=args.holdout)
+
+    @classmethod
+    @contextmanager
+    def on_this_node(cls, args: argparse.Namespace) -> Iterator["CellData"]:
+        """The same, or copies of it on a disk of this node while the block runs."""
+        sets = [args.subset, *([args.holdout] if args.holdout else [])]
+        with staged(args.store, sets, below=args.staging) as (store, (subset, *holdout)):
+            yield cls(store, subset, holdout=holdout[0] if holdout else None)
 
     @property
     def seal(self) -> Seal:

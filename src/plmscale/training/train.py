@@ -87,8 +87,7 @@ def in_a_sentence(error: BaseException) -> str:
 def _take_turn(args: argparse.Namespace, claim: CellClaim, make_run: Callable[..., Run]) -> int:
     """Train and write, or take over what another job has finished meanwhile; the exit status."""
     try:
-        with claim.taken():
-            data = CellData.of(args)
+        with claim.taken(), CellData.on_this_node(args) as data:
             data.seal = claim.agreed(lambda: data.seal)
             of = data.seal_of_result(read_cell(args.cell))
             result = claim.finished(of, written=data.written)

@@ -1,6 +1,6 @@
 """The tables of what a study was planned to cost, and of what it took."""
 
-from ...plan.devices import device_of
+from ...plan.hardware.devices import device_of
 from ...presentation.tables import IDENTITY, Column, Table
 from ...results.study_results import Results
 

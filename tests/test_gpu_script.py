@@ -1,0 +1,81 @@
+"""The one script for GPUs, on a CPU at toy sizes: every part runs, and a part that fails costs no other."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from conftest import ROOT
+
+BENCHMARKS = ROOT / "benchmarks"
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def script() -> dict:
+    """The script's functions."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(BENCHMARKS))
+        patch.setenv("DS_ACCELERATOR", "cpu")
+        return runpy.run_path(str(BENCHMARKS / "gpu.py"))
+
+
+def session_of(script: dict, *, seconds: float = 1e6):
+    import time
+
+    return script["Session"](CPU, True, time.monotonic() + seconds)
+
+
+def test_all_parts_run_on_a_cpu(script, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["gpu.py", "--device", "cpu", "--dry-run"])
+    session = session_of(script)
+    script["run"](session)
+    assert not session.failures, session.tables
+    text = script["page"](session, minutes=0.1)
+    for title in ("Attention by features", "Exactness", "Training steps", "DeepSpeed against"):
+        assert f"## {title}" in text
+    assert "A dry run at toy sizes" in text and "not measured: a CPU" in text
+    assert "WRONG" not in text and "failed" not in text
+    assert len(session.tables["Training steps"]) == 4  # two sizes in two precisions
+
+
+def test_a_part_that_fails_is_a_row_and_the_next_one_runs(script):
+    session = session_of(script)
+
+    def half():
+        yield {"size": "5M"}
+        raise RuntimeError("CUDA out of memory\nand more")
+
+    session.part("Broken", half, least=0)
+    session.part("Whole", lambda: iter([{"size": "5M"}]), least=0)
+    assert session.tables["Broken"] == [{"size": "5M"}, {"result": "failed: RuntimeError: CUDA out of memory"}]
+    assert session.tables["Whole"] == [{"size": "5M"}]
+    assert session.failures == ["Broken"]
+
+
+def test_no_part_begins_when_the_time_is_over(script):
+    session = session_of(script, seconds=5)
+    session.part("Late", lambda: iter([{"size": "650M"}]), least=20)
+    assert session.tables["Late"] == [{"result": "not measured: no time left"}]
+    assert not session.failures
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [(["--device", "cpu"], "--device cpu needs --dry-run"), ([], "there is no GPU that this torch can use")],
+)
+def test_what_cannot_be_measured_is_refused(script, monkeypatch, capsys, words, why):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(sys, "argv", ["gpu.py", *words])
+    with pytest.raises(SystemExit) as refused:
+        script["parse"]()
+    assert refused.value.code == 2
+    assert why in capsys.readouterr().err
+
+
+def test_goals_are_of_sizes_that_are_measured(script):
+    names = {size.name for size in script["SIZES"]}
+    assert {name for name, _ in script["GOALS"]} <= names == {"5M", "35M", "150M", "650M"}
+    assert Path(BENCHMARKS / "README.md").read_text().count("`gpu.py`") == 1
