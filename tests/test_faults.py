@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import ROOT
+import forked
 from plmscale.cli.main import parser_of
 from plmscale.plan.dispatch import stoppable
 from plmscale.training.checkpoints import Checkpoints
@@ -92,13 +92,9 @@ class Job:
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[subprocess.Popen]:
-    words = [sys.executable, str(ROOT / "tests/job_server.py")]
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
-    ) as process:
-        assert process.stdout and process.stdin
-        assert process.stdout.readline() == "ready\n"
+    with forked.started("training", env=environment()) as process:
         yield process
+        assert process.stdin
         process.stdin.close()
 
 

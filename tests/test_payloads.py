@@ -14,7 +14,7 @@ import torch
 from plmscale.errors import InputError
 from plmscale.model.pickles import read_pickled, restricted
 from plmscale.training.manifest import MANIFEST, digest, seal, unseal
-from test_train import command, data, environment, torchrun  # noqa: F401
+from test_train import command, data, run, torchrun  # noqa: F401
 
 ENGINES = [("torch", 0), ("deepspeed", 0), ("deepspeed", 2)]
 
@@ -60,7 +60,7 @@ def start(data, out: Path, engine: str, stage: int, *, n: int = 1) -> subprocess
     words = command(
         data, out, engine=engine, zero_stage=stage, keep_checkpoints=1, checkpoint_tokens=3000, launcher=launcher
     )
-    return subprocess.run(words, capture_output=True, text=True, env=environment())
+    return run(words)
 
 
 def interrupted(run: Path, to: Path) -> Path:

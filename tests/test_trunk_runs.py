@@ -16,7 +16,7 @@ from plmscale.study.config import Training
 from plmscale.study.schedules import lr_fraction, stable_until
 from plmscale.training.checkpoints import Checkpoints, read_rows
 from plmscale.training.manifest import MANIFEST
-from test_train import TRAINING, command, data, environment, torchrun, train  # noqa: F401  (data is a fixture)
+from test_train import TRAINING, command, data, environment, run, torchrun, train  # noqa: F401  (data is a fixture)
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def passes_of(data: Path, epochs: float) -> Passes:  # noqa: F811
 def trunk(data: Path, out: Path, *, until: float, **flags) -> dict:  # noqa: F811
     flags = SETTINGS | {"until_passes": until, "keep_at": POINTS} | flags
     words = command(data, out, cell={"schedule": "constant"}, **flags)
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    done = run(words)
     assert done.returncode == 0, done.stderr
     return json.loads((out / "run.json").read_text())
 
@@ -77,7 +77,7 @@ def same(one: Path, other: Path) -> None:
 
 def branch(data: Path, out: Path, trunk: Path, **changes) -> tuple[dict, str]:  # noqa: F811
     words = command(data, out, **{"cell": BRANCH, **SETTINGS, "trunk": trunk / "checkpoints"} | changes)
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    done = run(words)
     assert done.returncode == 0, done.stderr
     return json.loads((out / "run.json").read_text()), done.stderr
 
@@ -169,7 +169,7 @@ def test_a_finished_trunk_of_something_else_makes_room(data, grown, tmp_path):  
     there = tmp_path / "trunk"
     shutil.copytree(grown, there)
     words = command(data, there, cell={"schedule": "constant", "seed": 1}, **SETTINGS, until_passes=0.4, keep_at="0.4")
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    done = run(words)
     assert done.returncode == 0, done.stderr
     record = json.loads((there / "run.json").read_text())
     assert (record["cell"]["seed"], record["attempts"][0]["from_step"]) == (1, 0)
