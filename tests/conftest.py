@@ -41,6 +41,14 @@ def as_svg(monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def training_data(tmp_path_factory) -> Path:
+    """What tests train on (`test_train.make_data`), made once: nobody writes there."""
+    from test_train import make_data
+
+    return make_data(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session")
 def paper_study():
     """The study of config/config.yaml."""
     import yaml

@@ -6,7 +6,8 @@ job like any other, prints the process id, and when it has ended its status, neg
 - `arguments`: what follows `plmscale train` or `snakemake`;
 - `log`, and `errors` if standard error has a file of its own;
 - `folder` and `environment` in which it runs, if they are not the server's;
-- `largest_file`: how many bytes a file may have.
+- `largest_file`: how many bytes a file may have;
+- `ranks`: how many processes train together. They meet where its environment says.
 """
 
 import atexit
@@ -44,12 +45,21 @@ def main() -> None:
     print("ready", flush=True)
     for line in sys.stdin:
         job = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            os.setsid()
-            run(kind, job)
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        ranks = [fork(kind, job, rank=rank) for rank in range(job.get("ranks", 1))]
+        print(ranks[0], flush=True)
+        ended = [os.waitstatus_to_exitcode(os.waitpid(rank, 0)[1]) for rank in ranks]
+        print(next((status for status in ended if status), 0), flush=True)
+
+
+def fork(kind: str, job: dict, *, rank: int) -> int:
+    """Start a process of a job; its id."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if "ranks" in job:
+            job["environment"] |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(job["ranks"])}
+        run(kind, job)
+    return child
 
 
 def run(kind: str, job: dict) -> None:

@@ -88,7 +88,7 @@ def test_killed_and_watched_by_every_monitor_it_stops_at_the_same_step(stopped, 
 
 @pytest.mark.slow
 def test_two_ranks_stop_at_the_same_step(stopped, data, tmp_path):  # noqa: F811
-    metrics, record = train(data, tmp_path, cell=CELL, engine="torch", launcher=torchrun(2))
+    metrics, record = train(data, tmp_path, cell=CELL, engine="torch", ranks=2)
     assert record["stopped"] == "plateau"
     assert metrics["step"].tolist() == stopped[0]["step"].tolist()
 

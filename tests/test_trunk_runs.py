@@ -34,10 +34,9 @@ def passes_of(data: Path, epochs: float) -> Passes:  # noqa: F811
     return Passes(lengths_of(data), epochs=epochs, batch_tokens=1000, order="bucketed", seed=0)
 
 
-def trunk(data: Path, out: Path, *, until: float, **flags) -> dict:  # noqa: F811
+def trunk(data: Path, out: Path, *, until: float, ranks: int = 1, **flags) -> dict:  # noqa: F811
     flags = SETTINGS | {"until_passes": until, "keep_at": POINTS} | flags
-    words = command(data, out, cell={"schedule": "constant"}, **flags)
-    done = run(words)
+    done = run(command(data, out, cell={"schedule": "constant"}, **flags), ranks=ranks)
     assert done.returncode == 0, done.stderr
     return json.loads((out / "run.json").read_text())
 
@@ -115,7 +114,7 @@ def test_a_branch_is_the_run_from_its_start(data, scratch, grown, tmp_path):  # 
 def test_deepspeed_and_other_ranks_make_the_same_trunk_and_branch(data, scratch, tmp_path):  # noqa: F811
     """A trunk of two ranks under ZeRO-2, a branch of one; against one rank of the plain engine."""
     sharded = {"engine": "deepspeed", "zero_stage": 2}
-    record = trunk(data, tmp_path / "trunk", until=1.4, launcher=torchrun(2), **sharded)
+    record = trunk(data, tmp_path / "trunk", until=1.4, ranks=2, **sharded)
     assert [attempt["world"] for attempt in record["attempts"]] == [2]
     before = files(tmp_path / "trunk")
     record, _ = branch(data, tmp_path / "branch", tmp_path / "trunk", **sharded)
