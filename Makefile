@@ -67,9 +67,10 @@ docs: setup
 	@NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
 
 # Three workers for two cores: the one with the tests on SLURM mostly waits. It has to begin with them (tests/conftest.py),
-# where pytest-xdist would take the groups of most tests first.
+# where pytest-xdist would take the groups of most tests first. Bytecode is kept, also where the environment forbids it:
+# each of some hundred processes would compile the package anew.
 unit: setup
-	@OMP_NUM_THREADS=1 python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
+	@OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= python -m pytest -n 3 --dist loadgroup --no-loadscope-reorder
 
 clean:
 	rm -rf results small_study .snakemake

@@ -52,7 +52,7 @@ class Server:
     """Jobs forked from one process."""
 
     def __init__(self) -> None:
-        words = [sys.executable, str(ROOT / "tests/job_server.py")]
+        words = [sys.executable, str(ROOT / "tests/job_server.py"), "training"]
         env = os.environ | {"OMP_NUM_THREADS": "1"}
         self._process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
         assert self._process.stdout and self._process.stdout.readline() == "ready\n"

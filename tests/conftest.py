@@ -7,8 +7,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 
-FIRST = ("slurm", "workflow", "trunk", "earlier", "frozen", "test_faults")
-"""Groups and modules that take minutes: begun last they would end long after all others."""
+FIRST = (
+    *("slurm", "workflow", "trunk", "frozen", "earlier", "readme", "test_wheel", "test_faults", "test_kills"),
+    *("test_figures", "chromium", "test_trunk_runs", "test_payloads", "test_forecast", "test_docs", "test_subsets"),
+    *("test_law_cases", "test_compare", "test_bad_input", "test_engines", "test_export", "test_api", "test_report"),
+)
+"""Groups and modules that take most time, the longest first: begun last they would end long after all others."""
 
 SPREAD = ("test_bad_input", "test_faults", "test_figures", "test_own_runs", "test_train")
 """Modules of long tests that share little: any worker takes any of them. A module else stays with its fixtures."""
@@ -26,6 +30,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _place(item: pytest.Item) -> int:
     names = {item.path.stem} | {mark.args[0] for mark in item.iter_markers("xdist_group")}
     return min((FIRST.index(name) for name in names & set(FIRST)), default=len(FIRST))
+
+
+@pytest.fixture
+def as_svg(monkeypatch):
+    """Figures in one format, for tests that are not about formats: the other two take most of the time."""
+    from plmscale.presentation import figure_style
+
+    monkeypatch.setattr(figure_style, "FORMATS", ("svg",))
+
+
+@pytest.fixture(scope="session")
+def training_data(tmp_path_factory) -> Path:
+    """What tests train on (`test_train.make_data`), made once: nobody writes there."""
+    from test_train import make_data
+
+    return make_data(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="session")

@@ -1,56 +1,118 @@
-"""Starts training jobs without paying for imports: `python job_server.py`, then one JSON list of arguments a line.
+"""Starts jobs without paying for imports: `python job_server.py training`, then one job a line, as JSON.
 
-For each it forks a process that is a training job like any other, prints the process id, and when it has ended its
-status, negative for a signal.
+A job of `training` is `plmscale train`, one of `workflow` is `snakemake`. For each the server forks a process that is a
+job like any other, prints the process id, and when it has ended its status, negative for a signal. A job has
+
+- `arguments`: what follows `plmscale train` or `snakemake`;
+- `log`, and `errors` if standard error has a file of its own;
+- `folder` and `environment` in which it runs, if they are not the server's;
+- `largest_file`: how many bytes a file may have;
+- `ranks`: how many processes train together. They meet where its environment says.
 """
 
+import atexit
+import gc
+import importlib
 import json
 import os
 import sys
+import threading
 import traceback
-from contextlib import redirect_stdout
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from pathlib import Path
+
+IMPORTED = {
+    # `plmscale train` imports the second where it runs: after the fork
+    "training": ("deepspeed", "plmscale.cli.main", "plmscale.training.train"),
+    "workflow": (
+        *("snakemake.cli", "snakemake.api", "snakemake.workflow", "snakemake.dag", "snakemake.executors.local"),
+        *("plmscale.forecast.before", "plmscale.plan.calibration", "plmscale.plan.plan", "plmscale.plan.grid_choice"),
+        *("plmscale.results.owner", "plmscale.sets.counted", "plmscale.sets.mmseqs_memory", "plmscale.status.progress"),
+        *("plmscale.status.remove", "plmscale.study.study", "plmscale.training.trunk_files", "plmscale.provenance"),
+    ),
+}
+"""What jobs of a kind would import themselves, one after the other."""
 
 
 def main() -> None:
     """Serve jobs one after the other until standard input ends."""
+    (kind,) = sys.argv[1:]
     with redirect_stdout(sys.stderr):  # DeepSpeed's remarks at import are no answers
-        import deepspeed  # noqa: F401, I001  (all imports happen here, once)
-        import plmscale.cli.main
-        import plmscale.training.train  # `plmscale train` imports it where it runs: after the fork
-
+        for name in IMPORTED[kind]:
+            importlib.import_module(name)
+    gc.freeze()  # a child that looks through all objects of the server would copy them
     print("ready", flush=True)
     for line in sys.stdin:
         job = json.loads(line)
-        child = os.fork()
-        if child == 0:
-            os.setsid()
-            run(plmscale.cli.main.main, job)
-        print(child, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+        ranks = [fork(kind, job, rank=rank) for rank in range(job.get("ranks", 1))]
+        print(ranks[0], flush=True)
+        ended = [os.waitstatus_to_exitcode(os.waitpid(rank, 0)[1]) for rank in ranks]
+        print(next((status for status in ended if status), 0), flush=True)
 
 
-def run(train, job: dict) -> None:
+def fork(kind: str, job: dict, *, rank: int) -> int:
+    """Start a process of a job; its id."""
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        if "ranks" in job:
+            job["environment"] |= {"RANK": str(rank), "LOCAL_RANK": str(rank), "WORLD_SIZE": str(job["ranks"])}
+        run(kind, job)
+    return child
+
+
+def run(kind: str, job: dict) -> None:
     """Be the job: never returns."""
+    _prepare(job)
+    status = 1
+    try:
+        status = _program(kind, job["arguments"])() or 0
+    except SystemExit as left:
+        if isinstance(left.code, str):
+            print(left.code, file=sys.stderr)
+        status = left.code if isinstance(left.code, int) else int(left.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    with suppress(Exception):  # as an interpreter ends
+        threading._shutdown()  # type: ignore[attr-defined]
+        atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+
+
+def _prepare(job: dict) -> None:
+    """Files, folder, environment and limits of a job."""
     log = os.open(job["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    for stream in (1, 2):
-        os.dup2(log, stream)
+    errors = os.open(job["errors"], os.O_WRONLY | os.O_CREAT | os.O_APPEND) if job.get("errors") else log
+    for stream, file in ((0, os.open(os.devnull, os.O_RDONLY)), (1, log), (2, errors)):
+        os.dup2(file, stream)
+    if job.get("environment"):
+        os.environ.clear()
+        os.environ.update(job["environment"])
+    if job.get("folder"):
+        os.chdir(job["folder"])
+    sys.path[0] = str(Path.cwd())  # as `python -m` has it; it was the folder of this file
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    sys.path[1:1] = [folder for folder in given if folder and folder not in sys.path]
     if job.get("largest_file"):
         import resource
 
         resource.setrlimit(resource.RLIMIT_FSIZE, (job["largest_file"],) * 2)
-    sys.argv = ["plmscale", "train", *job["arguments"]]
-    status = 1
-    try:
-        train()
-        status = 0
-    except SystemExit as left:
-        if isinstance(left.code, str):
-            print(left.code, file=sys.stderr)
-        status = left.code if isinstance(left.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-    sys.stderr.flush()
-    os._exit(status)
+
+
+def _program(kind: str, arguments: list[str]) -> Callable[[], int | None]:
+    """What a job calls, with its arguments in place."""
+    if kind == "training":
+        import plmscale.cli.main
+
+        sys.argv = ["plmscale", "train", *arguments]
+        return plmscale.cli.main.main
+    import snakemake.cli
+
+    sys.argv = ["snakemake", *arguments]
+    return snakemake.cli.main
 
 
 if __name__ == "__main__":

@@ -223,7 +223,7 @@ class OnCluster:
         ]
         command += ["--configfile", str(folder / "config.yaml")]
         command += ["--profile", str(profile(folder, cells_per_job=cells_per_job)), *words]
-        command += ["--plmscale-slurm-init-seconds-before-status-checks", "5", "--latency-wait", "15"]
+        command += ["--plmscale-slurm-init-seconds-before-status-checks", "1", "--latency-wait", "15"]
         env = environment() | {"HOLD": str(folder / "hold")}
         env["PYTHONPATH"] = f"{folder / 'modules'}:{env['PYTHONPATH']}"
         with (folder / "snakemake.log").open("a") as log:

@@ -11,6 +11,7 @@ import yaml
 from scipy import stats
 from scipy.optimize import approx_fprime, curve_fit, minimize_scalar
 
+import forked
 import results_data
 from conftest import ROOT
 from plmscale.advise.advice import LARGEST_SHARE, MOST_OF_NEW, Budget, Question, advise, best_of, best_sequence
@@ -365,7 +366,7 @@ def test_schedules_are_advised_apart():
 def snakemake(folder, *words: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
     command += ["--configfile", str(ROOT / "config/toy.yaml"), "--cores", "1", "advise", "--quiet", "rules"]
-    return subprocess.run([*command, *words], capture_output=True, text=True, timeout=120, check=False)
+    return forked.run([*command, *words])
 
 
 @pytest.mark.slow

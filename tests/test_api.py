@@ -256,6 +256,7 @@ def test_a_changed_file_is_not_loaded(laws, tmp_path, change, says):
         laws.save(tmp_path)
 
 
+@pytest.mark.usefixtures("as_svg")
 def test_laws_of_the_fit_command_and_of_a_study_are_loaded(runs_file, tmp_path):
     settings = FitSettings(n_bootstrap=50)
     request = Request(fits=("chinchilla",), seed=3, settings=settings)

@@ -2,12 +2,11 @@
 
 import gzip
 import json
-import subprocess
 from pathlib import Path
 
 import pytest
 
-from test_workflow import MODELS, command, environment, prepare, snakemake
+from test_workflow import MODELS, prepare, run, snakemake
 
 pytestmark = pytest.mark.slow
 
@@ -19,7 +18,7 @@ def folder(tmp_path) -> Path:
 
 def refused(folder: Path, *args: str) -> str:
     """Run the workflow, which must fail; what it printed."""
-    done = subprocess.run(command(folder, "--quiet", "all", *args), capture_output=True, text=True, env=environment())
+    done = run(folder, "--quiet", "all", *args)
     output = done.stdout + done.stderr
     assert done.returncode != 0, output
     assert "Traceback" not in output
@@ -102,7 +101,7 @@ def test_sample_larger_than_the_source(folder):
     (folder / "subsets.tsv").write_text(
         "name\tkind\tmin_identity\tsame_size_as\tn_sequences\ttrain\nbig\tsample\t\t\t100000\tyes\n"
     )
-    done = subprocess.run(command(folder, "--quiet", "all"), capture_output=True, text=True, env=environment())
+    done = run(folder, "--quiet", "all")
     assert done.returncode != 0
     assert "subset big: 100000 sequences requested" in done.stdout + done.stderr
     assert not (folder / "results/subsets/big.npy").exists()

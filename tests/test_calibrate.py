@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+import forked
 from conftest import ROOT
 from plmscale.files import write_json
 from plmscale.plan.calibration import paces, read_calibrations, settings_of, timed_cells
@@ -129,7 +130,7 @@ def test_the_plan_follows_what_was_measured(tmp_path):
 def test_a_budget_trains_just_the_cells_that_it_pays_for(tmp_path, paper_study):
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     words += ["--cores", "1", "--config", "budget_gpu_hours=5000", "--dry-run"]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    done = forked.run(words, env=environment())
     assert done.returncode == 0, done.stderr
     config = paper_study.config.model_copy(update={"budget_gpu_hours": 5000.0})
     kept = grid(within_budget(replace(paper_study, config=config)))

@@ -1,8 +1,6 @@
 """Comparisons of studies, schedules and sets whose laws are known: what differs is found, what does not is not."""
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+import forked
 import results_data
 from compared_data import as_imported, write_results
 from conftest import ROOT
@@ -311,12 +310,9 @@ def test_the_workflow_does_the_same(folders, tmp_path):
     folders_given = f"compare=[{folders / 'first'},{folders / 'better'}]"
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     command += ["compare", "--cores", "1", "--config"]
-    env = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*command, folders_given, "comparison={names: [x, y]}"], capture_output=True, text=True, env=env
-    )
+    done = forked.run([*command, folders_given, "comparison={names: [x, y]}"])
     assert done.returncode == 0, done.stdout + done.stderr
     assert {path.name for path in (tmp_path / "results").iterdir()} == {"logs", "comparison"}
     assert "Chinchilla: a is larger in x" in (tmp_path / "results/comparison/summary.txt").read_text()
-    missing = subprocess.run([*command, "compare=[absent]"], capture_output=True, text=True, env=env)
+    missing = forked.run([*command, "compare=[absent]"])
     assert missing.returncode != 0 and "absent" in missing.stdout + missing.stderr

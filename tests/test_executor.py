@@ -212,6 +212,11 @@ def test_squeue_is_asked_once_for_all_jobs_and_less_and_less_often(tmp_path, mon
     assert len(asyncio.run(check())) == 49
     assert here.told == ["success"]
     assert here.next_seconds_between_status_checks == 40
+    here.workflow.executor_settings.init_seconds_before_status_checks = 8
+    active = active[8:]
+    here.next_seconds_between_status_checks = 8.0
+    assert asyncio.run(check()) == active
+    assert here.next_seconds_between_status_checks == 10, "a shorter wait grows more slowly, too"
 
 
 def test_short_cells_of_one_request_are_submitted_together(tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from conftest import ROOT
+import forked
 from plmscale.cli.main import parser_of
 from plmscale.plan.dispatch import stoppable
 from plmscale.training.checkpoints import Checkpoints
@@ -90,16 +90,9 @@ class Job:
         return (self.out / "log").read_text()
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[subprocess.Popen]:
-    words = [sys.executable, str(ROOT / "tests/job_server.py")]
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment()
-    ) as process:
-        assert process.stdout and process.stdin
-        assert process.stdout.readline() == "ready\n"
-        yield process
-        process.stdin.close()
+@pytest.fixture(scope="session")
+def server() -> subprocess.Popen:
+    return forked.server("training", of="jobs")
 
 
 def begin(server, data, out: Path, **options) -> Job:  # noqa: F811
@@ -278,7 +271,7 @@ def test_a_rank_that_finds_no_room_does_not_keep_the_others_waiting(small_disk, 
     """ZeRO stage 2: the first rank writes the weights, 110 kB, and each the half of 220 kB of moments and copies."""
     fill(small_disk, leave=150_000)
     options = {"checkpoints": small_disk / "checkpoints", "checkpoint_tokens": 8000}
-    metrics, record = train(data, tmp_path, cell=CELL, launcher=torchrun(2), **options)
+    metrics, record = train(data, tmp_path, cell=CELL, ranks=2, **options)
     assert [failed["step"] for failed in record["failed_checkpoints"]] == [9, 18, 24]
     assert "rank " in record["failed_checkpoints"][0]["reason"]
     np.testing.assert_allclose(metrics["loss"], expected[0]["loss"], rtol=2e-4)
@@ -346,9 +339,9 @@ def wait_for_row(process: subprocess.Popen, out: Path) -> None:
 @pytest.mark.parametrize(
     ("first", "then", "number", "options"),
     [
-        ([sys.executable], torchrun(2), signal.SIGTERM, {"engine": "torch"}),
-        (torchrun(2), [sys.executable], signal.SIGTERM, {"zero_stage": 2}),
-        ([*torchrun(2), *stoppable(120).split()], [sys.executable], signal.SIGUSR1, {"zero_stage": 0}),
+        ([sys.executable], 2, signal.SIGTERM, {"engine": "torch"}),
+        (torchrun(2), 1, signal.SIGTERM, {"zero_stage": 2}),
+        ([*torchrun(2), *stoppable(120).split()], 1, signal.SIGUSR1, {"zero_stage": 0}),
     ],
     ids=["torch 1 to 2", "zero2 2 to 1", "zero0 2 to 1"],
 )
@@ -359,16 +352,16 @@ def test_a_run_goes_on_with_another_number_of_ranks(data, expected, tmp_path, fi
     process.send_signal(number)
     assert process.wait() != 0
     assert lost_steps(tmp_path) == 0, (tmp_path / "log").read_text()
-    metrics, record = train(data, tmp_path, cell=CELL, launcher=then, **options)
+    metrics, record = train(data, tmp_path, cell=CELL, ranks=then, **options)
     assert len(record["resumed_at_steps"]) == 1
-    assert record["allocation"]["world"] == (2 if first == [sys.executable] else 1)
+    assert record["allocation"]["world"] == then
     np.testing.assert_allclose(metrics["loss"], expected[0]["loss"], rtol=2e-4)
     assert metrics.drop(columns="loss").equals(expected[0].drop(columns="loss"))
 
 
 @pytest.mark.slow
 def test_three_ranks_keep_their_last_checkpoint(data, expected, tmp_path):  # noqa: F811
-    options = {"launcher": torchrun(3), "checkpoint_tokens": INTERVAL, "keep_checkpoints": 1}
+    options = {"ranks": 3, "checkpoint_tokens": INTERVAL, "keep_checkpoints": 1}
     metrics, record = train(data, tmp_path, cell=CELL, **options)
     np.testing.assert_allclose(metrics["loss"], expected[0]["loss"], rtol=2e-4)
     assert record["failed_checkpoints"] == []

@@ -44,12 +44,6 @@ def texts(figure) -> str:
     return " ".join(" ".join(t.get_text().split()) for t in figure.findobj(Text))
 
 
-@pytest.fixture
-def as_svg(monkeypatch):
-    """For studies with empty panels, whose sentences are looked for: the other formats take most of the time."""
-    monkeypatch.setattr(figure_style, "FORMATS", ("svg",))
-
-
 def check_files(folder: Path, schedules: set[str]) -> None:
     files = {f"{name}.{suffix}" for name in figure_names(schedules) for suffix in figure_style.FORMATS}
     assert {path.name for path in folder.iterdir()} == files | {"column"}

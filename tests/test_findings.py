@@ -39,6 +39,7 @@ def test_files_are_those_of_the_catalogue_and_read_back_draw_the_same_bytes(resu
     assert all(path.read_bytes() == (tmp_path / "again" / path.name).read_bytes() for path in paths)
 
 
+@pytest.mark.usefixtures("as_svg")
 def test_nothing_is_drawn_of_results_without_findings(results, tmp_path):
     with pytest.raises(ValueError, match=r"results/analysis/\*\.json"):
         write_figures(replace(results, found=None), tmp_path)

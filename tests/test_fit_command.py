@@ -69,6 +69,7 @@ def test_the_answer_is_printed_before_what_draws_is_imported_and_before_anything
     assert "Choices: Chinchilla, a = " in added and "Written to" in added
 
 
+@pytest.mark.usefixtures("as_svg")
 def test_without_figures_everything_else_is_the_same(ends, tmp_path, capsys):
     arguments = [str(ends), "--fits", "chinchilla", "envelope", "--bootstrap", "20"]
     main(["fit", *arguments, "--out", str(tmp_path / "all")])

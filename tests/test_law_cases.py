@@ -254,6 +254,7 @@ def test_given_files_are_fitted_whole(case, tmp_path, capsys):
     assert capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("as_svg")
 def test_a_law_that_raises_takes_no_other_with_it(monkeypatch, tmp_path):
     def broken(curves, *, rng, settings):
         if not curves:
@@ -271,7 +272,7 @@ def test_a_law_that_raises_takes_no_other_with_it(monkeypatch, tmp_path):
     assert set(kaplan.estimates) == {"alpha_N", "alpha_D", "N_c", "D_c"}
     said = (tmp_path / "out/summary.txt").read_text(encoding="utf-8")
     assert "Kaplan, failed: a fault of plmscale" in said and "IsoFLOP, identified" in said
-    assert (tmp_path / "out/figures/parametric_fit.png").exists()
+    assert (tmp_path / "out/figures/parametric_fit.svg").exists()
 
 
 FITS_BEFORE = dict(FITS)

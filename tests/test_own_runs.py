@@ -1,15 +1,14 @@
 """The analysis without a study: from a table to fits, tables, figures and a summary, by command and by workflow."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import forked
 from conftest import ROOT
 from plmscale.analysis.external import analyse
 from plmscale.cli.main import main
@@ -133,11 +132,11 @@ def test_the_workflow_does_the_same_without_data_or_training(tmp_path):
     settings = ["runs=runs.csv", "analysis={n_bootstrap: 20, n_envelope_points: 200}"]
     command = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     command += ["fits", "--cores", "1", "--config", *settings]
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    done = forked.run(command)
     assert done.returncode == 0, done.stdout + done.stderr
     results = tmp_path / "results"
     assert {path.name for path in results.iterdir()} == {"logs", "own_runs"}
     assert "Chinchilla, identified" in (results / "own_runs/summary.txt").read_text()
-    missing = subprocess.run([*command[:-2], "runs=absent.csv"], capture_output=True, text=True)
+    missing = forked.run([*command[:-2], "runs=absent.csv"])
     assert missing.returncode != 0
     assert "absent.csv" in missing.stdout + missing.stderr

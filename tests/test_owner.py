@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 import file_formats
+import forked
 from conftest import ROOT
 from plmscale.errors import InputError
 from plmscale.files import read_json, write_json
@@ -92,7 +93,7 @@ def refusal(folder: Path, study: Study, *, source: Path | None = None) -> str | 
 def workflow(folder: Path, *args: str) -> subprocess.CompletedProcess:
     """Snakemake in a folder, with the paper's configuration unless another one is named."""
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(folder)]
-    return subprocess.run([*words, "--cores", "1", *args], capture_output=True, text=True, env=environment())
+    return forked.run([*words, "--cores", "1", *args], env=environment())
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import os
 import pickle
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ import torch
 from plmscale.errors import InputError
 from plmscale.model.pickles import read_pickled, restricted
 from plmscale.training.manifest import MANIFEST, digest, seal, unseal
-from test_train import command, data, environment, torchrun  # noqa: F401
+from test_train import command, data, run, torchrun  # noqa: F401
 
 ENGINES = [("torch", 0), ("deepspeed", 0), ("deepspeed", 2)]
 
@@ -56,11 +55,8 @@ def trained(data, tmp_path_factory):  # noqa: F811
 
 
 def start(data, out: Path, engine: str, stage: int, *, n: int = 1) -> subprocess.CompletedProcess:  # noqa: F811
-    launcher = [sys.executable] if n == 1 else torchrun(n)
-    words = command(
-        data, out, engine=engine, zero_stage=stage, keep_checkpoints=1, checkpoint_tokens=3000, launcher=launcher
-    )
-    return subprocess.run(words, capture_output=True, text=True, env=environment())
+    words = command(data, out, engine=engine, zero_stage=stage, keep_checkpoints=1, checkpoint_tokens=3000)
+    return run(words, ranks=n)
 
 
 def interrupted(run: Path, to: Path) -> Path:

@@ -247,7 +247,7 @@ def test_a_study_is_begun_asked_after_and_trained(cluster, tmp_path):  # noqa: F
     assert "ok       partition gpu: clock of the node" in asked.stdout
     assert "ok       login node: MinJobAge: 300 s" in asked.stdout
     words = ["--config", "cell=S/all/constant/seed0", "--configfile", "my.yaml", "--profile", "profile"]
-    often = ["--", "--plmscale-slurm-init-seconds-before-status-checks", "3", "--latency-wait", "15"]
+    often = ["--", "--plmscale-slurm-init-seconds-before-status-checks", "1", "--latency-wait", "15"]
     trained = plmscale("run", "cell", *words, *often)
     assert trained.returncode == 0, trained.stdout + trained.stderr
     assert (folder / "results/runs/S/all/constant/seed0/run.json").exists()

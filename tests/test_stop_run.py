@@ -10,13 +10,14 @@ from importlib.util import find_spec
 import pandas as pd
 import pytest
 
+import forked
 from plmscale.runs.collect import collect
 from plmscale.runs.curves import smooth
 from plmscale.study.config import Training
 from plmscale.study.grid import Cell
 from plmscale.study.schedules import lr_fraction
 from test_monitor import STAND_IN
-from test_train import N_STEPS, SIZE, TRAINING, command, data, environment, torchrun, train  # noqa: F401
+from test_train import N_STEPS, SIZE, TRAINING, command, data, environment, run, torchrun, train  # noqa: F401
 
 STOP = {"patience_tokens": 5000, "tolerance": 0.3, "smoothing_tokens": 2000}
 CELL = {"schedule": "cosine", "training": TRAINING | {"log_every_steps": 2, "stop": STOP, "cosine": {"floor": 0.2}}}
@@ -67,7 +68,7 @@ def test_killed_and_watched_by_every_monitor_it_stops_at_the_same_step(stopped, 
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     assert process.wait() != 0
-    done = subprocess.run(words, capture_output=True, text=True, env=env)
+    done = forked.run(words, env=env)
     assert done.returncode == 0, done.stderr
     metrics, record = pd.read_parquet(out / "metrics.parquet"), json.loads((out / "run.json").read_text())
     assert record["resumed_at_steps"]
@@ -87,7 +88,7 @@ def test_killed_and_watched_by_every_monitor_it_stops_at_the_same_step(stopped, 
 
 @pytest.mark.slow
 def test_two_ranks_stop_at_the_same_step(stopped, data, tmp_path):  # noqa: F811
-    metrics, record = train(data, tmp_path, cell=CELL, engine="torch", launcher=torchrun(2))
+    metrics, record = train(data, tmp_path, cell=CELL, engine="torch", ranks=2)
     assert record["stopped"] == "plateau"
     assert metrics["step"].tolist() == stopped[0]["step"].tolist()
 
@@ -95,7 +96,7 @@ def test_two_ranks_stop_at_the_same_step(stopped, data, tmp_path):  # noqa: F811
 @pytest.mark.skipif(find_spec("wandb") is not None, reason="wandb is installed")
 def test_a_monitor_that_is_not_installed_is_refused_before_training(data, tmp_path):  # noqa: F811
     words = command(data, tmp_path, engine="torch", monitors="csv,wandb")
-    refused = subprocess.run(words, capture_output=True, text=True, env=environment())
+    refused = run(words)
     assert refused.returncode != 0
     assert "error: execution.monitors names 'wandb'" in refused.stderr
     assert "Traceback" not in refused.stderr

@@ -16,7 +16,7 @@ from plmscale.study.config import Training
 from plmscale.study.schedules import lr_fraction, stable_until
 from plmscale.training.checkpoints import Checkpoints, read_rows
 from plmscale.training.manifest import MANIFEST
-from test_train import TRAINING, command, data, environment, torchrun, train  # noqa: F401  (data is a fixture)
+from test_train import TRAINING, command, data, environment, run, torchrun, train  # noqa: F401  (data is a fixture)
 
 pytestmark = pytest.mark.slow
 
@@ -34,10 +34,9 @@ def passes_of(data: Path, epochs: float) -> Passes:  # noqa: F811
     return Passes(lengths_of(data), epochs=epochs, batch_tokens=1000, order="bucketed", seed=0)
 
 
-def trunk(data: Path, out: Path, *, until: float, **flags) -> dict:  # noqa: F811
+def trunk(data: Path, out: Path, *, until: float, ranks: int = 1, **flags) -> dict:  # noqa: F811
     flags = SETTINGS | {"until_passes": until, "keep_at": POINTS} | flags
-    words = command(data, out, cell={"schedule": "constant"}, **flags)
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    done = run(command(data, out, cell={"schedule": "constant"}, **flags), ranks=ranks)
     assert done.returncode == 0, done.stderr
     return json.loads((out / "run.json").read_text())
 
@@ -77,7 +76,7 @@ def same(one: Path, other: Path) -> None:
 
 def branch(data: Path, out: Path, trunk: Path, **changes) -> tuple[dict, str]:  # noqa: F811
     words = command(data, out, **{"cell": BRANCH, **SETTINGS, "trunk": trunk / "checkpoints"} | changes)
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    done = run(words)
     assert done.returncode == 0, done.stderr
     return json.loads((out / "run.json").read_text()), done.stderr
 
@@ -115,7 +114,7 @@ def test_a_branch_is_the_run_from_its_start(data, scratch, grown, tmp_path):  # 
 def test_deepspeed_and_other_ranks_make_the_same_trunk_and_branch(data, scratch, tmp_path):  # noqa: F811
     """A trunk of two ranks under ZeRO-2, a branch of one; against one rank of the plain engine."""
     sharded = {"engine": "deepspeed", "zero_stage": 2}
-    record = trunk(data, tmp_path / "trunk", until=1.4, launcher=torchrun(2), **sharded)
+    record = trunk(data, tmp_path / "trunk", until=1.4, ranks=2, **sharded)
     assert [attempt["world"] for attempt in record["attempts"]] == [2]
     before = files(tmp_path / "trunk")
     record, _ = branch(data, tmp_path / "branch", tmp_path / "trunk", **sharded)
@@ -169,7 +168,7 @@ def test_a_finished_trunk_of_something_else_makes_room(data, grown, tmp_path):  
     there = tmp_path / "trunk"
     shutil.copytree(grown, there)
     words = command(data, there, cell={"schedule": "constant", "seed": 1}, **SETTINGS, until_passes=0.4, keep_at="0.4")
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    done = run(words)
     assert done.returncode == 0, done.stderr
     record = json.loads((there / "run.json").read_text())
     assert (record["cell"]["seed"], record["attempts"][0]["from_step"]) == (1, 0)

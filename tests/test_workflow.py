@@ -19,6 +19,7 @@ import pandas as pd
 import pytest
 import yaml
 
+import forked
 from conftest import ROOT
 from plmscale.plan.dispatch import stoppable
 from plmscale.study.catalog import FITS, TABLES, figure_names
@@ -82,9 +83,19 @@ def environment(root: Path = ROOT) -> dict[str, str]:
 
 
 def snakemake(folder: Path, *args: str, root: Path = ROOT) -> str:
-    done = subprocess.run(command(folder, *args, root=root), capture_output=True, text=True, env=environment(root))
+    done = run(folder, *args) if root == ROOT else start(folder, *args, root=root)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def run(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
+    """This checkout's workflow, whatever comes of it."""
+    return forked.run(command(folder, *args), env=environment())
+
+
+def start(folder: Path, *args: str, root: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """The workflow of a checkout, in a process that imports it."""
+    return subprocess.run(command(folder, *args, root=root), capture_output=True, text=True, env=environment(root))
 
 
 def planned(folder: Path, *args: str, root: Path = ROOT) -> dict[str, int]:
@@ -97,7 +108,8 @@ def planned(folder: Path, *args: str, root: Path = ROOT) -> dict[str, int]:
 def study(tmp_path_factory) -> Path:
     """A finished study; tests look at it and plan changes, but run nothing in it."""
     folder = prepare(tmp_path_factory.mktemp("study"))
-    snakemake(folder)
+    done = start(folder)
+    assert done.returncode == 0, done.stdout + done.stderr
     return folder
 
 
@@ -234,10 +246,10 @@ def test_guarantee_6_nothing_in_code_knows_the_small_study():
 def test_guarantee_6_the_papers_study_is_the_same_rules(tmp_path):
     """Without network and without data: 56 cells, and the plan."""
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
-    done = subprocess.run([*words, "--cores", "1", "-n"], capture_output=True, text=True, env=environment())
+    done = forked.run([*words, "--cores", "1", "-n"], env=environment())
     assert done.returncode == 0, done.stderr
     assert re.search(r"^train +56$", done.stdout, re.M)
-    done = subprocess.run([*words, "--cores", "1", "plan"], capture_output=True, text=True, env=environment())
+    done = forked.run([*words, "--cores", "1", "plan"], env=environment())
     assert done.returncode == 0, done.stderr
     cells = pd.read_csv(tmp_path / "results/plan/cells.tsv", sep="\t")
     assert len(cells) == 56
@@ -260,7 +272,7 @@ def test_the_slurm_profile_launches_one_process_per_device_of_the_plan(tmp_path)
     words = [sys.executable, "-m", "snakemake", "--snakefile", str(ROOT / "Snakefile"), "--directory", str(tmp_path)]
     targets = [f"results/runs/{cell}/seed0/run.json" for cell in cells]
     words += [*targets, "--profile", str(ROOT / "profiles/slurm"), "--dry-run", "--printshellcmds"]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())
+    done = forked.run(words, env=environment())
     assert done.returncode == 0, done.stderr
     launched = r"^Shell command: .*?(step=.* -m plmscale train) --cell results/runs/(.*?)/seed0"
     commands = re.findall(launched, done.stdout, re.M)
@@ -291,7 +303,7 @@ def test_a_source_by_url_is_downloaded_verified_and_recorded(tmp_path, server):
     )
     here = {"source": f"{url}/proteins.fasta.gz", "source_metalink": f"{url}/RELEASE.metalink"}
     configure(folder, **here, source_release="2024_03")
-    refused = subprocess.run(command(folder, "--until", "store"), capture_output=True, text=True, env=environment())
+    refused = run(folder, "--until", "store")
     assert refused.returncode != 0
     assert "is of release 2024_02, but source_release is '2024_03'" in refused.stdout + refused.stderr
     downloaded = folder / "resources/download/proteins.fasta.gz"
@@ -367,8 +379,7 @@ def test_one_cell_by_name_is_told_of_removed_and_trained_again(tmp_path, study):
     )
     assert "3 done" not in snakemake(folder, "status")
     assert planned(folder, "cell", *named)["train"] == 1
-    words = command(folder, "--dry-run", "cell", "--config", "cell=S/all/const/seed0")
-    refused = subprocess.run(words, capture_output=True, text=True, env=environment())
+    refused = run(folder, "--dry-run", "cell", "--config", "cell=S/all/const/seed0")
     assert refused.returncode != 0
     assert "is not a cell of this study. The nearest are S/all/constant/seed0" in refused.stdout + refused.stderr
 

@@ -205,7 +205,7 @@ class Executor(plugin.Executor):
         self._back()
         queue, n_before = {each.job: each for each in jobs}, len(active_jobs)
         going_on = [info for info in active_jobs if self._goes_on(info, queue)]
-        longer = min(self.next_seconds_between_status_checks + 10, LONGEST_POLL)
+        longer = min(self.next_seconds_between_status_checks + first / 4, LONGEST_POLL)
         self.next_seconds_between_status_checks = longer if len(going_on) == n_before else first
         for info in going_on:
             yield info

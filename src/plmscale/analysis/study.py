@@ -17,15 +17,13 @@ from ..results.findings import Findings, Published
 from ..results.findings_files import write_findings
 from ..results.outcomes import counted_tokens, outcomes, trunk_outcomes
 from ..results.study_results import Results
-from ..study.trunks import trunks_of_records
 
 
 def find(results: Results) -> Findings:
     """Everything that tables, figures, summary and page show and that no fit holds."""
     study, law = results.study, best_law(results.fits)
     cells, trunks = outcomes(results), trunk_outcomes(results)
-    shared = trunks_of_records(study, results.records)
-    plan = whole_plan(study, counted_tokens(results), results.calibrations, shared=shared).astype(object)
+    plan = whole_plan(study, counted_tokens(results), results.calibrations, shared=results.trunks).astype(object)
     return Findings(
         cells=cells,
         trunks=trunks,

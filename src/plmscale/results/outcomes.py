@@ -9,7 +9,6 @@ from ..runs.curves import Curve
 from ..study.flops import count_params, train_flops
 from ..study.grid import Cell, grid
 from ..study.jobs import TRUNK, TRUNKS
-from ..study.trunks import trunks_of_records
 from .study_results import Results
 
 
@@ -99,7 +98,7 @@ def device_seconds(record: Mapping[str, Any]) -> float | None:
 def trunk_outcomes(results: Results) -> pd.DataFrame:
     """One row per trunk of the study: those columns of `outcomes` that a trunk has, `run` its job's path."""
     convention, rows = results.study.config.analysis.flops, []
-    for trunk in trunks_of_records(results.study, results.records).values():
+    for trunk in results.trunks.values():
         frozen = trunk.cell.frozen()
         record = next((one for one in results.trunk_records if one["cell"] == frozen), None)
         identity = {"run": TRUNKS + trunk.path, "model": trunk.cell.model.name, "subset": trunk.cell.subset}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +11,11 @@ import pandas as pd
 from ..files import read_as, read_object
 from ..laws.fit import Fit
 from ..laws.rates.found import RateFindings
-from ..runs.curves import Curve, from_frame
+from ..runs.curves import Curve
 from ..study.flops import count_params
 from ..study.study import Study
+from ..study.trunks import Trunk, trunks_of_records
+from .analysed import read_analysed
 from .findings import Findings
 from .findings_files import read_findings
 
@@ -93,6 +96,11 @@ class Results:
         """Sets that models are trained on, in the order of the table."""
         return [subset.name for subset in self.study.subsets if subset.train]
 
+    @cached_property
+    def trunks(self) -> dict[str, Trunk]:
+        """The trunks of the study by their paths, as its records tell (`plmscale.study.trunks.trunks_of_records`)."""
+        return trunks_of_records(self.study, self.records)
+
     @property
     def unigram_entropy(self) -> float:
         """Loss of guessing amino acids by their frequency, nats."""
@@ -127,15 +135,20 @@ def read_results(
     Returns
     -------
     Results
+
+    Raises
+    ------
+    InputError
+        If a file is missing or is not what it should be.
     """
+    laws = read_analysed(curves, fits)
     read = [read_object(path) for path in records]
-    read_fits = [read_object(path) for path in fits]
     with read_as("a folder of results", where=Path(stats).parent.parent):
         return Results(
             study=Study.from_json(study),
-            curves=from_frame(pd.read_parquet(curves)),
+            curves=list(laws.curves),
             records=[record for record in read if "until_passes" not in record],
-            fits={f["fit"]: {s: Fit.from_json(fit) for s, fit in f["schedules"].items()} for f in read_fits},
+            fits={name: dict(own) for name, own in laws.fits.items()},
             subsets={d["name"]: d for d in (read_object(path) for path in subsets)},
             stats=read_object(stats),
             calibrations=calibrations or {},

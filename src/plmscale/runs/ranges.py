@@ -134,24 +134,26 @@ def unlikely_ends(ends: Ends) -> list[str]:
     low, high = PLAUSIBLE_TOKENS_PER_PARAM
     each = ends.n_tokens / ends.n_params
     size, tokens = ends.n_params < SMALLEST_MODEL, ends.n_tokens < FEWEST_TOKENS
+    guess = f"A uniform guess over 33 tokens costs {UNIFORM_GUESS:.2f} nats."
     checks: list[tuple[NDArray[np.bool_], Array, str]] = [
         (size, ends.n_params, "N is {} parameters: is it in thousands, millions or billions?"),
         (tokens, ends.n_tokens, "D is {} tokens: is D in millions or billions, or C in PF-days, GFLOPs or alike?"),
         (((each < low) | (each > high)) & ~size & ~tokens, each, "D/N is {} tokens per parameter: is a unit another?"),
-        (ends.loss > PLAUSIBLE_LOSS[1], ends.loss, "the loss ends at {}: is it a perplexity, in bits, or a sum?"),
+        (
+            ends.loss > PLAUSIBLE_LOSS[1],
+            ends.loss,
+            f"the loss ends at {{}}: is it a perplexity, in bits, or a sum? {guess}",
+        ),
         (ends.loss < PLAUSIBLE_LOSS[0], ends.loss, "the loss ends at {}: is it nats per token?"),
     ]
     for wrong, values, sentence in checks:
         if wrong.any():
             at = np.flatnonzero(wrong)
             span = " to ".join(dict.fromkeys(_said(v) for v in (values[at].min(), values[at].max())))
-            more = (
-                f" A uniform guess over 33 tokens costs {UNIFORM_GUESS:.2f} nats." if "perplexity" in sentence else ""
-            )
             runs = f"in {count(at.size)} of {count(wrong.size)} runs ({lines_in_words([ends.lines[i] for i in at])})"
-            notes.append(f"Warning: {runs}, {sentence.format(span)}{more}")
-    notes += _alone(ends, "n_params", "N") + _alone(ends, "n_tokens", "D")
-    return notes if any("nearest" in note for note in notes) else notes + _out_of_order(ends)
+            notes.append(f"Warning: {runs}, {sentence.format(span)}")
+    alone = _alone(ends, "n_params", "N") + _alone(ends, "n_tokens", "D")
+    return notes + (alone or _out_of_order(ends))
 
 
 def _alone(ends: Ends, field: str, letter: str) -> list[str]:
