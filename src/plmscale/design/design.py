@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -20,7 +21,7 @@ from .prior import Prior, read_priors
 from .proteins import Proteins, count_proteins
 from .search import Means, best_designs, judged
 from .spending import LEAST_SHARE, Cost, filled, in_another
-from .study import Draft, write_files
+from .study import Draft, Source, source_in, write_files
 from .words import Alternative, Promise, Remedy, first_lines, record
 
 TRIED = 8
@@ -32,6 +33,8 @@ WIDE_SHARE = 0.8
 FACTORS = (2, 3, 5, 10, 20, 30, 50, 100, 300, 1000)
 """Budgets, times that which is given, at which it is looked whether a law would be identified."""
 
+STARTS = 1.5
+
 RECORD = "design.json"
 
 
@@ -40,6 +43,7 @@ class Made:
     """What was written, and its first lines."""
 
     folder: Path
+    source: Source
     text: str
     promise: Promise
 
@@ -84,8 +88,9 @@ def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
     remedy = None if told.status == IDENTIFIED else _remedy(prior, means, told, target_flops=target)
     promise = Promise(draft, cost, told, prior, target, _alternatives(draft), remedy)
     text = first_lines(promise)
-    _write(promise, out, text)
-    return Made(out, text, promise)
+    source = source_in(counted.path, out)
+    _write(promise, out, source=source, text=text)
+    return Made(out, source, text, promise)
 
 
 def _first_with_designs(priors: Sequence[Prior], means: Means, *, target_flops: float) -> Prior:
@@ -99,12 +104,16 @@ def _first_with_designs(priors: Sequence[Prior], means: Means, *, target_flops: 
 
 
 def _means(budget: Budget) -> Means:
-    """The budget in FLOPs at the speed that the plan assumes, start-up apart."""
-    if budget.device_hours is None:
-        return Means(budget.amount, 0.0, budget.max_length, 0.0)
+    """The budget in FLOPs at the speed that the plan assumes, start-up apart.
+
+    Starts cost no FLOPs: of a budget in FLOPs they may take `STARTS` times as long as training.
+    """
     hardware = Hardware.model_validate(budget.hardware())
     device = device_of(hardware, budget.precision)
     speed = device.peak_flops * device.mfu
+    if budget.device_hours is None:
+        jobs = STARTS * budget.amount / (speed * hardware.startup_seconds) if hardware.startup_seconds else inf
+        return Means(budget.amount, 0.0, budget.max_length, 0.0, jobs)
     share = WIDE_SHARE if budget.kind == "deadline" else 1.0
     seconds = 3600 * budget.device_hours * share
     return Means(speed * seconds, speed * hardware.startup_seconds, budget.max_length, 0.0)
@@ -185,12 +194,13 @@ def _identifies(prior: Prior, means: Means, *, target_flops: float) -> bool:
     return bool(found) and found[0].expected.status == IDENTIFIED
 
 
-def _write(promise: Promise, out: Path, text: str) -> None:
+def _write(promise: Promise, out: Path, *, source: Source, text: str) -> None:
     """Write the folder whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        write_files(promise.draft, partial, heading=["Written by `plmscale design`.", *text.splitlines()])
+        heading = ["Written by `plmscale design`.", *text.splitlines()]
+        write_files(promise.draft, partial, source=source, heading=heading)
         write_json(partial / RECORD, record(promise))
         partial.chmod(0o755)
         partial.rename(out)

@@ -2,15 +2,14 @@
 
 Every candidate is a ladder of sizes with a constant ratio, all of them trained on the same token budgets with a
 constant ratio, each size and seed one trunk whose branches are the budgets. Its tokens are what the budget pays for.
-Candidates are compared by what the fits lose, as `plmscale.plan.grid_choice` compares cells: the logarithms of the
-variances of a and of the optimal size at the target, and decades of compute over which the best size lies inside.
+Candidates are compared by the logarithms of the variances of a and of the optimal size at the target.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from math import log, log10
+from math import inf, log, log10
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +25,19 @@ Array = NDArray[np.float64]
 
 SIZE_RATIOS, SIZES = (1.6, 2.0, 2.5, 3.2, 4.0), (5, 6, 7, 8, 10, 12)
 TOKEN_RATIOS, LENGTHS = (2.0, 4.0), (4, 5, 6)
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5, 6)
+"""Many: noise that all runs of a trunk share is told by other trunks alone."""
+
 STARTS_PER_DECADE = 4
 
 BELOW = 3.0
 """A law is taken to hold for sizes and tokens down to those of its runs over this, as for `plmscale ask`."""
 
-LEAST_STEPS = 100
-"""Optimizer steps of the shortest run: before that the warm-up sets the loss."""
+LEAST_STEPS = 60
+"""Optimizer steps of the shortest run, as in the shortest of the small runs (`plmscale.design.prior.SMALL_RUNS`), which
+the law describes."""
+
+MOST_CELLS = 300
 
 LEAST_INTERIOR = 0.5
 """Decades that a design has where any has them: envelope and IsoFLOP see an optimum, whatever the law."""
@@ -52,12 +56,15 @@ class Means:
     max_length : int
     most_tokens : float
         Of the longest run: as many passes over the proteins as are allowed.
+    most_jobs : float
+        Trunks and branches.
     """
 
     flops: float
     flops_per_start: float
     max_length: int
     most_tokens: float
+    most_jobs: float = inf
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,8 @@ def best_designs(prior: Prior, means: Means, *, target_flops: float) -> list[Des
     """
     found = []
     for places, ratio, n, seeds in _candidates(prior):
+        if len(places) * seeds * n > MOST_CELLS or len(places) * seeds * (n + 1) > means.most_jobs:
+            continue
         tokens = _tokens(places, ratio, n, seeds, means)
         if tokens is not None and _allowed(places, tokens, prior, means):
             found.append(judged(prior, places, tokens, seeds, target_flops=target_flops))
@@ -110,7 +119,7 @@ def judged(prior: Prior, places: Sequence[int], tokens: Sequence[float], seeds: 
     told = expected(prior, Grid.of(sizes, budgets, seeds=seeds), target_flops=target_flops)
     errors = told.quantile * np.array([told.error_logit, told.error_size])
     interior = interior_decades(prior, sizes, budgets[-1])
-    return Design(tuple(places), tuple(tokens), seeds, told, interior, 2 * float(np.log(errors).sum()) - interior)
+    return Design(tuple(places), tuple(tokens), seeds, told, interior, 2 * float(np.log(errors).sum()))
 
 
 def _candidates(prior: Prior) -> Iterator[tuple[Sequence[int], float, int, int]]:

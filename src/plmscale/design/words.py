@@ -10,7 +10,7 @@ from .budget import CPU
 from .expectation import IDENTIFIED, NOT, Expected
 from .prior import Prior
 from .spending import Cost
-from .study import CONFIGURATION, Draft, described
+from .study import CONFIGURATION, Draft, Source, described
 
 LINE = 115
 
@@ -155,10 +155,10 @@ UNTUNED = (
 )
 
 
-def closing(folder: str) -> str:
-    """What to type next."""
+def closing(folder: str, source: Source) -> str:
+    """Where everything is, and what to type next."""
     written = f"Written: {folder}/{CONFIGURATION}, models.tsv, subsets.tsv, design.json"
-    return f"{written}\nNext: plmscale plan --directory {folder}"
+    return f"{written}\n{source.words}\nNext: plmscale plan --directory {folder}"
 
 
 def record(promise: Promise) -> dict[str, Any]:
