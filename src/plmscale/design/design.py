@@ -19,19 +19,18 @@ from .expectation import IDENTIFIED, Expected
 from .ladder import ladder
 from .prior import Prior, read_priors
 from .proteins import Proteins, count_proteins
+from .remedy import remedy
 from .search import Means, best_designs, judged
+from .simulation import Simulated, simulated
 from .spending import LEAST_SHARE, Cost, filled, in_another
 from .study import Draft, Source, source_in, write_files
-from .words import Alternative, Promise, Remedy, first_lines, record
+from .words import Alternative, Promise, first_lines, record
 
 TRIED = 8
 """Designs that are planned before it is said that none fits."""
 
 WIDE_SHARE = 0.8
 """Share of a deadline's device-hours that branches after trunks fill: where the search begins."""
-
-FACTORS = (2, 3, 5, 10, 20, 30, 50, 100, 300, 1000)
-"""Budgets, times that which is given, at which it is looked whether a law would be identified."""
 
 STARTS = 1.5
 
@@ -84,9 +83,11 @@ def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
     ]
     prior = _first_with_designs(priors, means, target_flops=target)
     draft, cost = _drafted(prior, means, budget, counted, target_flops=target, root=root)
-    told = _told(prior, draft, target_flops=target)
-    remedy = None if told.status == IDENTIFIED else _remedy(prior, means, told, target_flops=target)
-    promise = Promise(draft, cost, told, prior, target, _alternatives(draft), remedy)
+    linear, told = _told(prior, draft, target_flops=target)
+    needed = None
+    if told.status != IDENTIFIED:
+        needed = remedy(prior, means, linear, width=told.width, target_flops=target)
+    promise = Promise(draft, cost, told, prior, target, _alternatives(draft), needed)
     text = first_lines(promise)
     source = source_in(counted.path, out)
     _write(promise, out, source=source, text=text)
@@ -158,10 +159,11 @@ def _none(prior: Prior, means: Means, budget: Budget, counted: Proteins) -> str:
     )
 
 
-def _told(prior: Prior, draft: Draft, *, target_flops: float) -> Expected:
-    """What the draft as it is written is expected to tell."""
+def _told(prior: Prior, draft: Draft, *, target_flops: float) -> tuple[Expected, Simulated]:
+    """What the draft as it is written is expected to tell: by linear theory, and by fits to simulated runs."""
     one = draft.design
-    return judged(prior, one.places, draft.tokens, one.seeds, target_flops=target_flops).expected
+    judgement = judged(prior, one.places, draft.tokens, one.seeds, target_flops=target_flops)
+    return judgement.expected, simulated(prior, judgement.grid, target_flops=target_flops)
 
 
 def _alternatives(draft: Draft) -> list[Alternative]:
@@ -172,26 +174,6 @@ def _alternatives(draft: Draft) -> list[Alternative]:
         return []
     has = [name for name in ("fp32", "bf16") if getattr(known, name) is not None]
     return [Alternative(name, *in_another(draft, name)) for name in has if name != budget.precision]
-
-
-def _remedy(prior: Prior, means: Means, told: Expected, *, target_flops: float) -> Remedy:
-    """What would make the law identified: a larger budget for a design of its own, or less noise between runs."""
-
-    def tokens(factor: float) -> Means:
-        return replace(means, flops=means.flops * factor, most_tokens=max(means.most_tokens, 1e18))
-
-    enough = (factor for factor in FACTORS if _identifies(prior, tokens(factor), target_flops=target_flops))
-    least, high = 0.0, 1.0
-    for _ in range(30):
-        middle = 0.5 * (least + high)
-        less = replace(told, error_logit=told.error_logit * middle)
-        least, high = (middle, high) if less.status == IDENTIFIED else (least, middle)
-    return Remedy(next(enough, None), least)
-
-
-def _identifies(prior: Prior, means: Means, *, target_flops: float) -> bool:
-    found = best_designs(prior, means, target_flops=target_flops)
-    return bool(found) and found[0].expected.status == IDENTIFIED
 
 
 def _write(promise: Promise, out: Path, *, source: Source, text: str) -> None:

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 SIZE_RATIOS, SIZES = (1.6, 2.0, 2.5, 3.2, 4.0), (5, 6, 7, 8, 10, 12)
 TOKEN_RATIOS, LENGTHS = (2.0, 4.0), (4, 5, 6)
-SEEDS = (1, 2, 3, 4, 5, 6)
+SEEDS = (1, 2, 3, 4, 5, 6, 8, 12)
 """Many: noise that all runs of a trunk share is told by other trunks alone."""
 
 STARTS_PER_DECADE = 4
@@ -37,7 +37,7 @@ LEAST_STEPS = 60
 """Optimizer steps of the shortest run, as in the shortest of the small runs (`plmscale.design.prior.SMALL_RUNS`), which
 the law describes."""
 
-MOST_CELLS = 300
+MOST_CELLS = 400
 
 LEAST_INTERIOR = 0.5
 """Decades that a design has where any has them: envelope and IsoFLOP see an optimum, whatever the law."""
@@ -96,6 +96,17 @@ class Design:
         """Cells."""
         return len(self.places) * len(self.tokens) * self.seeds
 
+    @property
+    def grid(self) -> Grid:
+        """Its runs."""
+        return grid_of(self.places, self.tokens, self.seeds)
+
+
+def grid_of(places: Sequence[int], tokens: Sequence[float], seeds: int) -> Grid:
+    """Sizes by their places in the ladder, each at every number of tokens."""
+    sizes = np.array([ladder_params()[i] for i in places], dtype=float)
+    return Grid.of(sizes, np.array(tokens), seeds=seeds)
+
 
 def best_designs(prior: Prior, means: Means, *, target_flops: float) -> list[Design]:
     """Designs that the means pay for, the best first; empty where none is.
@@ -115,10 +126,10 @@ def best_designs(prior: Prior, means: Means, *, target_flops: float) -> list[Des
 
 def judged(prior: Prior, places: Sequence[int], tokens: Sequence[float], seeds: int, *, target_flops: float) -> Design:
     """A design with what it is expected to tell."""
-    sizes, budgets = np.array([ladder_params()[i] for i in places], dtype=float), np.array(tokens)
-    told = expected(prior, Grid.of(sizes, budgets, seeds=seeds), target_flops=target_flops)
+    grid = grid_of(places, tokens, seeds)
+    told = expected(prior, grid, target_flops=target_flops)
     errors = told.quantile * np.array([told.error_logit, told.error_size])
-    interior = interior_decades(prior, sizes, budgets[-1])
+    interior = interior_decades(prior, np.unique(grid.n_params), tokens[-1])
     return Design(tuple(places), tuple(tokens), seeds, told, interior, 2 * float(np.log(errors).sum()))
 
 

@@ -9,10 +9,12 @@ that is expected to hold.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import inf
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from ..estimates import Estimate
 from ..laws.chinchilla import fit
@@ -44,9 +46,10 @@ class Simulated:
     Attributes
     ----------
     interval : Estimate
-        The law's a, with the medians of the lower and of the upper ends; an open end counts as 0 or 1.
+        The law's a, with an interval that reaches as far below and above it as the studies' intervals do from their
+        own values: medians of both, in the logit of a.
     width : float
-        Median width of the intervals.
+        Median width of the intervals; an open end counts as 0 or 1.
     size : Estimate
         The law's N_opt at the target, with the interval in which 95 % of studies find it; without ends where a tenth
         of the studies or more find none.
@@ -100,13 +103,12 @@ def simulated(prior: Prior, grid: Grid, *, target_flops: float, n: int = STUDIES
     """
     fits = [simulated_fit(prior, grid, np.random.default_rng([SEED, i])) for i in range(n)]
     ends = np.array([limits(one) for one in fits])
-    low, high = np.median(ends, axis=0).tolist()
     verdicts = [VERDICTS.get(one.status, NOT) for one in fits]
     counted = Counter(verdicts)
     status = max(WORST_FIRST, key=lambda one: counted[one])
     reasons = Counter(one.why.code for one, verdict in zip(fits, verdicts, strict=True) if verdict == status)
     return Simulated(
-        interval=Estimate(prior.a, low, high),
+        interval=_interval(prior.a, fits),
         width=float(np.median(ends[:, 1] - ends[:, 0])),
         size=_size(prior, fits, target_flops),
         status=status,
@@ -114,6 +116,22 @@ def simulated(prior: Prior, grid: Grid, *, target_flops: float, n: int = STUDIES
         n_studies=n,
         reason=reasons.most_common(1)[0][0],
     )
+
+
+def _interval(a: float, fits: Sequence[Fit]) -> Estimate:
+    """The median interval, moved to the law's own a: a few studies tell its reach better than its place."""
+    reach = np.array([_reach(one) for one in fits])
+    below, above = np.median(reach, axis=0).tolist()
+    return Estimate(a, float(expit(logit(a) - below)), float(expit(logit(a) + above)))
+
+
+def _reach(one: Fit) -> tuple[float, float]:
+    """How far the interval of a reaches below and above its value, in the logit; infinite where it is open."""
+    a = one.estimates["a"].value
+    if a is None or not 0 < a < 1:
+        return inf, inf
+    low, high = limits(one)
+    return float(logit(a) - logit(low)), float(logit(high) - logit(a))
 
 
 def limits(one: Fit) -> tuple[float, float]:
