@@ -194,6 +194,7 @@ RESULT_FILES = {
     "figures/column/": "the same in the width of a column",
     "plan/": "plan: `plan.md`, `plan.svg`, `cells.tsv`, `summary.tsv`",
     "calibration/{model}.json": "speeds that `plmscale calibrate` measured",
+    "bracket/": "`bracket.txt` and `bracket.json`, the verdict of `plmscale run bracket`; its runs, each as in `runs/`",
     "own_runs/": "fits, tables and figures of runs that somebody else trained",
     "logs/, benchmarks/": "log, time and memory of every job",
     "status/": "`status.html` and `status.tsv`: progress of the study",

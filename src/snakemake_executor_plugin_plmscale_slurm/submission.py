@@ -23,8 +23,8 @@ UNANSWERED = re.compile(
 )
 """What sbatch says where the controller is away or overworked, or the user has as many jobs as may be submitted."""
 
-TRAINING = ("train", "trunk")
-"""Rules that train a cell, whose folder has its lock and the record of its attempts."""
+TRAINING = ("train", "trunk", "bracket_run")
+"""Rules that train a cell, or a beginning of one, whose folder has its lock and the record of its attempts."""
 
 HEAD = """#!/bin/sh
 # Cells one after the other; what the time is too short for is left to another job.

@@ -13,6 +13,7 @@ from plmscale.cluster import scheduler
 from plmscale.errors import InputError
 from plmscale.forecast.before import cells_before
 from plmscale.plan import calibration, plan
+from plmscale.plan.bracket import RATES, bracket_cell, bracket_run
 from plmscale.plan.grid_choice import within_budget
 from plmscale.results import owner
 from plmscale.results.layout import layout
@@ -70,6 +71,7 @@ cfg = STUDY.config
 FIGURES_HERE = figure_names({cell.schedule for cell in CELLS.values()})
 RUN = "results/runs/{model}/{subset}/{schedule}/seed{seed}"
 TRUNK = "results/trunks/{model}/{subset}/seed{seed}"
+BRACKET = "results/bracket/{rate}/{model}/{subset}/{schedule}/seed{seed}"
 
 
 # Before the command of a job that trains in the folder $run. Snakemake deletes the log of a job before it begins, also
@@ -91,3 +93,4 @@ wildcard_constraints:
     subset=one_of(SUBSETS),
     schedule=one_of({cell.schedule for cell in CELLS.values()}),
     seed=r"\d+",
+    rate=one_of(RATES),

@@ -51,4 +51,4 @@ def run(args: argparse.Namespace) -> None:
     names = [name.replace("-", "_") for name in (*BUDGETS, *OTHERS, "device", "precision", "max-length", "law")]
     given = {name: getattr(args, name) for name in names}
     made = design(args.proteins, args.out, root=workflow_root(), **given)
-    print(f"{made.text}\n\n{closing(str(made.folder))}")
+    print(f"{made.text}\n\n{closing(str(made.folder), made.source)}")

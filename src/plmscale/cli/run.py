@@ -12,6 +12,7 @@ TARGETS = {
     "all": "the whole study (the default)",
     "runs": "train every cell, without the analysis",
     "cell": "train one cell: --config cell=35M/sampled20/constant/seed0",
+    "bracket": "half and twice the learning rate at the largest size, before the expensive cells",
     "advise": "rank the cells to train next: --config advice='{budget_gpu_hours: 500}'",
     "fits": "fit all laws to your own runs: --config runs=runs.csv",
     "compare": "compare studies: --config compare=[a/results,b/results]",
@@ -36,6 +37,8 @@ def run(args: argparse.Namespace) -> int:
     status, targets = run_workflow(args, args.targets)
     if status == 0 and not args.dry_run and set(targets) <= {"all"}:
         print(_closing(args.directory / "results"))
+    if status == 0 and not args.dry_run and "bracket" in targets:
+        print((args.directory / "results/bracket/bracket.txt").read_text(encoding="utf-8").strip())
     return status
 
 

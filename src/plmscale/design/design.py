@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
@@ -19,10 +20,12 @@ from .expectation import IDENTIFIED, Expected
 from .ladder import ladder
 from .prior import Prior, read_priors
 from .proteins import Proteins, count_proteins
+from .remedy import remedy
 from .search import Means, best_designs, judged
+from .simulation import Simulated, simulated
 from .spending import LEAST_SHARE, Cost, filled, in_another
-from .study import Draft, write_files
-from .words import Alternative, Promise, Remedy, first_lines, record
+from .study import Draft, Source, source_in, write_files
+from .words import Alternative, Promise, first_lines, record
 
 TRIED = 8
 """Designs that are planned before it is said that none fits."""
@@ -30,8 +33,7 @@ TRIED = 8
 WIDE_SHARE = 0.8
 """Share of a deadline's device-hours that branches after trunks fill: where the search begins."""
 
-FACTORS = (2, 3, 5, 10, 20, 30, 50, 100, 300, 1000)
-"""Budgets, times that which is given, at which it is looked whether a law would be identified."""
+STARTS = 1.5
 
 RECORD = "design.json"
 
@@ -41,6 +43,7 @@ class Made:
     """What was written, and its first lines."""
 
     folder: Path
+    source: Source
     text: str
     promise: Promise
 
@@ -81,12 +84,15 @@ def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
     ]
     prior = _first_with_designs(priors, means, target_flops=target)
     draft, cost = _drafted(prior, means, budget, counted, target_flops=target, root=root)
-    told = _told(prior, draft, target_flops=target)
-    remedy = None if told.status == IDENTIFIED else _remedy(prior, means, told, target_flops=target)
-    promise = Promise(draft, cost, told, prior, target, _alternatives(draft), remedy)
+    linear, told = _told(prior, draft, target_flops=target)
+    needed = None
+    if told.status != IDENTIFIED:
+        needed = remedy(prior, means, linear, width=told.width, target_flops=target)
+    promise = Promise(draft, cost, told, prior, target, _alternatives(draft), needed)
     text = first_lines(promise)
-    _write(promise, out, text)
-    return Made(out, text, promise)
+    source = source_in(counted.path, out)
+    _write(promise, out, source=source, text=text)
+    return Made(out, source, text, promise)
 
 
 def _first_with_designs(priors: Sequence[Prior], means: Means, *, target_flops: float) -> Prior:
@@ -100,12 +106,16 @@ def _first_with_designs(priors: Sequence[Prior], means: Means, *, target_flops: 
 
 
 def _means(budget: Budget) -> Means:
-    """The budget in FLOPs at the speed that the plan assumes, start-up apart."""
-    if budget.device_hours is None:
-        return Means(budget.amount, 0.0, budget.max_length, 0.0)
+    """The budget in FLOPs at the speed that the plan assumes, start-up apart.
+
+    Starts cost no FLOPs: of a budget in FLOPs they may take `STARTS` times as long as training.
+    """
     hardware = Hardware.model_validate(budget.hardware())
     device = device_of(hardware, budget.precision)
     speed = device.peak_flops * device.mfu
+    if budget.device_hours is None:
+        jobs = STARTS * budget.amount / (speed * hardware.startup_seconds) if hardware.startup_seconds else inf
+        return Means(budget.amount, 0.0, budget.max_length, 0.0, jobs)
     share = WIDE_SHARE if budget.kind == "deadline" else 1.0
     seconds = 3600 * budget.device_hours * share
     return Means(speed * seconds, speed * hardware.startup_seconds, budget.max_length, 0.0)
@@ -150,10 +160,11 @@ def _none(prior: Prior, means: Means, budget: Budget, counted: Proteins) -> str:
     )
 
 
-def _told(prior: Prior, draft: Draft, *, target_flops: float) -> Expected:
-    """What the draft as it is written is expected to tell."""
+def _told(prior: Prior, draft: Draft, *, target_flops: float) -> tuple[Expected, Simulated]:
+    """What the draft as it is written is expected to tell: by linear theory, and by fits to simulated runs."""
     one = draft.design
-    return judged(prior, one.places, draft.tokens, one.seeds, target_flops=target_flops).expected
+    judgement = judged(prior, one.places, draft.tokens, one.seeds, target_flops=target_flops)
+    return judgement.expected, simulated(prior, judgement.grid, target_flops=target_flops)
 
 
 def _alternatives(draft: Draft) -> list[Alternative]:
@@ -166,32 +177,13 @@ def _alternatives(draft: Draft) -> list[Alternative]:
     return [Alternative(name, *in_another(draft, name)) for name in has if name != budget.precision]
 
 
-def _remedy(prior: Prior, means: Means, told: Expected, *, target_flops: float) -> Remedy:
-    """What would make the law identified: a larger budget for a design of its own, or less noise between runs."""
-
-    def tokens(factor: float) -> Means:
-        return replace(means, flops=means.flops * factor, most_tokens=max(means.most_tokens, 1e18))
-
-    enough = (factor for factor in FACTORS if _identifies(prior, tokens(factor), target_flops=target_flops))
-    least, high = 0.0, 1.0
-    for _ in range(30):
-        middle = 0.5 * (least + high)
-        less = replace(told, error_logit=told.error_logit * middle)
-        least, high = (middle, high) if less.status == IDENTIFIED else (least, middle)
-    return Remedy(next(enough, None), least)
-
-
-def _identifies(prior: Prior, means: Means, *, target_flops: float) -> bool:
-    found = best_designs(prior, means, target_flops=target_flops)
-    return bool(found) and found[0].expected.status == IDENTIFIED
-
-
-def _write(promise: Promise, out: Path, text: str) -> None:
+def _write(promise: Promise, out: Path, *, source: Source, text: str) -> None:
     """Write the folder whole or not at all."""
     out.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
-        write_files(promise.draft, partial, heading=["Written by `plmscale design`.", *text.splitlines()])
+        heading = ["Written by `plmscale design`.", *text.splitlines()]
+        write_files(promise.draft, partial, source=source, heading=heading)
         write_json(partial / RECORD, record(promise))
         partial.chmod(0o755)
         partial.rename(out)

@@ -44,9 +44,9 @@ def batch_tokens(flops: float) -> int:
     Examples
     --------
     >>> batch_tokens(1e11), batch_tokens(1e20)
-    (2048, 1048576)
+    (1024, 1048576)
     """
-    return int(2 ** min(max(round(math.log2(0.2920 * flops**0.3271)), 11), 22))
+    return int(2 ** min(max(round(math.log2(0.2920 * flops**0.3271)), 9), 22))
 
 
 def training(*, narrow: bool, shortest: float, median_flops: float, precision: str) -> dict[str, Any]:

@@ -2,15 +2,14 @@
 
 Every candidate is a ladder of sizes with a constant ratio, all of them trained on the same token budgets with a
 constant ratio, each size and seed one trunk whose branches are the budgets. Its tokens are what the budget pays for.
-Candidates are compared by what the fits lose, as `plmscale.plan.grid_choice` compares cells: the logarithms of the
-variances of a and of the optimal size at the target, and decades of compute over which the best size lies inside.
+Candidates are compared by the logarithms of the variances of a and of the optimal size at the target.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import product
-from math import log, log10
+from math import inf, log, log10
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,14 +25,19 @@ Array = NDArray[np.float64]
 
 SIZE_RATIOS, SIZES = (1.6, 2.0, 2.5, 3.2, 4.0), (5, 6, 7, 8, 10, 12)
 TOKEN_RATIOS, LENGTHS = (2.0, 4.0), (4, 5, 6)
-SEEDS = (1, 2, 3)
+SEEDS = (1, 2, 3, 4, 5, 6, 8, 12)
+"""Many: noise that all runs of a trunk share is told by other trunks alone."""
+
 STARTS_PER_DECADE = 4
 
 BELOW = 3.0
 """A law is taken to hold for sizes and tokens down to those of its runs over this, as for `plmscale ask`."""
 
-LEAST_STEPS = 100
-"""Optimizer steps of the shortest run: before that the warm-up sets the loss."""
+LEAST_STEPS = 60
+"""Optimizer steps of the shortest run, as in the shortest of the small runs (`plmscale.design.prior.SMALL_RUNS`), which
+the law describes."""
+
+MOST_CELLS = 400
 
 LEAST_INTERIOR = 0.5
 """Decades that a design has where any has them: envelope and IsoFLOP see an optimum, whatever the law."""
@@ -52,12 +56,15 @@ class Means:
     max_length : int
     most_tokens : float
         Of the longest run: as many passes over the proteins as are allowed.
+    most_jobs : float
+        Trunks and branches.
     """
 
     flops: float
     flops_per_start: float
     max_length: int
     most_tokens: float
+    most_jobs: float = inf
 
 
 @dataclass(frozen=True)
@@ -89,6 +96,17 @@ class Design:
         """Cells."""
         return len(self.places) * len(self.tokens) * self.seeds
 
+    @property
+    def grid(self) -> Grid:
+        """Its runs."""
+        return grid_of(self.places, self.tokens, self.seeds)
+
+
+def grid_of(places: Sequence[int], tokens: Sequence[float], seeds: int) -> Grid:
+    """Sizes by their places in the ladder, each at every number of tokens."""
+    sizes = np.array([ladder_params()[i] for i in places], dtype=float)
+    return Grid.of(sizes, np.array(tokens), seeds=seeds)
+
 
 def best_designs(prior: Prior, means: Means, *, target_flops: float) -> list[Design]:
     """Designs that the means pay for, the best first; empty where none is.
@@ -97,6 +115,8 @@ def best_designs(prior: Prior, means: Means, *, target_flops: float) -> list[Des
     """
     found = []
     for places, ratio, n, seeds in _candidates(prior):
+        if len(places) * seeds * n > MOST_CELLS or len(places) * seeds * (n + 1) > means.most_jobs:
+            continue
         tokens = _tokens(places, ratio, n, seeds, means)
         if tokens is not None and _allowed(places, tokens, prior, means):
             found.append(judged(prior, places, tokens, seeds, target_flops=target_flops))
@@ -106,11 +126,11 @@ def best_designs(prior: Prior, means: Means, *, target_flops: float) -> list[Des
 
 def judged(prior: Prior, places: Sequence[int], tokens: Sequence[float], seeds: int, *, target_flops: float) -> Design:
     """A design with what it is expected to tell."""
-    sizes, budgets = np.array([ladder_params()[i] for i in places], dtype=float), np.array(tokens)
-    told = expected(prior, Grid.of(sizes, budgets, seeds=seeds), target_flops=target_flops)
+    grid = grid_of(places, tokens, seeds)
+    told = expected(prior, grid, target_flops=target_flops)
     errors = told.quantile * np.array([told.error_logit, told.error_size])
-    interior = interior_decades(prior, sizes, budgets[-1])
-    return Design(tuple(places), tuple(tokens), seeds, told, interior, 2 * float(np.log(errors).sum()) - interior)
+    interior = interior_decades(prior, np.unique(grid.n_params), tokens[-1])
+    return Design(tuple(places), tuple(tokens), seeds, told, interior, 2 * float(np.log(errors).sum()))
 
 
 def _candidates(prior: Prior) -> Iterator[tuple[Sequence[int], float, int, int]]:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from shutil import copyfile
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -23,6 +24,12 @@ SET = "proteins"
 
 CONFIGURATION = "study.yaml"
 MODELS, SUBSETS = "models.tsv", "subsets.tsv"
+
+PROTEINS = "proteins"
+"""Folder of the study that a small FASTA is copied into."""
+
+COPIED = 64 * 2**20
+"""Bytes of a FASTA up to which it is copied."""
 
 
 @dataclass(frozen=True)
@@ -120,10 +127,38 @@ class Draft:
         return replace(self, budget=replace(self.budget, precision=precision))
 
 
-def write_files(draft: Draft, folder: Path, *, heading: Sequence[str]) -> None:
-    """Write study.yaml, models.tsv and subsets.tsv into a folder."""
+class Source(NamedTuple):
+    """Where a study finds its proteins, and that in words."""
+
+    path: str
+    words: str
+
+
+def source_in(proteins: Path, out: Path) -> Source:
+    """The FASTA as a study in the folder `out` names it, so that the folder can be moved where that is possible.
+
+    Up to `COPIED` bytes it is copied into the folder. A larger one beside the folder, or below what it lies in, is
+    named from there. Any other has its absolute path.
+    """
+    if proteins.stat().st_size <= COPIED:
+        return Source(f"{PROTEINS}/{proteins.name}", "The proteins are copied into the folder: it can be moved.")
+    parent = out.resolve().parent
+    if proteins.is_relative_to(parent):
+        path = (Path("..") / proteins.relative_to(parent)).as_posix()
+        return Source(path, f"The study names the proteins {path}: move them together.")
+    return Source(
+        str(proteins), f"The proteins stay at {proteins}: on another machine, change `source` in {CONFIGURATION}."
+    )
+
+
+def write_files(draft: Draft, folder: Path, *, source: Source, heading: Sequence[str]) -> None:
+    """Write study.yaml, models.tsv and subsets.tsv into a folder, and the proteins if they are copied."""
+    if source.path.startswith(f"{PROTEINS}/"):
+        (folder / PROTEINS).mkdir()
+        copyfile(draft.proteins.path, folder / source.path)
     head = "".join(f"# {line}\n" if line else "#\n" for line in heading)
-    text = yaml.safe_dump(draft.settings(), sort_keys=False, allow_unicode=True, width=100)
+    settings = draft.settings() | {"source": source.path}
+    text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100)
     (folder / CONFIGURATION).write_text(head + text, encoding="utf-8")
     fields = ("name", "n_layers", "d_model", "d_ffn", "n_heads", "learning_rate", "schedules")
     lines = ["\t".join(fields)]

@@ -7,10 +7,12 @@ from typing import Any
 
 from ..presentation.formats import number, short
 from .budget import CPU
-from .expectation import IDENTIFIED, NOT, Expected
+from .expectation import IDENTIFIED, NOT
 from .prior import Prior
+from .remedy import FACTORS, Remedy
+from .simulation import Simulated
 from .spending import Cost
-from .study import CONFIGURATION, Draft, described
+from .study import CONFIGURATION, Draft, Source, described
 
 LINE = 115
 
@@ -25,28 +27,12 @@ class Alternative:
 
 
 @dataclass(frozen=True)
-class Remedy:
-    """What would make a law identified.
-
-    Attributes
-    ----------
-    budget : float or None
-        Factor of the budget; None where no factor that was tried is enough.
-    noise : float
-        Factor of the noise between runs.
-    """
-
-    budget: float | None
-    noise: float
-
-
-@dataclass(frozen=True)
 class Promise:
     """A design and what is said of it."""
 
     draft: Draft
     cost: Cost
-    expected: Expected
+    expected: Simulated
     prior: Prior
     target_flops: float
     alternatives: Sequence[Alternative]
@@ -70,10 +56,11 @@ def expectation(promise: Promise) -> str:
         reach = f"nothing of the best size for {target} FLOPs"
     else:
         reach = f"N_opt for {target} FLOPs = {_size(size.value)} ({_size(size.low)} to {_size(size.high)})"
+    studies = f"{told.n_identified} of {told.n_studies} simulated studies"
     if told.status == IDENTIFIED:
-        return f"Expected: {ends}, {told.status}; {reach}."
+        return f"Expected: {ends}, identified in {studies}; {reach}."
     head = "No law will be identified" if told.status == NOT else "The law will be only weakly identified"
-    return f"{head}: expected {ends}; {reach}. {_needed(promise)}"
+    return f"{head} ({studies} identify it): expected {ends}; {reach}. {_needed(promise)}"
 
 
 def _size(value: float | None) -> str:
@@ -83,11 +70,16 @@ def _size(value: float | None) -> str:
 def _needed(promise: Promise) -> str:
     remedy = promise.remedy
     assert remedy is not None
+    if promise.expected.reason == "no_floor":
+        return (
+            "The law that is expected has a floor of zero. Fits that find none are weakly identified at any budget, "
+            "however narrow the interval."
+        )
     noise = promise.prior.noise * remedy.noise
     less = f"runs with a noise of {noise:.2g} in log loss instead of {promise.prior.noise:g}"
     if remedy.budget is None:
-        return f"To identify it, a thousand times the budget would not suffice; {less} would."
-    return f"To identify it would take about {remedy.budget:g} times the budget, or {less}."
+        return f"To identify it, {FACTORS[-1]} times the budget would not suffice; {less} would."
+    return f"To identify it would take about {remedy.budget:.2g} times the budget, or {less}."
 
 
 def cells(promise: Promise) -> str:
@@ -150,15 +142,15 @@ def counts(promise: Promise) -> str:
 
 
 UNTUNED = (
-    "Rates and batch are rules that were not tuned on these proteins, and speeds are assumptions: `plmscale calibrate` "
-    "measures the speeds, docs/howto/learning-rates.md tells of rates."
+    "Rates and batch are rules that were not tuned on these proteins, and speeds are assumptions: `plmscale run bracket` "
+    "checks the rate of the largest size, `plmscale calibrate` measures the speeds."
 )
 
 
-def closing(folder: str) -> str:
-    """What to type next."""
+def closing(folder: str, source: Source) -> str:
+    """Where everything is, and what to type next."""
     written = f"Written: {folder}/{CONFIGURATION}, models.tsv, subsets.tsv, design.json"
-    return f"{written}\nNext: plmscale plan --directory {folder}"
+    return f"{written}\n{source.words}\nNext: plmscale plan --directory {folder}"
 
 
 def record(promise: Promise) -> dict[str, Any]:
@@ -174,6 +166,9 @@ def record(promise: Promise) -> dict[str, Any]:
         "a": {"value": told.a, "low": told.interval.low, "high": told.interval.high},
         "n_opt": {"flops": promise.target_flops, **vars(told.size)},
         "status": told.status,
+        "width": told.width,
+        "identified_studies": told.n_identified,
+        "simulated_studies": told.n_studies,
         "law": promise.prior.title,
         "noise": promise.prior.noise,
         "interior_decades": draft.design.interior,

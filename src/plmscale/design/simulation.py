@@ -1,0 +1,162 @@
+"""What fits to simulated runs of a design say: the interval and the verdict that a study is promised.
+
+Linear theory (`plmscale.design.expectation`) ranks designs in milliseconds, but the interval that a fit reports is not
+linear: a floor of zero bounds the law on one side, and what runs of a trunk have in common is estimated from few
+trunks. So the promise is made by the fit itself, `plmscale.laws.chinchilla.fit`, on final losses drawn from the law
+that is expected to hold.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.special import expit, logit
+
+from ..estimates import Estimate
+from ..laws.chinchilla import fit
+from ..laws.confidence.shared_noise import ASSUMED_SHARE
+from ..laws.confidence.uncertainty import INTERVAL
+from ..laws.fit import Fit, FitSettings
+from ..laws.solvers.distributions import student_quantile
+from ..runs.curves import smooth
+from .expectation import IDENTIFIED, NOT, WEAK, Grid
+from .prior import Prior
+
+Array = NDArray[np.float64]
+
+STUDIES = 20
+"""Simulated studies behind a promise."""
+
+SEED = 20
+SETTINGS = FitSettings(n_bootstrap=20)
+"""Intervals are profiles of the likelihood: the fewest resamples that a fit takes."""
+
+VERDICTS = {"identified": IDENTIFIED, "weakly_identified": WEAK}
+WORST_FIRST = (NOT, WEAK, IDENTIFIED)
+
+
+@dataclass(frozen=True)
+class Simulated:
+    """What the fits of simulated studies say.
+
+    Attributes
+    ----------
+    interval : Estimate
+        The law's a, with an interval that reaches as far below and above it as the studies' intervals do from their
+        own values: medians of both, in the logit of a.
+    width : float
+        Median width of the intervals; an open end counts as 0 or 1.
+    size : Estimate
+        The law's N_opt at the target, with the interval in which 95 % of studies find it; without ends where a tenth
+        of the studies or more find none.
+    status : str
+        The commonest verdict; of equals the worse.
+    n_identified, n_studies : int
+    reason : str
+        Code of the commonest reason among the studies of this verdict.
+    """
+
+    interval: Estimate
+    width: float
+    size: Estimate
+    status: str
+    n_identified: int
+    n_studies: int
+    reason: str
+
+    @property
+    def a(self) -> float:
+        """Exponent of the law that is expected to hold."""
+        assert self.interval.value is not None
+        return self.interval.value
+
+
+def simulated_fit(prior: Prior, grid: Grid, rng: np.random.Generator) -> Fit:
+    """Chinchilla's law fitted to final losses that a grid could have under the law, with its noise."""
+    trunk = rng.normal(size=int(grid.trunk.max()) + 1)[grid.trunk]
+    noise = np.sqrt(ASSUMED_SHARE) * trunk + np.sqrt(1 - ASSUMED_SHARE) * rng.normal(size=trunk.size)
+    frame = pd.DataFrame({"n_params": grid.n_params.round().astype(int), "n_tokens": grid.n_tokens.round()})
+    frame["loss"] = prior.loss(grid.n_params, grid.n_tokens) * np.exp(prior.noise * noise)
+    frame["flops"] = 6.0 * frame["n_params"] * frame["n_tokens"]
+    frame["run"] = [f"r{i}" for i in range(len(frame))]
+    frame["trunk"] = [f"t{i}" for i in grid.trunk]
+    frame["model"] = frame["n_params"].map("{:d}".format)
+    frame = frame.assign(subset="s", schedule="wsd", seed=0, status="done", unique_tokens=0, step=1)
+    return fit(smooth(frame.assign(batch_tokens=0, lr_fraction=0.0)), rng=rng, settings=SETTINGS)
+
+
+def simulated(prior: Prior, grid: Grid, *, target_flops: float, n: int = STUDIES) -> Simulated:
+    """What `n` simulated studies say; the same numbers every time.
+
+    Parameters
+    ----------
+    prior : Prior
+        The law that holds, and the noise of a run.
+    grid : Grid
+    target_flops : float
+        FLOPs (6ND) at which the optimal size is asked.
+    n : int
+    """
+    fits = [simulated_fit(prior, grid, np.random.default_rng([SEED, i])) for i in range(n)]
+    ends = np.array([limits(one) for one in fits])
+    verdicts = [VERDICTS.get(one.status, NOT) for one in fits]
+    counted = Counter(verdicts)
+    status = max(WORST_FIRST, key=lambda one: counted[one])
+    reasons = Counter(one.why.code for one, verdict in zip(fits, verdicts, strict=True) if verdict == status)
+    return Simulated(
+        interval=_interval(prior.a, fits),
+        width=float(np.median(ends[:, 1] - ends[:, 0])),
+        size=_size(prior, fits, target_flops),
+        status=status,
+        n_identified=counted[IDENTIFIED],
+        n_studies=n,
+        reason=reasons.most_common(1)[0][0],
+    )
+
+
+def _interval(a: float, fits: Sequence[Fit]) -> Estimate:
+    """The median interval, moved to the law's own a: a few studies tell its reach better than its place."""
+    reach = np.array([_reach(one) for one in fits])
+    below, above = np.median(reach, axis=0).tolist()
+    return Estimate(a, float(expit(logit(a) - below)), float(expit(logit(a) + above)))
+
+
+def _reach(one: Fit) -> tuple[float, float]:
+    """How far the interval of a reaches below and above its value, in the logit; infinite where it is open."""
+    a = one.estimates["a"].value
+    if a is None or not 0 < a < 1:
+        return inf, inf
+    low, high = limits(one)
+    return float(logit(a) - logit(low)), float(logit(high) - logit(a))
+
+
+def limits(one: Fit) -> tuple[float, float]:
+    """Ends of the interval of a; 0 and 1 where they are open or the fit has no number."""
+    a = one.estimates["a"]
+    return (0.0 if a.low is None else a.low), (1.0 if a.high is None else a.high)
+
+
+def _size(prior: Prior, fits: Sequence[Fit], flops: float) -> Estimate:
+    """N_opt of the law, and Student's interval of where the fitted laws have it."""
+    centre = float(prior.log_optimum(prior.theta[None], flops)[0])
+    found = np.array([_log_optimum(one, flops) for one in fits])
+    found = found[np.isfinite(found)]
+    if found.size <= 0.9 * len(fits):
+        return Estimate(float(np.exp(centre)))
+    spread = float(np.sqrt(np.mean((found - centre) ** 2)))
+    reach = student_quantile((1 + INTERVAL) / 2, found.size) * spread
+    return Estimate(*(float(np.exp(centre + sign * reach)) for sign in (0, -1, 1)))
+
+
+def _log_optimum(one: Fit, flops: float) -> float:
+    """Log of the best size (Hoffmann et al. 2022, equation 4); NaN where the fit has none."""
+    optimum = one.details.get("optimum")
+    if optimum is None or min(optimum["A"], optimum["B"]) <= 0:
+        return float("nan")
+    alpha, beta = optimum["alpha"], optimum["beta"]
+    factor = np.log(alpha * optimum["A"] / (beta * optimum["B"]))
+    return float((factor + beta * np.log(flops / 6)) / (alpha + beta))
