@@ -11,7 +11,7 @@ from pathlib import Path
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[1]
-COUNTED = ("python", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "plotly", "torch", "deepspeed")
+COUNTED = ("python", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "jinja2", "torch", "deepspeed")
 """Packages whose version may change a number, a figure or a page."""
 
 ELSEWHERE = b"/elsewhere"
