@@ -185,7 +185,11 @@ def test_the_page_is_whole_and_refers_to_nothing_elsewhere(made):
     assert {link[1:] for link in inside} <= set(page.ids)
     files = [link for link in page.links if not link.startswith(("#", "data:", "https://arxiv.org/"))]
     # What no run did has an empty table and figure, and no place on the page.
-    names = {path.stem for path in (path.parent / "figures").glob("*.*")} - set(IF_ANY)
+    data = {path.stem: path.read_text() for path in (path.parent / "figures").glob("*.csv")}
+    names = {name for name, csv in data.items() if csv.count("\n") > 1} - set(IF_ANY)
+    bare = set(data) - names - set(IF_ANY)
+    assert bare and not {f"figure-{name}" for name in bare} & set(page.ids)
+    assert "Figures without content, which are not shown: " in text
     assert not {f"{kind}-{name}" for name in IF_ANY for kind in ("table", "figure")} & set(page.ids)
     assert {f"figures/{name}.{suffix}" for name in names for suffix in ("pdf", "svg", "png")} <= set(files)
     assert all((path.parent / link).is_file() for link in files if link.startswith("tables/") or link.endswith(".svg"))

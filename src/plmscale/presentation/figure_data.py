@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 
 import numpy as np
@@ -11,6 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 HEAD = ("panel", "series", "kind", "x_axis", "y_axis", "x", "y")
+
+_MATHEMATICS = re.compile(r"\$|\\mathrm|[{}]")
+"""What makes a label mathematics."""
 
 Drawn = tuple[str, str, NDArray[np.float64]]
 """Series, kind ("points", "line", "band" or "contour"), and its points of shape (n, 2)."""
@@ -63,7 +67,8 @@ def figure_csv(figure: Figure) -> str:
     writer.writerow(HEAD)
     for ax in figure.axes:
         panel = ax.get_title(loc="left") or ax.get_title(loc="right")
+        labels = [_MATHEMATICS.sub("", label) for label in (ax.get_xlabel(), ax.get_ylabel())]
         for series, kind, points in _of_panel(ax):
             known = points[np.isfinite(points).all(axis=1)].tolist()
-            writer.writerows((panel, series, kind, ax.get_xlabel(), ax.get_ylabel(), x, y) for x, y in known)
+            writer.writerows((panel, series, kind, *labels, x, y) for x, y in known)
     return out.getvalue()
