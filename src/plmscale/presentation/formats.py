@@ -98,6 +98,8 @@ def with_interval(one: Estimate) -> str:
     --------
     >>> with_interval(Estimate(0.2712, 0.2214, 0.3108)), with_interval(Estimate(0.27))
     ('0.271 (0.221–0.311)', '0.270')
+    >>> with_interval(Estimate(1.0, 1 - 1e-9, 1 + 1e-9)), with_interval(Estimate(1.5e5, 9e4, 2.1e5))
+    ('1.00 (1.00–1.00)', '1.50×10⁵ (0.90×10⁵–2.10×10⁵)')
     """
     if one.value is None:
         return MISSING
@@ -137,13 +139,13 @@ def _to_width(value: float, low: float, high: float) -> list[str]:
     finest = min(width, abs(value)) if value else width
     decimals = max(0, 1 - math.floor(math.log10(finest)))
     if decimals > 5:
-        return _to_power(value, low, high)
+        return [number(v) for v in (value, low, high)]
     return [_minus(f"{v:,.{decimals}f}") for v in (value, low, high)]
 
 
 def _to_power(value: float, low: float, high: float) -> list[str]:
     """The three as multiples of one power of ten; as powers of their own where they lie too far apart for that."""
-    power = math.floor(math.log10(abs(value) or max(abs(low), abs(high))))
+    power = int(f"{abs(value) or max(abs(low), abs(high)):.2e}".partition("e")[2])
     scaled = [v / 10**power for v in (value, low, high)] if -300 < power < 300 else []
     smallest = min((abs(v) for v in scaled if v), default=0.0)
     if not scaled or max(map(abs, scaled)) >= 1000 or smallest < 0.01:

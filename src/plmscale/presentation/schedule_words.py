@@ -18,8 +18,10 @@ def schedule_words(schedule: str) -> str:
 
     Examples
     --------
-    >>> schedule_words("token_decay"), schedule_words("MLM")
-    ('learning rate decaying with tokens', 'runs “MLM”')
+    >>> schedule_words("token_decay"), schedule_words("MLM"), schedule_words("all runs")
+    ('learning rate decaying with tokens', 'runs “MLM”', 'all runs')
     """
     title = SCHEDULE_TITLES.get(schedule)
-    return f"{title[0].lower()}{title[1:]}" if title else f"runs “{schedule}”"
+    if title:
+        return f"{title[0].lower()}{title[1:]}"
+    return schedule if schedule == "all runs" else f"runs “{schedule}”"
