@@ -77,4 +77,6 @@ def _answer(differences: Table | None, said: Mapping[str, Sequence[str]]) -> tup
     first = next((sentence for sentences in said.values() for sentence in sentences), "Nothing is compared.")
     if not known:
         return Badge("plain", "no law to compare"), first
+    if not differ:
+        first = f"None of the {len(known)} differences between parameters of the laws is told apart at 95 %."
     return Badge("plain", f"{differ} of {len(known)} differences told apart"), first

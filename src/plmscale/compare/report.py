@@ -82,7 +82,7 @@ def write(members: Sequence[ComparedStudy], found: Sequence[ComparisonResults], 
         write_table(tables[name][1], folder / "tables", name=name, title=title)
     for one in found:
         for name, draw in _figures(one).items():
-            write_on_pages(draw, folder / "figures", name=f"{name}_by_{one.comparison.by}")
+            write_on_pages(draw, folder / "figures", name=f"{name}_by_{one.comparison.by}", empty=False)
     studies = [{"name": member.name, "runs": len(member.runs)} | vars(member.setup) for member in members]
     said = {one.comparison.by: sentences(one) for one in found}
     write_page([_extent(member) for member in members], caveats(members), said, tables, folder)
