@@ -43,7 +43,7 @@ def write_page(
     page = Page(
         "What does this study cost?",
         Badge("plain", "plan"),
-        mathematics(headline),
+        mathematics(headline.replace("`", "")),
         render.written(versions()),
         [blocks[0], figure],
         [remark(text) for text in warnings],
@@ -53,10 +53,11 @@ def write_page(
 
 
 def _table(data: pd.DataFrame) -> Table:
-    return Table(data, [_column(str(name), data[name]) for name in data.columns])
+    return Table(data, [_column(str(name), kind) for name, kind in data.dtypes.items()])
 
 
-def _column(name: str, values: pd.Series) -> Column:
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
+def _column(name: str, dtype: object) -> Column:
+    if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
         return Column(name.replace("_", " "), name)
-    return Column(name.replace("_", " "), name, "count" if name in COUNTS else "number")
+    whole = name in COUNTS or pd.api.types.is_integer_dtype(dtype)
+    return Column(name.replace("_", " "), name, "count" if whole else "number")

@@ -39,7 +39,11 @@ def drawn(ax: Axes) -> Iterator[Drawn]:
             yield _series(patch), "band", np.asarray(patch.get_path().vertices, dtype=float)
     for image in ax.images:
         values = np.ma.filled(np.ma.asarray(image.get_array(), dtype=float), np.nan)
-        yield "values by row and column", "points", np.column_stack([np.arange(values.size), values.ravel()])
+        yield (
+            "values by row and column",
+            "points",
+            np.column_stack([np.arange(values.size, dtype=float), values.ravel()]),
+        )
 
 
 def _series(artist: object) -> str:

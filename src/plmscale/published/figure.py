@@ -90,7 +90,7 @@ def _points(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, fl
 
 def _law(ax: Axes, published: Published) -> None:
     for inside, points in law_parts(published):
-        look = {"lw": 1.6} if inside else {"lw": 1.3, "ls": BEYOND}
+        look: dict[str, Any] = {"lw": 1.6} if inside else {"lw": 1.3, "ls": BEYOND}
         gid = f"optimum of the law{'' if inside else ', beyond the data'}"
         ax.plot(*points.T, color="black", zorder=3, gid=gid, **look)
     line = published.line

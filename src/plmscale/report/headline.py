@@ -72,7 +72,9 @@ def headline_table(fits: Fits, *, masked: bool, device: Device | None = None) ->
 def _row(law: SizeLaw, flops: float, size: SizeAt, *, fits: Fits, device: Device | None) -> dict[str, Any]:
     ratio = tokens_per_param(size)
     parametric = chinchilla_of(fits.get("chinchilla", {}).get(law.schedule, NO_FIT))
-    known = parametric is not None and size.n_tokens is not None
+    loss = None
+    if parametric is not None and size.n_tokens is not None:
+        loss = float(parametric.loss(size.n_params, size.n_tokens))
     hours = None if device is None else flops / (device.peak_flops * device.mfu * 3600)
     return {
         "flops": flops,
@@ -85,7 +87,7 @@ def _row(law: SizeLaw, flops: float, size: SizeAt, *, fits: Fits, device: Device
         "ratio": ratio.value,
         "ratio_low": ratio.low,
         "ratio_high": ratio.high,
-        "loss": float(parametric.loss(size.n_params, size.n_tokens)) if known else None,
+        "loss": loss,
         "device_hours": hours,
         "beyond": beyond_words(law, flops, size),
     }

@@ -87,7 +87,9 @@ def _vertex(ax: Axes, profile: Mapping[str, Any], colour: Any, *, span: float) -
     flops = number(profile["flops"])
     ax.plot(*line, color=colour, lw=1.0, alpha=0.9, zorder=2, gid=f"parabola at {flops} FLOPs")
     used = not profile["reason"]
-    look = {"mfc": "black", "mec": "white", "mew": 0.8, "zorder": 6} if used else {"mfc": "none", "mec": LEFT_OUT}
+    look: dict[str, Any] = {"mfc": "none", "mec": LEFT_OUT}
+    if used:
+        look = {"mfc": "black", "mec": "white", "mew": 0.8, "zorder": 6}
     gid = f"vertex at {flops} FLOPs{'' if used else ', left out'}"
     ax.plot([profile["n_params"]], [profile["loss"]], "D", ms=6, gid=gid, **look)
     return {"parabola", "vertex" if used else "left out"}

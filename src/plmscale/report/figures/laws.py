@@ -64,7 +64,7 @@ def compute_optimal(results: LawResults, sizes: SizeScale) -> Figure:
         beyond = beyond or any(not one["n_params"].inside.all() for one in curves.values() if one)
         for ax, side in zip(row, SIDES, strict=True):
             ax.set_title(schedule_title(schedule))
-            _optimal_panel(ax, fits, side=side, curves={name: one and one[side.column] for name, one in curves.items()})
+            _optimal_panel(ax, fits, side=side, curves={k: v[side.column] if v else None for k, v in curves.items()})
     dashed = [line_entry(label="beyond the data", color="0.35", ls=BEYOND)] if beyond else []
     legend_above(figure, [*_point_entries(results), *dashed])
     return figure
@@ -116,7 +116,7 @@ def _optimal_panel(
 def law_line(ax: Axes, curve: LawCurve, *, name: str, color: str) -> None:
     """A law with the band of its 95 % interval; dashed where size, tokens or compute are beyond those of the runs."""
     for inside, part in curve.parts():
-        look = {"lw": 1.5} if inside else {"lw": 1.2, "ls": BEYOND}
+        look: dict[str, Any] = {"lw": 1.5} if inside else {"lw": 1.2, "ls": BEYOND}
         gid = f"{name}, law{'' if inside else ', beyond the data'}"
         ax.plot(curve.flops[part], curve.value[part], color=color, zorder=4, gid=gid, **look)
     known = np.isfinite(curve.low) & np.isfinite(curve.high)

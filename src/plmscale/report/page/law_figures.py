@@ -175,7 +175,7 @@ def _band_traces(plot: Plot, published: Published) -> None:
         return
     if line.low.size and line.high.size:
         x, y = np.concatenate([line.low, line.high[::-1]]).T
-        look = {"fill": "toself", "mode": "none", "fillcolor": "rgba(0,0,0,0.12)", "hoverinfo": "skip"}
+        look: dict[str, Any] = {"fill": "toself", "mode": "none", "fillcolor": "rgba(0,0,0,0.12)", "hoverinfo": "skip"}
         plot.scatter(x=x, y=y, meta={"count": "law"}, **look)
     for inside, points in law_parts(published):
         x, y = points.T
