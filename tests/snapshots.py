@@ -13,7 +13,7 @@ import forked
 
 DATA = Path(__file__).parent / "data"
 ROOT = Path(__file__).parents[1]
-COUNTED = ("python", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "plotly", "torch", "deepspeed")
+COUNTED = ("python", "numpy", "scipy", "pandas", "pyarrow", "matplotlib", "jinja2", "torch", "deepspeed")
 """Packages whose version may change a number, a figure or a page."""
 
 ELSEWHERE = b"/elsewhere"

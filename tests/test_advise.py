@@ -295,6 +295,7 @@ def test_the_program_writes_what_it_says_and_says_the_same_again(tmp_path, capsy
     assert capsys.readouterr().out == words
     assert "The lowest loss at 1.00×10¹⁵ FLOPs" in words
     assert words in (tmp_path / "out/advice.md").read_text()
+    assert 'id="table-candidates"' in (tmp_path / "out/report.html").read_text()
     found = pd.read_csv(tmp_path / "out/advice.tsv", sep="\t")
     assert found["order"].notna().sum() == words.count("device-hours,")
     assert found["percent_per_hour"].is_monotonic_decreasing

@@ -252,7 +252,10 @@ def test_the_command_writes_everything(folders, tmp_path, capsys):
     }
     figures = {f"{name}_by_study.{suffix}" for name in ("exponents", "envelopes", "matched") for suffix in FORMATS}
     for folder in (out / "figures", out / "figures/column"):
-        assert {path.name for path in folder.glob("*.*")} == figures
+        assert {path.name for path in folder.glob("*.*") if path.suffix != ".csv"} == figures
+    page = (out / "report.html").read_text()
+    assert "What differs between these studies?" in page and 'id="table-differences"' in page
+    assert all(f'id="figure-{name}_by_study"' in page for name in ("exponents", "envelopes", "matched"))
     text = (out / "summary.txt").read_text()
     assert text in capsys.readouterr().out and max(map(len, text.splitlines())) <= 115
     record = json.loads((out / "comparison.json").read_text())

@@ -30,7 +30,6 @@ def test_extras_are_those_of_pyproject():
         ("torch.distributed", "train", "torch"),
         ("llvmlite", "train", "numba"),
         ("snakemake", "workflow", "snakemake"),
-        ("markupsafe", "workflow", "jinja2"),
     ],
 )
 def test_a_missing_package_is_one_sentence(missing, extra, named):

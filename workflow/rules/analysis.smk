@@ -114,7 +114,7 @@ rule figures:
             )
             for figure in FIGURES_HERE
         ],
-        collect("results/figures/{figure}.{suffix}", figure=FIGURES_HERE, suffix=["pdf", "png"]),
+        collect("results/figures/{figure}.{suffix}", figure=FIGURES_HERE, suffix=["pdf", "png", "csv"]),
         collect("results/figures/column/{figure}.{suffix}", figure=FIGURES_HERE, suffix=["pdf", "svg", "png"]),
     log:
         "results/logs/figures.log",

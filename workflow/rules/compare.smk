@@ -1,6 +1,6 @@
 # Finished folders of results beside each other: other data, schedules, objectives.
 #   in   cfg.compare              results/ of studies, or what `snakemake fits` wrote
-#   out  results/comparison/      tables/, figures/, comparison.json, summary.txt
+#   out  results/comparison/      tables/, figures/, report.html, comparison.json, summary.txt
 
 
 rule compare:
@@ -14,6 +14,7 @@ rule compare:
             "results/comparison/tables/{table}.{suffix}", table=COMPARISON_TABLES, suffix=["tsv", "md", "tex"]
         ),
         figures=directory("results/comparison/figures"),
+        page="results/comparison/report.html",
     log:
         "results/logs/compare.log",
     conda:

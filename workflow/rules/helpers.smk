@@ -233,7 +233,7 @@ def captions(wildcards):
 
 def templates(wildcards):
     """The layout of the report: a change of it writes the page again."""
-    return sorted(map(str, Path(provenance.__file__).with_name("report").joinpath("page/templates").iterdir()))
+    return sorted(map(str, Path(provenance.__file__).with_name("presentation").joinpath("page/templates").iterdir()))
 
 
 @told

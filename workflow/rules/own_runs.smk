@@ -15,6 +15,7 @@ rule fits:
         fits=collect("results/own_runs/fits/{fit}.json", fit=FITS),
         tables=collect("results/own_runs/tables/{table}.{suffix}", table=OWN_TABLES, suffix=["tsv", "md", "tex"]),
         figures=directory("results/own_runs/figures"),
+        page="results/own_runs/report.html",
     log:
         "results/logs/fits.log",
     conda:

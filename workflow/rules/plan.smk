@@ -1,6 +1,6 @@
 # What the study will cost, before any of it is run: no data, no network.
 #   in   results/calibration/{model}.json   if `snakemake calibrate` has measured
-#   out  results/plan/{cells.tsv,summary.tsv,plan.md,plan.svg}
+#   out  results/plan/{report.html,cells.tsv,summary.tsv,plan.md,plan.svg}
 
 
 rule plan:
@@ -10,7 +10,8 @@ rule plan:
         cells="results/plan/cells.tsv",
         summary="results/plan/summary.tsv",
         text="results/plan/plan.md",
-        figures=collect("results/plan/plan.{suffix}", suffix=["svg", "pdf", "png"]),
+        figures=collect("results/plan/plan.{suffix}", suffix=["svg", "pdf", "png", "csv"]),
+        page="results/plan/report.html",
     log:
         "results/logs/plan.log",
     localrule: True

@@ -184,7 +184,11 @@ class Laws:
         from ..report.external_summary import runs_table
         from ..report.tables.laws import law_parameters, optimal_sizes
 
-        made = {"law_parameters": law_parameters, "optimal_sizes": optimal_sizes, "runs": runs_table}
+        laws = {
+            "law_parameters": partial(law_parameters, paper=False),
+            "optimal_sizes": partial(optimal_sizes, paper=False),
+        }
+        made = laws | {"runs": runs_table}
         return made[known(name, made, what="table")](self.results).data
 
     def plot(self, name: str = "compute_optimal", *, group: str | None = None) -> "Figure":

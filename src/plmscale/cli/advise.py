@@ -39,7 +39,9 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--startup-seconds", type=float, default=Hardware().startup_seconds, help="time before the first step of a job"
     )
-    parser.add_argument("--out", type=Path, help="folder for advice.tsv and advice.md (default: only print the advice)")
+    parser.add_argument(
+        "--out", type=Path, help="folder for report.html, advice.tsv and advice.md (default: only print)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the resamples")
 
 
@@ -60,7 +62,13 @@ def run(args: argparse.Namespace) -> None:
     runs = run_sources.read(args).frame
     found = advice_by_schedule(runs, question, candidates=lambda _: each, seed=args.seed)
     out: Path | None = args.out
-    print(write_advice(found, tsv=out / "advice.tsv", md=out / "advice.md") if out else text_of(found), end="")
+    if out is None:
+        print(text_of(found), end="")
+        return
+    from ..advise.page import write_page
+
+    print(write_advice(found, tsv=out / "advice.tsv", md=out / "advice.md"), end="")
+    write_page(found, out / "report.html")
 
 
 def speed_of(args: argparse.Namespace) -> "DeviceSpeed":

@@ -45,4 +45,4 @@ def run(args: argparse.Namespace) -> None:
     settings = FitSettings(n_bootstrap=args.bootstrap)
     compare(args.folders, args.out, names=args.names, by=args.by, settings=settings, seed=args.seed)
     print((args.out / "summary.txt").read_text(encoding="utf-8"), end="")
-    print(f"\nWritten to {args.out}: summary.txt, tables/, figures/, comparison.json.")
+    print(f"\nWritten to {args.out}: report.html, summary.txt, tables/, figures/, comparison.json.")

@@ -69,4 +69,4 @@ def _budgets(args: argparse.Namespace) -> tuple[float, ...]:
 
 
 def _parts(args: argparse.Namespace) -> list[str]:
-    return ["summary.txt", "tables/", *([] if args.no_figures else ["figures/"]), "fits/"]
+    return ["summary.txt", "tables/", *([] if args.no_figures else ["figures/", "report.html"]), "fits/"]

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..estimates import Estimate
+from ..presentation.axis_labels import COMPUTE, SIZE, loss_label
 from ..presentation.figure_style import (
     FONT_SIZE,
     OKABE_ITO,
@@ -127,14 +128,14 @@ def envelopes_figure(comparison: Comparison) -> Figure:
             ax.plot(*envelope_of(arm), lw=max(2.2 - 0.3 * i, 1.0), **colours[arm.label])
         _log_axes(ax)
     legend_above(figure, [line_entry(label=name, **look) for name, look in colours.items()])
-    notes = ["Lowest smoothed loss of any run at each budget."]
+    notes = ["Lowest smoothed loss of any run that costs no more than the budget."]
     notes += ["A panel each: FLOPs or losses of these studies are not on one scale."] if len(groups) > 1 else []
     footnote(figure, notes)
     return figure
 
 
 def _log_axes(ax: Axes) -> None:
-    ax.set(xscale="log", xlabel="C (training FLOPs)", ylabel="Loss (nats per token)")
+    ax.set(xscale="log", xlabel=COMPUTE, ylabel=loss_label(masked=False))
     if ax.lines and any(np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any() for line in ax.lines):
         # Most of the first fall is alike in all; what matters is where they end.
         ends = [np.asarray(line.get_ydata(), dtype=float) for line in ax.lines]
@@ -163,13 +164,13 @@ def _on_one_scale(arms: Sequence[Arm]) -> list[list[Arm]]:
 
 
 def envelope_of(arm: Arm) -> tuple[np.ndarray, np.ndarray]:
-    """FLOPs and lowest smoothed loss (nats) of the finished runs there, each (N_ENVELOPE,); NaN without a run."""
+    """FLOPs and the lowest smoothed loss (nats) that they reach, each (N_ENVELOPE,); it never rises."""
     curves = usable(arm.curves)[0]
     if not curves:
         return np.array([]), np.array([])
     flops = np.geomspace(min(c.flops[0] for c in curves), max(c.flops[-1] for c in curves), N_ENVELOPE)
     losses = np.array([curve.loss_at(flops) for curve in curves])
-    lowest = np.where(np.isfinite(losses), losses, np.inf).min(axis=0)
+    lowest = np.minimum.accumulate(np.where(np.isfinite(losses), losses, np.inf).min(axis=0))
     return flops, np.where(np.isfinite(lowest), lowest, np.nan)
 
 
@@ -200,7 +201,7 @@ def matched_figure(comparison: Comparison, runs: pd.DataFrame, means: pd.DataFra
             ax.plot(x, points["difference"], marker, color=colour, ms=4, mew=0, alpha=0.75)
             shown[pair_name(first, second)] = marker_entry(marker, label=pair_name(first, second), color=colour)
         ax.axhline(0, color="0.3", lw=0.9, ls=(0, (4, 3)), zorder=1)
-        ax.set(xscale="log", xlabel="N (parameters)", ylabel="Difference in loss (nats)")
+        ax.set(xscale="log", xlabel=SIZE, ylabel=loss_label("Difference in loss", masked=False))
         ax.margins(0.1)
         log_ticks(ax.xaxis, prefixes=True)
     legend_above(figure, list(shown.values()))

@@ -28,6 +28,7 @@ from .contrasts import (
 )
 from .figures import envelopes_figure, exponents_figure, matched_figure
 from .matched import matched, paired
+from .page import write_page
 from .studies import ComparedStudy
 from .tables import TABLES
 
@@ -68,19 +69,23 @@ def write(members: Sequence[ComparedStudy], found: Sequence[ComparisonResults], 
     found : sequence of ComparisonResults
     folder : Path
         Made if absent. `tables/{table}.{tsv,md,tex}`, `figures/{figure}_by_{study,schedule,set}.{svg,pdf,png}`,
-        `comparison.json`, `summary.txt`.
+        `report.html`, `comparison.json`, `summary.txt`.
     """
     summary = folder / "summary.txt"
     summary.unlink(missing_ok=True)
     for left in (folder / "figures").rglob("*_by_*.*"):  # of an earlier comparison by something else
         left.unlink()
+    tables = {}
     for name, (title, render) in TABLES.items():
         data = pd.concat([one.tables[name].astype(object) for one in found], ignore_index=True)
-        write_table(render(data), folder / "tables", name=name, title=title)
+        tables[name] = (title, render(data))
+        write_table(tables[name][1], folder / "tables", name=name, title=title)
     for one in found:
         for name, draw in _figures(one).items():
-            write_on_pages(draw, folder / "figures", name=f"{name}_by_{one.comparison.by}")
+            write_on_pages(draw, folder / "figures", name=f"{name}_by_{one.comparison.by}", empty=False)
     studies = [{"name": member.name, "runs": len(member.runs)} | vars(member.setup) for member in members]
+    said = {one.comparison.by: sentences(one) for one in found}
+    write_page([_extent(member) for member in members], caveats(members), said, tables, folder)
     write_json(folder / "comparison.json", {"studies": studies, "caveats": caveats(members), "versions": versions()})
     with atomic(summary) as partial:
         partial.write_text(summary_text(members, found), encoding="utf-8")
@@ -110,9 +115,14 @@ def summary_text(members: Sequence[ComparedStudy], found: Sequence[ComparisonRes
         lines += _paragraph(sentence)
     for one in found:
         lines += ["", TITLES[one.comparison.by]]
-        for sentence in (*_laws(one), *_losses(one), *_costs(one)):
+        for sentence in sentences(one):
             lines += _paragraph(sentence)
     return "\n".join(lines) + "\n"
+
+
+def sentences(one: ComparisonResults) -> list[str]:
+    """What differs, what is not told apart, and what it cost."""
+    return [*_laws(one), *_losses(one), *_costs(one)]
 
 
 def _paragraph(text: str) -> list[str]:

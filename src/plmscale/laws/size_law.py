@@ -168,4 +168,11 @@ def best_law(
     _, _, own, fit = min(found, key=lambda one: one[:2])
     law = fit.details["size_law"]
     flops, seen = (law["flops"][0], law["flops"][1]), Extent.from_json(law.get("seen"))
-    return SizeLaw(fit.name, own, fit.status, fit.reason, law["rows"], flops, fit.caveat, seen)
+    return SizeLaw(fit.name, own, fit.status, fit.reason, _with_asked(law["rows"], fit), flops, fit.caveat, seen)
+
+
+def _with_asked(rows: Sequence[Mapping[str, Any]], fit: Fit) -> list[Mapping[str, Any]]:
+    """The half decades and the budgets that were asked: at those the law answers what the table of them says."""
+    asked = [row for row in fit.details.get("optimal_sizes", ()) if row["n_params"] is not None]
+    others = [row for row in rows if not any(math.isclose(row["flops"], one["flops"]) for one in asked)]
+    return sorted((*others, *asked), key=lambda row: row["flops"])

@@ -14,10 +14,10 @@ from ..presentation.figure_style import (
     footnote,
     panels,
     save,
-    schedule_title,
     style,
 )
 from ..presentation.formats import number
+from ..presentation.schedule_words import schedule_title
 from ..study.study import Study
 
 ROW, AROUND = 0.27, 1.3

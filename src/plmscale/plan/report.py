@@ -11,6 +11,7 @@ from ..presentation.tables import frame_to_tsv
 from ..study.study import Study
 from .brief import brief
 from .figure import draw_plan
+from .page import write_page
 from .plan import Records, plan_summary, whole_plan
 from .recipe_words import recipe_words
 from .words import budget_words, deadline_words, paragraph, trunk_words
@@ -30,7 +31,7 @@ def write_plan(
         Usable measurements of speed by size.
     folder : Path
         Gets `cells.tsv`, one row per cell and one per trunk; `summary.tsv`, sums; `plan.md`, both for reading; and
-        `plan.svg`, `.pdf` and `.png`.
+        `plan.svg`, `.pdf`, `.png` and `.csv`; and `report.html` with all of it.
     warnings : sequence of str
         Sentences on measurements that are not used.
 
@@ -50,6 +51,11 @@ def write_plan(
         with atomic(folder / name) as partial:
             partial.write_text(content)
     draw_plan(study, table, folder)
+    parts = [("Recipe", said.recipe), ("Trunks and branches", said.trunks), ("Deadline", said.deadline)]
+    cells = table.reindex(columns=[name for name in CELL_COLUMNS if name in table])
+    options = [] if said.options is None else [("What the budget may buy", said.options)]
+    tables = [("Sums", sums), *options, ("Cells", cells)]
+    write_page(said.headline, [*parts, ("Budget", said.budget)], said.warnings, tables, folder)
     besides = [one for one in (*said.warnings, said.recipe, said.trunks, said.deadline, said.budget) if one]
     return brief(sums, sentences=besides, headline=said.headline, folder=folder)
 

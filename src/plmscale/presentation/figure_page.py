@@ -21,6 +21,8 @@ class Page:
         Height of a panel, times what it is on a page.
     folder : str
         Where its figures lie, below the folder of all figures; empty: there.
+    tallest : float
+        Most inches of height of a figure.
     """
 
     name: str
@@ -29,10 +31,11 @@ class Page:
     stacked: bool
     shorter: float
     folder: str
+    tallest: float
 
 
-FULL = Page("page", one=5.5, several=7.0, stacked=False, shorter=1.0, folder="")
-COLUMN = Page("column", one=3.42, several=3.42, stacked=True, shorter=0.8, folder="column")
+FULL = Page("page", one=5.5, several=7.0, stacked=False, shorter=1.0, folder="", tallest=9.5)
+COLUMN = Page("column", one=3.42, several=3.42, stacked=True, shorter=0.8, folder="column", tallest=9.0)
 """87 mm: a column of Nature and Science is 89 to 90 mm, of PNAS 87, of PLOS 132, of two-column IEEE 88."""
 
 PAGES = (FULL, COLUMN)

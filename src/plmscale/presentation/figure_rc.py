@@ -11,7 +11,7 @@ INK = ".15"
 RC: dict[Any, Any] = {
     "figure.dpi": 100,
     "figure.facecolor": "white",
-    "savefig.dpi": 200,
+    "savefig.dpi": 300,
     "font.family": "DejaVu Sans",
     "font.size": FONT_SIZE,
     "axes.labelsize": FONT_SIZE + 1,

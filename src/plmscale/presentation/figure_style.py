@@ -26,6 +26,7 @@ from matplotlib.ticker import (
 from matplotlib.transforms import offset_copy
 
 from ..files import atomic
+from .figure_data import figure_csv, has_content
 from .figure_page import PAGES, page, printed_on
 from .figure_rc import FONT_SIZE, RC
 from .formats import short
@@ -51,18 +52,8 @@ OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 LEFT_OUT = "0.6"
 """Grey of what is shown but not fitted."""
 
-SCHEDULE_TITLES = {
-    "token_decay": "Learning rate decaying with tokens",
-    "constant": "Constant learning rate",
-    "cosine": "Cosine to the end of each run",
-    "wsd": "Warm-up, stable, decay",
-}
-
-
-def schedule_title(schedule: str) -> str:
-    """Title of the panels of a schedule; groups of imported runs are their own titles."""
-    return SCHEDULE_TITLES.get(schedule, schedule)
-
+BEYOND: Any = (0, (5, 2.5))
+"""Dashes of a law beyond the data."""
 
 FORMATS = ("svg", "pdf", "png")
 
@@ -99,11 +90,21 @@ def leftmost(row: Sequence[Axes]) -> Sequence[Axes]:
     return row if page().stacked else row[:1]
 
 
-def write_on_pages(draw: Callable[[], Figure], folder: Path, *, name: str) -> None:
-    """Draw a figure for each page and write it (`save`), into `folder` and its folder `column`."""
+def write_on_pages(draw: Callable[[], Figure], folder: Path, *, name: str, empty: bool = True) -> bool:
+    """Draw a figure for each page and write it (`save`), into `folder` and its folder `column`.
+
+    A figure in which nothing is drawn is written if it may be `empty`. Returns whether it was written.
+    """
     for where in PAGES:
         with printed_on(where), style():
-            save(draw(), folder / where.folder, name=name)
+            figure = draw()
+            if not empty and not has_content(figure):
+                return False
+            # A layout that is settled is that of a figure whose labels are placed; the others fit any height.
+            if figure.get_figheight() > where.tallest and figure.get_layout_engine() is not None:
+                figure.set_figheight(where.tallest)
+            save(figure, folder / where.folder, name=name)
+    return True
 
 
 def schedule_panels(n: int, *, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
@@ -117,14 +118,24 @@ def schedule_panels(n: int, *, height: float, sharey: bool = False) -> tuple[Fig
 
 
 def save(figure: Figure, folder: Path, *, name: str) -> None:
-    """Write {name}.svg, .pdf and .png, each atomically, with nothing in them that changes from run to run."""
+    """Write {name}.svg, .pdf and .png, each atomically, with nothing in them that changes from run to run.
+
+    Beside them {name}.csv has what is drawn (`plmscale.presentation.figure_data`); it is the same for all pages, and is
+    written for one.
+    """
     # Laid out once for all formats: it takes longer than drawing.
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     for suffix in FORMATS:
         with atomic(folder / f"{name}.{suffix}") as partial:
-            figure.savefig(partial, metadata=_METADATA[suffix])
+            figure.savefig(partial, metadata=_METADATA[suffix], dpi=SVG_DPI if suffix == "svg" else None)
+    if not page().stacked:
+        with atomic(folder / f"{name}.csv") as partial:
+            partial.write_text(figure_csv(figure), encoding="utf-8")
 
+
+SVG_DPI = 150
+"""Of the clouds of points in an SVG, which are the only pixels in it: SVGs are for screens."""
 
 MOST_SIZE_LABELS = 18
 """Labels that fit side by side along the bar of sizes of the lowest figure."""

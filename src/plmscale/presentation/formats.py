@@ -98,6 +98,8 @@ def with_interval(one: Estimate) -> str:
     --------
     >>> with_interval(Estimate(0.2712, 0.2214, 0.3108)), with_interval(Estimate(0.27))
     ('0.271 (0.221–0.311)', '0.270')
+    >>> with_interval(Estimate(1.0, 1 - 1e-9, 1 + 1e-9)), with_interval(Estimate(1.5e5, 9e4, 2.1e5))
+    ('1.00 (1.00–1.00)', '1.50×10⁵ (0.90×10⁵–2.10×10⁵)')
     """
     if one.value is None:
         return MISSING
@@ -108,15 +110,49 @@ def with_interval(one: Estimate) -> str:
     return f"{value} ({low}{' to ' if one.low < 0 else '–'}{high})"
 
 
+def sized(one: Estimate) -> str:
+    """An estimate of a size or of tokens with its 95 % interval, value and ends in one unit: k, M, B or T.
+
+    Examples
+    --------
+    >>> sized(Estimate(26_000, 15_500, 166_000)), sized(Estimate(2_238_000, 2_101_000, 2_399_000)), sized(Estimate(9e5))
+    ('26k (16–166k)', '2.24M (2.10–2.40M)', '900k')
+    """
+    if one.value is None:
+        return MISSING
+    if one.low is None or one.high is None:
+        bounds = [f"({sign} {short(v)})" for sign, v in (("≥", one.low), ("≤", one.high)) if v is not None]
+        return " ".join([short(one.value), *bounds])
+    unit, prefix = next((pair for pair in _PREFIXES if abs(one.value) >= pair[0] * 0.9995), (1.0, ""))
+    if max(abs(one.low), abs(one.high)) / unit >= _FIXED[1]:
+        return f"{short(one.value)} ({short(one.low)}–{short(one.high)})"
+    value, low, high = _to_width(one.value / unit, one.low / unit, one.high / unit)
+    return f"{value}{prefix} ({low}{' to ' if one.low < 0 else '–'}{high}{prefix})"
+
+
 def _to_width(value: float, low: float, high: float) -> list[str]:
     largest, width = max(abs(value), abs(low), abs(high)), high - low
-    if not (_FIXED[0] <= largest < _FIXED[1]) or width <= 0:
+    if largest == 0 or not math.isfinite(largest) or width <= 0:
         return [number(v) for v in (value, low, high)]
+    if not _FIXED[0] <= largest < _FIXED[1]:
+        return _to_power(value, low, high)
     finest = min(width, abs(value)) if value else width
     decimals = max(0, 1 - math.floor(math.log10(finest)))
     if decimals > 5:
         return [number(v) for v in (value, low, high)]
     return [_minus(f"{v:,.{decimals}f}") for v in (value, low, high)]
+
+
+def _to_power(value: float, low: float, high: float) -> list[str]:
+    """The three as multiples of one power of ten; as powers of their own where they lie too far apart for that."""
+    power = int(f"{abs(value) or max(abs(low), abs(high)):.2e}".partition("e")[2])
+    scaled = [v / 10**power for v in (value, low, high)] if -300 < power < 300 else []
+    smallest = min((abs(v) for v in scaled if v), default=0.0)
+    if not scaled or max(map(abs, scaled)) >= 1000 or smallest < 0.01:
+        return [number(v) for v in (value, low, high)]
+    decimals = min(max(2, 1 - math.floor(math.log10(high / 10**power - low / 10**power))), 5)
+    unit = f"×10{str(power).translate(_SUPERSCRIPTS)}"
+    return [_minus(f"{v:,.{decimals}f}{unit}") for v in scaled]
 
 
 def growth(exponent: Estimate) -> str:

@@ -1,5 +1,6 @@
 """A table as a page of its own for the report: no script, no link, prints well."""
 
+import re
 from html import escape
 
 from .tables import Column, Table
@@ -32,17 +33,16 @@ def to_html(table: Table, *, title: str) -> str:
     )
 
 
-def fragment(table: Table, *, title: str) -> str:
-    """The table and its notes alone, for a page or a notebook."""
+def fragment(table: Table, *, title: str = "") -> str:
+    """The table and its notes alone, for a page or a notebook; rows without a number have the class `without`."""
     head = "".join(_tag("th", column.label, number=column.is_number) for column in table.columns)
     rows = ["".join(map(_cell, table.columns, row)) for row in table.cells]
-    body = "\n".join(f"<tr>{row}</tr>" for row in rows)
+    kinds = [' class="without"' if without else "" for without in table.without_number]
+    body = "\n".join(f"<tr{kind}>{row}</tr>" for kind, row in zip(kinds, rows, strict=True))
     items = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
     notes = f"<ul>{items}</ul>" if items else ""
-    return (
-        f"<table>\n<caption>{escape(title)}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n"
-        f"</table>\n{notes}"
-    )
+    caption = f"<caption>{escape(title)}</caption>\n" if title else ""
+    return f"<table>\n{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n{notes}"
 
 
 def _cell(column: Column, text: str) -> str:
@@ -52,4 +52,7 @@ def _cell(column: Column, text: str) -> str:
 def _tag(name: str, text: str, *, number: bool, wide: bool = False) -> str:
     kind = "number" if number else "wide" if wide else ""
     attributes = (' scope="col"' if name == "th" else "") + (f' class="{kind}"' if kind else "")
-    return f"<{name}{attributes}>{escape(text)}</{name}>"
+    return f"<{name}{attributes}>{_SYMBOL.sub(r'<sub>opt</sub>', escape(text))}</{name}>"
+
+
+_SYMBOL = re.compile(r"(?<=\b[ND])_opt\b")

@@ -17,6 +17,7 @@ from .formats import (
     is_missing,
     number,
     short,
+    sized,
     with_interval,
 )
 
@@ -72,7 +73,7 @@ class Column:
     def _text(self, row: Mapping[str, Any], value: Any) -> str:
         if self.interval:
             low, high = (None if is_missing(row[key]) else float(row[key]) for key in self.interval)
-            return with_interval(Estimate(float(value), low, high))
+            return (sized if self.kind == "short" else with_interval)(Estimate(float(value), low, high))
         if self.kind == "text":
             return ("yes" if value else "no") if isinstance(value, bool) else str(value)
         if self.kind == "hash":
@@ -99,12 +100,23 @@ class Table:
         The data in another shape, for reading; by default `data`.
     notes : sequence of str
         Sentences below the table.
+    number : str, optional
+        Column of the data that a row is there for: a page folds rows that have nothing in it.
     """
 
     data: pd.DataFrame
     columns: Sequence[Column]
     shown: pd.DataFrame | None = None
     notes: Sequence[str] = ()
+    number: str | None = None
+
+    @property
+    def without_number(self) -> list[bool]:
+        """Whether each row lacks what it is there for."""
+        frame = self.data if self.shown is None else self.shown
+        if self.number is None or self.number not in frame:
+            return [False] * len(frame)
+        return [is_missing(value) for value in frame[self.number].astype(object)]
 
     @property
     def cells(self) -> list[list[str]]:

@@ -9,9 +9,11 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from ..laws.size_law import SizeLaw
+from ..presentation.axis_labels import RATIO, SIZE
 from ..presentation.figure_labels import place_labels
 from ..presentation.figure_page import page
 from ..presentation.figure_style import (
+    BEYOND,
     FONT_SIZE,
     OKABE_ITO,
     SizeScale,
@@ -29,6 +31,7 @@ from .models import (
     CHINCHILLA_RATIO,
     COUNTS,
     OUTSIDE,
+    law_parts,
     law_sentence,
 )
 
@@ -54,7 +57,7 @@ def published_figure(published: Published) -> Figure:
     drawn = _points(ax, known)
     ax.axhline(CHINCHILLA_RATIO, color="0.3", lw=0.9, ls=(0, (4, 3)), zorder=2)
     _axes(ax, np.array([*drawn, *line.middle], dtype=float))
-    _law(ax, line)
+    _law(ax, published)
     legend_above(figure, _legend(line, drawn))
     left_out = [row["name"] for row in rows if row not in known]
     footnote(figure, _notes(law, rows, left_out))
@@ -79,18 +82,21 @@ def _points(ax: Axes, rows: Sequence[Mapping[str, Any]]) -> list[tuple[float, fl
         for count, ratio in ratios.items():
             marker, colour = LOOKS[count]
             face = "white" if row[f"unverified_{count}"] else colour
-            ax.plot([row["n_params"]], [ratio], marker, ms=5, mfc=face, mec=colour, mew=1.0, zorder=4)
+            gid = f"{row['name']}, {COUNTS[count]}"
+            ax.plot([row["n_params"]], [ratio], marker, ms=5, mfc=face, mec=colour, mew=1.0, zorder=4, gid=gid)
             drawn.append((row["n_params"], ratio))
     return drawn
 
 
-def _law(ax: Axes, line: LawLine) -> None:
-    if not line.middle.size:
-        return
-    ax.plot(*line.middle.T, color="black", lw=1.6, zorder=3)
+def _law(ax: Axes, published: Published) -> None:
+    for inside, points in law_parts(published):
+        look: dict[str, Any] = {"lw": 1.6} if inside else {"lw": 1.3, "ls": BEYOND}
+        gid = f"optimum of the law{'' if inside else ', beyond the data'}"
+        ax.plot(*points.T, color="black", zorder=3, gid=gid, **look)
+    line = published.line
     if line.low.size and line.high.size:
         band = np.concatenate([line.low, line.high[::-1]])
-        ax.fill(*band.T, color="0.6", alpha=0.35, lw=0, zorder=1)
+        ax.fill(*band.T, color="0.6", alpha=0.35, lw=0, zorder=1, gid="optimum of the law, 95 % interval")
 
 
 def _axes(ax: Axes, shown: NDArray[np.float64]) -> None:
@@ -101,8 +107,8 @@ def _axes(ax: Axes, shown: NDArray[np.float64]) -> None:
     room = (high / low) ** MARGIN
     ax.set_xlim(low[0] / room[0], high[0] * room[0])
     ax.set_ylim(low[1] / room[1], high[1] * room[1])
-    ax.set_xlabel("N (parameters)")
-    ax.set_ylabel("D/N (tokens per parameter)")
+    ax.set_xlabel(SIZE)
+    ax.set_ylabel(RATIO)
     log_ticks(ax.xaxis, prefixes=True)
     log_ticks(ax.yaxis)
 
@@ -113,6 +119,7 @@ def _legend(line: LawLine, drawn: Sequence[tuple[float, float]]) -> list[Any]:
     entries.append(line_entry(label="20 tokens per parameter", color="0.3", lw=0.9, ls=(0, (4, 3))))
     if line.middle.size:
         entries.append(line_entry(label="optimum of the law, 95 % interval", color="black", lw=1.6))
+        entries.append(line_entry(label="the same beyond the data", color="black", lw=1.3, ls=BEYOND))
     return entries if drawn else []
 
 

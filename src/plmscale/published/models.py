@@ -5,7 +5,7 @@ models*): 325 × sequences, unique tokens published, tokens seen. The compute of
 the law gives the size N_opt for this compute, and with it D_opt = C / (6 N_opt).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,9 @@ from ..laws.budgets import EXTRAPOLATED
 from ..laws.fit import Fit
 from ..laws.size_law import SIZE_LAWS, SizeAt, SizeLaw
 from ..presentation.formats import FIT_TITLES, STATUS_WORDS, beside
+from ..presentation.schedule_words import schedule_words
 from ..presentation.tables import Column, Table
-from ..results.findings import LawLine
+from ..results.findings import LawLine, Published
 from ..results.study_results import Results
 from ..study.published_settings import PublishedModel
 
@@ -141,13 +142,28 @@ def law_line(law: SizeLaw | None) -> LawLine:
     return LawLine(column("n_params"), column("low"), column("high"))
 
 
+def law_parts(published: Published) -> Iterator[tuple[bool, NDArray[np.float64]]]:
+    """Stretches of the law's line inside and beyond the data, each with the first point of the next."""
+    law, points = published.law, published.line.middle
+    if law is None or not points.size:
+        return
+    budgets = [6 * size**2 * ratio for size, ratio in points]
+    inside = [(one := law.at(flops)) is not None and one.position != EXTRAPOLATED for flops in budgets]
+    start = 0
+    for end in range(1, len(inside) + 1):
+        if end == len(inside) or inside[end] != inside[start]:
+            yield inside[start], points[start : end + 1]
+            start = end
+
+
 def law_sentence(law: SizeLaw | None) -> str:
     """Which law the models are judged by."""
     if law is None:
         return "No law of the optimal size is identified, so no model is judged."
     return (
-        f"Law: {FIT_TITLES[law.fit]}, {law.schedule}, {STATUS_WORDS[law.status]}. Its range: optimal sizes within "
-        f"three times those trained, tokens and compute to 100 times the most of a run.{beside(law)}"
+        f"Law: {FIT_TITLES[law.fit]}, {schedule_words(law.schedule)}, {STATUS_WORDS[law.status]}. Its range: "
+        "optimal sizes within three times those trained, tokens and compute to 100 times the most of a run."
+        f"{beside(law)}"
     )
 
 

@@ -51,12 +51,13 @@ def write_figures(results: Analysed, folder: Path, *, progress: Progress = silen
     Returns
     -------
     list of Path
-        What was written, without suffix.
+        What was written, without suffix: a figure in which nothing is drawn is not.
     """
-    drawers = drawers_of(results)
+    drawers, written = drawers_of(results), []
     for name, draw in progress(list(drawers.items()), what="drawing figures"):
-        write_on_pages(draw, folder, name=name)
-    return [folder / name for name in drawers]
+        if write_on_pages(draw, folder, name=name, empty=False):
+            written.append(folder / name)
+    return written
 
 
 def drawers_of(results: Analysed) -> dict[str, Callable[[], Figure]]:

@@ -25,9 +25,10 @@ def write(analysis: ExternalAnalysis, folder: Path, *, figures: bool = True, pro
     ----------
     analysis : ExternalAnalysis
     folder : Path
-        Made if absent. `runs.parquet`, `curves.parquet`, `fits/`, `tables/`, `figures/`, `import.json`, `summary.txt`.
+        Made if absent. `runs.parquet`, `curves.parquet`, `fits/`, `tables/`, `figures/`, `report.html`, `import.json`,
+        `summary.txt`.
     figures : bool
-        Whether `figures/` is drawn.
+        Whether `figures/` is drawn, and the page written.
     progress : Progress
 
     Returns
@@ -42,14 +43,17 @@ def write(analysis: ExternalAnalysis, folder: Path, *, figures: bool = True, pro
             frame.to_parquet(partial_file, index=False)
     for name, found in analysis.fit_json.items():
         write_json(folder / "fits" / f"{name}.json", found)
-    for name, (title, table) in progress(list(_tables(analysis).items()), what="writing tables"):
+    tables = _tables(analysis)
+    for name, (title, table) in progress(list(tables.items()), what="writing tables"):
         write_table(table, folder / "tables", name=name, title=title)
     drawn: list[Path] = []
     if figures:
         # matplotlib takes a second to import, for which who wants no figures does not wait.
         from .external_figures import write_figures
+        from .page.external_page import write_page
 
         drawn = write_figures(analysis.results, folder / "figures", progress=progress)
+        write_page(analysis, tables, drawn, folder=folder)
     write_json(folder / "import.json", _record(analysis))
     with atomic(summary) as partial_file:
         partial_file.write_text(summary_text(analysis.imported, analysis.results, analysis.reached), encoding="utf-8")
@@ -59,8 +63,11 @@ def write(analysis: ExternalAnalysis, folder: Path, *, figures: bool = True, pro
 def _tables(analysis: ExternalAnalysis) -> dict[str, tuple[str, Table]]:
     loss = analysis.request.target_loss
     return {
-        "law_parameters": ("Scaling laws: parameters, intervals and verdicts", law_parameters(analysis.results)),
-        "optimal_sizes": ("Optimal size per compute budget", optimal_sizes(analysis.results)),
+        "law_parameters": (
+            "Scaling laws: parameters, intervals and verdicts",
+            law_parameters(analysis.results, paper=False),
+        ),
+        "optimal_sizes": ("Optimal size per compute budget", optimal_sizes(analysis.results, paper=False)),
         "runs": ("Runs: size, tokens, FLOPs and final loss", runs_table(analysis.results)),
         "sensitivity": ("Sensitivity of the exponents to choices", sensitivity_table(analysis.results)),
         "learning_rates": (TABLES["learning_rates"].title, rates_table(analysis.results)),

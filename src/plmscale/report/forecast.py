@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from ..estimates import Estimate
 from ..forecast.words import inside, sentences
+from ..presentation.axis_labels import SIZE, loss_label
 from ..presentation.figure_style import (
     LEFT_OUT,
     SizeScale,
@@ -16,9 +17,9 @@ from ..presentation.figure_style import (
     log_ticks,
     marker_entry,
     schedule_panels,
-    schedule_title,
 )
 from ..presentation.formats import is_missing, number, with_interval
+from ..presentation.schedule_words import schedule_title
 from ..presentation.tables import Column, Table
 from ..results.study_results import Results
 
@@ -82,8 +83,8 @@ def _panel(ax: Axes, own: pd.DataFrame, sizes: SizeScale) -> None:
             ax.plot([n], [row["observed"]], "o", ms=5, zorder=4, mfc=face, mec=edge)
     ax.set_xscale("log")
     log_ticks(ax.xaxis, prefixes=True)
-    ax.set_xlabel("N (parameters)")
-    ax.set_ylabel("Loss (nats per masked token)")
+    ax.set_xlabel(SIZE)
+    ax.set_ylabel(loss_label(masked=True))
 
 
 def forecast_lines(results: Results) -> list[str]:

@@ -11,6 +11,7 @@ from ..laws.confidence.choices import CONVENTIONS, OUTLIER_RULES
 from ..laws.fit import NO_FIT, Fit
 from ..presentation.figure_page import page
 from ..presentation.formats import FIT_TITLES, with_interval
+from ..presentation.schedule_words import schedule_title
 from ..presentation.tables import Column, Table
 from ..results.analysed import LawResults
 
@@ -77,13 +78,14 @@ def sensitivity_table(results: LawResults) -> Table:
     )
     data = of_standing_laws(results)
     shown = data.astype(object).where(data.notna(), None)
-    return Table(shown, columns, notes=tuple(f"{name}: {spread_sentence(results, name)}" for name in results.schedules))
+    notes = tuple(f"{name}: {spread_sentence(results, name)}" for name in results.schedules)
+    return Table(shown, columns, notes=notes, number="a")
 
 
 def forest(results: LawResults, sizes: "SizeScale") -> "Figure":
     """Exponent a by every estimator and space, one panel per schedule; the headline and its interval as a band."""
     # The table and its sentence are written without drawing anything: matplotlib takes a second to import.
-    from ..presentation.figure_style import OKABE_ITO, SCHEDULE_TITLES, footnote, legend_above, marker_entry, panels
+    from ..presentation.figure_style import OKABE_ITO, footnote, legend_above, marker_entry, panels
 
     del sizes  # sizes are not shown
     schedules, data = results.schedules, of_standing_laws(results)
@@ -91,7 +93,7 @@ def forest(results: LawResults, sizes: "SizeScale") -> "Figure":
     row_height = ROW_HEIGHT * (1.6 if page().stacked else 1.0)  # its name takes two lines there
     figure, (row,) = panels(1, len(schedules), height=1.6 + row_height * n_rows, sharey=True)
     for ax, schedule in zip(row, schedules, strict=True):
-        ax.set_title(SCHEDULE_TITLES.get(schedule, schedule), loc="right" if page().stacked else "left")
+        ax.set_title(schedule_title(schedule), loc="right" if page().stacked else "left")
         _panel(ax, data.loc[data["schedule"] == schedule, :], headline(_fits(results, schedule)))
     colours = [marker_entry("o", label=f"C: {name}", color=OKABE_ITO[i]) for i, name in enumerate(CONVENTIONS)]
     rules = [marker_entry(MARKERS[i], label=name, mfc="none", mec="0.3") for i, name in enumerate(OUTLIER_RULES)]

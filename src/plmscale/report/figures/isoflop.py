@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 
 from ...laws.fit import NO_FIT, Fit
 from ...laws.isoflop import window
+from ...presentation.axis_labels import SIZE, loss_label
 from ...presentation.figure_style import (
     LEFT_OUT,
     SizeScale,
     empty,
-    footnote,
     legend_above,
     legend_below,
     line_entry,
     log_ticks,
     marker_entry,
     schedule_panels,
-    schedule_title,
 )
-from ...presentation.formats import given, verdict
+from ...presentation.formats import STATUS_WORDS, given, number
+from ...presentation.schedule_words import schedule_title
 from ...results.analysed import LawResults
 
 Array = NDArray[np.float64]
@@ -41,13 +41,13 @@ def isoflop_profiles(results: LawResults, sizes: SizeScale) -> Figure:
     schedules = results.schedules
     figure, axes = schedule_panels(len(schedules), height=4.2 if len(schedules) == 1 else 4.6)
     kinds: set[str] = set()
-    notes = []
     for ax, schedule in zip(axes, schedules, strict=True):
         fit = results.fits.get("isoflop", {}).get(schedule, NO_FIT)
         ax.set_title(schedule_title(schedule))
         # Two rows of budgets under a panel that has the page to itself, as many as fit under one that has not.
         kinds |= _panel(ax, fit, columns=5 if len(schedules) == 1 else 3)
-        notes.append(f"{schedule}, {verdict(fit)}")
+        if ax.lines:
+            ax.set_ylabel(loss_label(masked=results.unigram_entropy is not None))
     entries = {
         "run": marker_entry("o", label="run at this budget", ms=4),
         "parabola": line_entry(label="parabola through the sizes about the best"),
@@ -55,7 +55,6 @@ def isoflop_profiles(results: LawResults, sizes: SizeScale) -> Figure:
         "left out": marker_entry("D", label="vertex left out of the fit", mfc="none", mec=LEFT_OUT, ms=6),
     }
     legend_above(figure, [entry for kind, entry in entries.items() if kind in kinds])
-    footnote(figure, notes)
     return figure
 
 
@@ -63,35 +62,50 @@ def _panel(ax: Axes, fit: Fit, *, columns: int) -> set[str]:
     """Draw the profiles of one schedule; returns the kinds of marks drawn."""
     profiles = [profile for profile in fit.details.get("profiles", ()) if profile["runs"]]
     if not profiles:
-        empty(ax, f"IsoFLOP {verdict(fit)}")
+        empty(ax, f"IsoFLOP: {STATUS_WORDS[fit.status]}.")
         return set()
     colours = [mpl.colormaps["plasma"](0.85 * i / max(len(profiles) - 1, 1)) for i in range(len(profiles))]
     kinds, handles, span = {"run"}, [], float(fit.details.get("span", 0.0))
     for colour, profile in zip(colours, profiles, strict=True):
         runs = sorted(profile["runs"], key=lambda run: (run["n_params"], run["loss"]))
         n_params, loss = (np.array([run[key] for run in runs], dtype=float) for key in ("n_params", "loss"))
-        ax.plot(n_params, loss, "o", ms=3.5, color=colour, mew=0, alpha=0.8, zorder=3)
+        gid = f"runs at {number(profile['flops'])} FLOPs"
+        ax.plot(n_params, loss, "o", ms=3.5, color=colour, mew=0, alpha=0.8, zorder=3, gid=gid)
         handles.append(line_entry(color=colour, label=given(float(format(profile["flops"], ".1e")))))
-        kinds |= _vertex(ax, profile, _fitted(runs, span=span), colour)
+        kinds |= _vertex(ax, profile, colour, span=span)
     _limits(ax, profiles, span=span)
     legend_below(ax, handles, columns=min(columns, len(handles)), title="C (training FLOPs)")
-    ax.set_xlabel("N (parameters)")
-    ax.set_ylabel("Loss (nats per token)")
+    ax.set_xlabel(SIZE)
     return kinds
 
 
-def _vertex(ax: Axes, profile: Mapping[str, Any], n_params: Array, colour: Any) -> set[str]:
-    """The parabola of the fit about its vertex, which is marked; the fit records its vertex, floor and curvature."""
+def _vertex(ax: Axes, profile: Mapping[str, Any], colour: Any, *, span: float) -> set[str]:
+    """The parabola of the fit about its vertex, which is marked."""
+    line = parabola(profile, span=span)
+    if line is None:
+        return set()
+    flops = number(profile["flops"])
+    ax.plot(*line, color=colour, lw=1.0, alpha=0.9, zorder=2, gid=f"parabola at {flops} FLOPs")
+    used = not profile["reason"]
+    look: dict[str, Any] = {"mfc": "none", "mec": LEFT_OUT}
+    if used:
+        look = {"mfc": "black", "mec": "white", "mew": 0.8, "zorder": 6}
+    gid = f"vertex at {flops} FLOPs{'' if used else ', left out'}"
+    ax.plot([profile["n_params"]], [profile["loss"]], "D", ms=6, gid=gid, **look)
+    return {"parabola", "vertex" if used else "left out"}
+
+
+def parabola(profile: Mapping[str, Any], *, span: float) -> tuple[Array, Array] | None:
+    """Sizes and losses of a profile's parabola over the sizes that it goes through; None where there is none.
+
+    The fit records vertex, floor and curvature: loss = floor + curvature · log(N / vertex)².
+    """
     floor, vertex, curvature = profile["loss"], profile["n_params"], profile["curvature"]
     if floor is None or vertex is None or not np.isfinite(floor):
-        return set()
+        return None
+    n_params = _fitted(profile["runs"], span=span)
     x = np.geomspace(n_params.min(), n_params.max(), N_LINE)
-    ax.plot(x, floor + curvature * np.log(x / vertex) ** 2, color=colour, lw=1.0, alpha=0.9, zorder=2)
-    if profile["reason"]:
-        ax.plot([vertex], [floor], "D", ms=6, mfc="none", mec=LEFT_OUT, zorder=5)
-        return {"parabola", "left out"}
-    ax.plot([vertex], [floor], "D", ms=6, mfc="black", mec="white", mew=0.8, zorder=6)
-    return {"parabola", "vertex"}
+    return x, floor + curvature * np.log(x / vertex) ** 2
 
 
 def _fitted(runs: Sequence[Mapping[str, Any]], *, span: float) -> Array:

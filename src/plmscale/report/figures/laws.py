@@ -10,52 +10,46 @@ from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
 from ...estimates import Estimate
-from ...laws.budgets import TokenCost
-from ...laws.chinchilla import cheapest_size
 from ...laws.fit import NO_FIT, Fit
 from ...laws.loss_law import chinchilla_of, kaplan_loss, kaplan_of
+from ...presentation.axis_labels import COMPUTE, OPTIMAL_SIZE, OPTIMAL_TOKENS, loss_label, with_subscripts
 from ...presentation.figure_style import (
+    BEYOND,
     LEFT_OUT,
     MARKERS,
     OKABE_ITO,
     SizeScale,
     empty,
-    footnote,
     legend_above,
     legend_below,
     line_entry,
     log_ticks,
     marker_entry,
     panels,
-    schedule_title,
 )
-from ...presentation.formats import FIT_TITLES, STATUS_WORDS, verdict, with_interval
+from ...presentation.formats import FIT_TITLES, STATUS_WORDS, with_interval
+from ...presentation.schedule_words import schedule_title
 from ...results.analysed import LawResults
-from ...runs.curves import usable
+from ..law_curves import LawCurve, Quantity, law_curves
 
 Array = NDArray[np.float64]
 
 METHODS = {"envelope": OKABE_ITO[0], "isoflop": OKABE_ITO[1], "chinchilla": OKABE_ITO[2]}
 """Methods that give an optimal size at every budget, and their colours."""
 
-N_LINE = 60
 # Points of the envelope lie on a few staircases: more of them than this only make the file larger.
-MAX_POINTS = 150
+MAX_POINTS = 60
 
 
 class OptimalQuantity(NamedTuple):
-    """One of the two panels: the column of the points, the exponent and the prefactor of the law."""
+    """One of the two panels: the column of the points, the exponent of the law, and the label of the axis."""
 
-    column: str
+    column: Quantity
     exponent: str
-    prefactor: str
     label: str
 
 
-SIDES = (
-    OptimalQuantity("n_params", "a", "n_prefactor", r"$N_\mathrm{opt}$ (parameters)"),
-    OptimalQuantity("n_tokens", "b", "d_prefactor", r"$D_\mathrm{opt}$ (tokens)"),
-)
+SIDES = (OptimalQuantity("n_params", "a", OPTIMAL_SIZE), OptimalQuantity("n_tokens", "b", OPTIMAL_TOKENS))
 
 
 def compute_optimal(results: LawResults, sizes: SizeScale) -> Figure:
@@ -63,20 +57,16 @@ def compute_optimal(results: LawResults, sizes: SizeScale) -> Figure:
     del sizes  # size is the vertical axis here
     schedules = results.schedules
     figure, rows = panels(len(schedules), 2, height=0.8 + 3.1 * len(schedules))
-    reasons = []
+    beyond = False
     for row, schedule in zip(rows, schedules, strict=True):
         fits = {name: results.fits.get(name, {}).get(schedule, NO_FIT) for name in METHODS}
-        cost = TokenCost(usable([curve for curve in results.curves if curve.schedule == schedule])[0])
+        curves = {name: law_curves(fit, schedule) for name, fit in fits.items()}
+        beyond = beyond or any(not one["n_params"].inside.all() for one in curves.values() if one)
         for ax, side in zip(row, SIDES, strict=True):
             ax.set_title(schedule_title(schedule))
-            _optimal_panel(ax, fits, side=side, cost=cost)
-        reasons += [
-            f"{schedule}, {FIT_TITLES[name]}, {verdict(fit)}"
-            for name, fit in fits.items()
-            if fit.status != "identified" or fit.caveat
-        ]
-    legend_above(figure, _point_entries(results))
-    footnote(figure, list(dict.fromkeys(reasons)))
+            _optimal_panel(ax, fits, side=side, curves={k: v[side.column] if v else None for k, v in curves.items()})
+    dashed = [line_entry(label="beyond the data", color="0.35", ls=BEYOND)] if beyond else []
+    legend_above(figure, [*_point_entries(results), *dashed])
     return figure
 
 
@@ -94,60 +84,52 @@ def _point_entries(results: LawResults) -> list[Line2D]:
     return entries
 
 
-def _optimal_panel(ax: Axes, fits: dict[str, Fit], *, side: OptimalQuantity, cost: TokenCost) -> None:
+def _optimal_panel(
+    ax: Axes, fits: dict[str, Fit], *, side: OptimalQuantity, curves: dict[str, LawCurve | None]
+) -> None:
     envelope, isoflop = fits["envelope"], fits["isoflop"]
     left_out = [row for row in envelope.excluded if row.get("flops") is not None]
-    flops = np.array([row["flops"] for row in (*envelope.points, *left_out)], dtype=float)
-    if not flops.size:
-        empty(ax, f"No point on the envelope. Envelope {verdict(envelope)}")
+    if not (envelope.points or left_out):
+        empty(ax, f"No point on the envelope: {STATUS_WORDS[envelope.status]}.")
         return
-    _scatter(ax, left_out, side, marker="o", ms=2.5, mfc="none", color=LEFT_OUT, mew=0.6)
-    _scatter(ax, envelope.points, side, marker=".", ms=3, color=METHODS["envelope"], alpha=0.5, mew=0)
-    _scatter(ax, isoflop.points, side, marker="D", ms=5, color=METHODS["isoflop"], mec="white", mew=0.6)
-    at = np.geomspace(flops.min(), flops.max(), N_LINE)
+    _scatter(ax, left_out, side, "envelope, left out", marker="o", ms=2.5, mfc="none", color=LEFT_OUT, mew=0.6)
+    _scatter(ax, envelope.points, side, "envelope", marker=".", ms=3, color=METHODS["envelope"], alpha=0.5, mew=0)
+    _scatter(ax, isoflop.points, side, "IsoFLOP", marker="D", ms=5, color=METHODS["isoflop"], mec="white", mew=0.6)
     handles = []
     for name, fit in fits.items():
         value = fit.estimates.get(side.exponent, Estimate(None))
         words = f"{side.exponent} = {with_interval(value)}" if value.value is not None else STATUS_WORDS[fit.status]
-        line = _law(name, fit, side=side, at=at, cost=cost)
-        if line is not None:
-            # The exponent's interval, turned about the middle of the budgets: how steep, not how high.
-            ax.plot(at, line, color=METHODS[name], lw=1.5, zorder=4)
-            turn = at / np.sqrt(at[0] * at[-1])
-            if value.value is not None and value.low is not None and value.high is not None:
-                ends = [line * turn ** (end - value.value) for end in (value.low, value.high)]
-                ax.fill_between(at, np.minimum(*ends), np.maximum(*ends), color=METHODS[name], alpha=0.15, lw=0)
-        colour = METHODS[name] if line is not None else "none"
+        curve = curves[name]
+        if curve is not None:
+            law_line(ax, curve, name=FIT_TITLES[name], color=METHODS[name])
+        colour = METHODS[name] if curve is not None else "none"
         handles.append(line_entry(color=colour, label=f"{FIT_TITLES[name]}: {words}"))
     legend_below(ax, handles)
     ax.set_xscale("log")
     ax.set_yscale("log")
     log_ticks(ax.xaxis)
     log_ticks(ax.yaxis, prefixes=True)
-    ax.set_xlabel("C (training FLOPs)")
-    ax.set_ylabel(side.label)
+    ax.set_xlabel(COMPUTE)
+    ax.set_ylabel(with_subscripts(side.label))
 
 
-def _scatter(ax: Axes, rows: Sequence[Any], side: OptimalQuantity, **look: Any) -> None:
+def law_line(ax: Axes, curve: LawCurve, *, name: str, color: str) -> None:
+    """A law with the band of its 95 % interval; dashed where size, tokens or compute are beyond those of the runs."""
+    for inside, part in curve.parts():
+        look: dict[str, Any] = {"lw": 1.5} if inside else {"lw": 1.2, "ls": BEYOND}
+        gid = f"{name}, law{'' if inside else ', beyond the data'}"
+        ax.plot(curve.flops[part], curve.value[part], color=color, zorder=4, gid=gid, **look)
+    known = np.isfinite(curve.low) & np.isfinite(curve.high)
+    if known.any():
+        at, low, high = curve.flops[known], curve.low[known], curve.high[known]
+        ax.fill_between(at, low, high, color=color, alpha=0.15, lw=0, gid=f"{name}, 95 % interval")
+
+
+def _scatter(ax: Axes, rows: Sequence[Any], side: OptimalQuantity, gid: str, **look: Any) -> None:
     kept = [(row["flops"], row[side.column]) for row in rows if row.get(side.column) is not None]
     kept = kept[:: max(1, len(kept) // MAX_POINTS)]
     if kept:
-        ax.plot(*zip(*kept, strict=True), ls="", **look)
-
-
-def _law(name: str, fit: Fit, *, side: OptimalQuantity, at: Array, cost: TokenCost) -> Array | None:
-    """Optimal size or tokens at the budgets `at`; None where the law is not identified."""
-    exponent = fit.estimates.get(side.exponent)
-    if exponent is None or exponent.value is None:
-        return None
-    if name != "chinchilla":
-        prefactor = fit.estimates[side.prefactor].value
-        return None if prefactor is None else prefactor * at**exponent.value
-    law = chinchilla_of(fit)
-    if law is None:
-        return None
-    best = np.array([cheapest_size(law, float(flops), cost=cost) for flops in at])
-    return best if side.column == "n_params" else at / cost(best)
+        ax.plot(*zip(*kept, strict=True), ls="", gid=gid, **look)
 
 
 def predicted(name: str, fit: Fit, *, optimum: bool) -> tuple[Array, Array, Array] | None:
@@ -163,19 +145,19 @@ def predicted(name: str, fit: Fit, *, optimum: bool) -> tuple[Array, Array, Arra
 def parametric_fit(results: LawResults, sizes: SizeScale) -> Figure:
     """Final losses against those of Kaplan's and Chinchilla's laws; hollow where a law is not identified."""
     figure, (row,) = panels(1, 2, height=3.5)
-    notes, any_run, statuses = [], False, set()
+    any_run, statuses = False, set()
     for ax, name in zip(row, ("kaplan", "chinchilla"), strict=True):
         fits = {s: results.fits.get(name, {}).get(s, NO_FIT) for s in results.schedules}
         ax.set_title(FIT_TITLES[name])
         any_run = _parametric_panel(ax, name, fits, sizes) or any_run
+        ax.set_xlabel(loss_label("Final loss", masked=results.unigram_entropy is not None))
+        ax.set_ylabel(loss_label("Loss by the law", masked=results.unigram_entropy is not None))
         statuses |= {fit.status for fit in fits.values()}
-        notes += [f"{FIT_TITLES[name]}, {schedule}, {verdict(fit)}" for schedule, fit in fits.items()]
     if any_run:
         sizes.legend(figure, row)
         handles = [marker_entry(MARKERS[i], label=schedule) for i, schedule in enumerate(results.schedules)]
         hollow = marker_entry("o", label="hollow: best point of a law that is not identified", mfc="none")
         legend_above(figure, [*handles, *([hollow] if "not_identified" in statuses else [])])
-        footnote(figure, notes)
     return figure
 
 
@@ -197,12 +179,12 @@ def _parametric_panel(ax: Axes, name: str, fits: dict[str, Fit], sizes: SizeScal
             ax.plot([loss], [law], MARKERS[i], ms=7 - 2.5 * min(i, 1), **look, zorder=3)
         ends += [found[1].min(), found[1].max(), found[2].min(), found[2].max()]
     if not ends:
-        empty(ax, " ".join(f"{schedule}: {verdict(fit)}" for schedule, fit in fits.items()))
+        empty(ax, " ".join(f"{schedule}: {STATUS_WORDS[fit.status]}." for schedule, fit in fits.items()))
         return False
     pad = 0.05 * max(max(ends) - min(ends), 0.02)
     limits = (min(ends) - pad, max(ends) + pad)
     ax.plot(limits, limits, color="0.3", lw=0.9, ls=(0, (4, 3)), zorder=2)
-    ax.set(xlim=limits, ylim=limits, xlabel="Final loss (nats)", ylabel="Loss by the law (nats)")
+    ax.set(xlim=limits, ylim=limits)
     ax.set_box_aspect(1)
     if all(fit.status in ("not_identified", "failed") for fit in fits.values()):
         ax.set_title(f"{FIT_TITLES[name]}, not identified")

@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ...laws.rates.found import INSIDE, Rates, Sweep
+from ...presentation.axis_labels import SIZE, loss_label
 from ...presentation.figure_style import (
     LEFT_OUT,
     OKABE_ITO,
@@ -18,8 +19,8 @@ from ...presentation.figure_style import (
     log_ticks,
     marker_entry,
     panels,
-    schedule_title,
 )
+from ...presentation.schedule_words import schedule_title
 from ...results.analysed import LawResults
 from ..learning_rates import off_optimum, rule_sentence
 
@@ -39,6 +40,8 @@ def rates_figure(results: LawResults, sizes: SizeScale) -> Figure:
         for ax in row:
             ax.set_title(schedule_title(rates.schedule))
         _losses(row[0], rates, sizes)
+        masked = results.unigram_entropy is not None
+        row[0].set_ylabel(loss_label("Loss above the lowest of its sweep", masked=masked))
         _optima(row[1], rates, sizes)
     sizes.legend(figure, [ax for row in axes for ax in row])
     entries = [
@@ -69,7 +72,6 @@ def _losses(ax: Axes, rates: Rates, sizes: SizeScale) -> None:
     ax.set_xscale("log")
     log_ticks(ax.xaxis)
     ax.set_xlabel("Learning rate")
-    ax.set_ylabel("Loss above the lowest of its sweep (nats)")
 
 
 def _optima(ax: Axes, rates: Rates, sizes: SizeScale) -> None:
@@ -87,7 +89,7 @@ def _optima(ax: Axes, rates: Rates, sizes: SizeScale) -> None:
     ax.set_yscale("log")
     log_ticks(ax.xaxis, prefixes=True)
     log_ticks(ax.yaxis)
-    ax.set_xlabel("N (parameters)")
+    ax.set_xlabel(SIZE)
     ax.set_ylabel("Best learning rate")
 
 

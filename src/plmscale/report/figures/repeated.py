@@ -13,20 +13,20 @@ from ...laws.fit import Fit
 from ...laws.repeated import worth
 from ...laws.solvers.chinchilla import ChinchillaLaw
 from ...laws.solvers.repeated import RepeatedLaw
+from ...presentation.axis_labels import loss_label
 from ...presentation.figure_style import (
     OKABE_ITO,
     SizeScale,
     empty,
-    footnote,
     legend_above,
     legend_below,
     line_entry,
     log_ticks,
     marker_entry,
     panels,
-    schedule_title,
 )
-from ...presentation.formats import number, verdict, with_interval
+from ...presentation.formats import number, with_interval
+from ...presentation.schedule_words import schedule_title
 from ...results.analysed import LawResults
 
 N_LINE = 80
@@ -52,9 +52,9 @@ def repeated_figure(results: LawResults, sizes: SizeScale) -> Figure:
             ax.set_title(schedule_title(schedule))
         _worth(row[0], fit)
         _losses(row[1], fit, sizes)
+        row[1].set_ylabel(loss_label("Final loss", masked=results.unigram_entropy is not None))
     sizes.legend(figure, [row[1] for row in axes])
     legend_above(figure, [marker_entry("o", label="end of a run"), line_entry(label="law, by size and unique tokens")])
-    footnote(figure, [f"{schedule}, {verdict(fit)}" for schedule, fit in found.items()])
     return figure
 
 
@@ -105,7 +105,6 @@ def _losses(ax: Axes, fit: Fit, sizes: SizeScale) -> None:
     ax.set_xscale("log")
     _ticks(ax.xaxis)
     ax.set_xlabel("Passes over one set")
-    ax.set_ylabel("Final loss (nats)")
 
 
 def _ticks(axis: Axis) -> None:

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ...laws.fit import NO_FIT, Fit
+from ...presentation.axis_labels import COMPUTE, SIZE, loss_label
 from ...presentation.figure_style import (
     OKABE_ITO,
     SetMarks,
@@ -25,16 +26,17 @@ from ...presentation.figure_style import (
     log_ticks,
     panels,
     schedule_panels,
-    schedule_title,
     sentence,
     write_on_pages,
 )
-from ...presentation.formats import STATUS_WORDS, beside, number, verdict, with_interval
+from ...presentation.formats import STATUS_WORDS, number, with_interval
+from ...presentation.schedule_words import schedule_title
 from ...published.figure import of_study as published_models
 from ...results.analysed import LawResults
 from ...results.study_results import Results
 from ...runs.curves import Curve
 from ...study.catalog import figure_names
+from ..envelope_lines import envelope_line
 from ..forecast import forecast_figure
 from ..sensitivity import forest
 from .isoflop import isoflop_profiles
@@ -94,8 +96,9 @@ def loss_vs_flops(results: LawResults, sizes: SizeScale, *, schedule: str) -> Fi
     marks = set_marks(results)
     for curve in curves:
         colour = sizes[curve.n_params]
-        ax.plot(curve.flops, curve.raw_loss, ".", ms=2, color=colour, alpha=0.3, mew=0, rasterized=True)
-        ax.plot(curve.flops, curve.loss, color=colour, lw=1.1, zorder=3)
+        look = {"ms": 2, "color": colour, "alpha": 0.3, "mew": 0, "rasterized": True}
+        ax.plot(curve.flops, curve.raw_loss, ".", gid=f"{curve.run}, measured", **look)
+        ax.plot(curve.flops, curve.loss, color=colour, lw=1.1, zorder=3, gid=f"{curve.run}, smoothed")
         end = (curve.flops[-1:], curve.loss[-1:])
         ax.plot(*end, marks[curve.subset], color=colour, ms=4.5, mec="white", mew=0.5, zorder=6)
     lines = _draw_envelope(ax, fit)
@@ -108,26 +111,24 @@ def loss_vs_flops(results: LawResults, sizes: SizeScale, *, schedule: str) -> Fi
         lines.append(line_entry(label=f"unigram entropy, {entropy:.3f} nats", **UNIGRAM))
     legend_below(ax, lines, columns=2)
     ends = f"Markers: ends of runs{', by training set' * several}."
-    footnote(figure, [f"Envelope, {_exponents(fit) or verdict(fit)}", " ".join([ends, *notes])])
+    footnote(figure, [" ".join([ends, *notes])])
     return figure
 
 
 def _draw_envelope(ax: Axes, fit: Fit) -> list[Line2D]:
-    """The lowest loss at each budget, black where its size is an optimum among smaller and larger ones."""
-    used = [(row["flops"], row["loss"], True) for row in fit.points]
-    left_out = [(row["flops"], row["loss"], False) for row in fit.excluded if row.get("loss") is not None]
-    rows = sorted(used + left_out)
-    if len(rows) < FEWEST_POINTS:  # runs with one evaluation each: a budget here and there, and no line
+    """The lowest loss that a budget reaches, black where its size is an optimum among smaller and larger ones."""
+    points = envelope_line(fit)
+    if len(points) < FEWEST_POINTS:  # runs with one evaluation each: a budget here and there, and no line
         return []
-    rows = _with_gaps(rows)
+    rows = _with_gaps([(point.flops, point.loss, point.used) for point in points])
     flops, loss, counted = (np.array(column) for column in zip(*rows, strict=True))
     # Dotted, so that the runs that it follows stay visible.
-    ax.plot(flops, np.where(counted, np.nan, loss), zorder=5, **NOT_FITTED)
-    ax.plot(flops, np.where(counted, loss, np.nan), color="black", lw=1.5, zorder=5)
+    ax.plot(flops, np.where(counted, np.nan, loss), zorder=5, gid="envelope, not fitted", **NOT_FITTED)
+    ax.plot(flops, np.where(counted, loss, np.nan), color="black", lw=1.5, zorder=5, gid="envelope")
     handles = []
-    if used:
+    if any(point.used for point in points):
         handles.append(line_entry(color="black", label="envelope"))
-    if left_out:
+    if not all(point.used for point in points):
         handles.append(line_entry(label="envelope, not fitted", **NOT_FITTED))
     return handles
 
@@ -141,16 +142,6 @@ def _with_gaps(rows: list[tuple[float, float, bool]]) -> list[tuple[float, float
             drawn.append((before[0], float("nan"), before[2]))
         drawn.append(row)
     return drawn
-
-
-def _exponents(fit: Fit) -> str:
-    """Status and exponents, with the caveat where there is one; empty without numbers."""
-    found = {key: fit.estimates[key] for key in ("a", "b") if key in fit.estimates}
-    if not found or any(one.value is None for one in found.values()):
-        return ""
-    caveat = "" if fit.status == "identified" else f" {fit.reason}"
-    law = ", ".join(f"{key} = {with_interval(one)}" for key, one in found.items())
-    return f"{STATUS_WORDS[fit.status]}: {law}.{caveat}{beside(fit)}"
 
 
 def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float | None) -> list[str]:
@@ -169,8 +160,8 @@ def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float | None) -> l
     log_ticks(ax.xaxis)
     if entropy is not None:
         ax.axhline(entropy, zorder=2, **UNIGRAM)
-    ax.set_xlabel("C (training FLOPs)")
-    ax.set_ylabel("Loss (nats per token)" if entropy is None else "Loss (nats per masked token)")
+    ax.set_xlabel(COMPUTE)
+    ax.set_ylabel(loss_label(masked=entropy is not None))
     start = max(curve.initial_loss for curve in curves)
     if start <= top:
         return []
@@ -182,14 +173,11 @@ def plateau(results: LawResults, sizes: SizeScale) -> Figure:
     del sizes  # size is the horizontal axis here
     schedules = results.schedules
     figure, axes = schedule_panels(len(schedules), height=4.0)
-    drawn, caveats = False, []
+    drawn = False
     for ax, schedule in zip(axes, schedules, strict=True):
         fit = results.fits.get("plateau", {}).get(schedule, NO_FIT)
         ax.set_title(schedule_title(schedule))
         drawn = _plateau_panel(ax, fit) or drawn
-        if fit.status == "weakly_identified" or fit.caveat:
-            caveats.append(f"{schedule}, {verdict(fit)}")
-    footnote(figure, caveats)
     if drawn:
         legend_above(figure, [line_entry(label="power law"), line_entry(label="straight line", lw=0.7, ls=":")])
     return figure
@@ -198,7 +186,7 @@ def plateau(results: LawResults, sizes: SizeScale) -> Figure:
 def _plateau_panel(ax: Axes, fit: Fit) -> bool:
     """Points per run and level; lines only where the fit stands. Returns whether there is a line."""
     if not fit.points:
-        empty(ax, f"Plateau {verdict(fit)}")
+        empty(ax, f"Plateau: {STATUS_WORDS[fit.status]}.")
         return False
     has_numbers = fit.status in ("identified", "weakly_identified")
     drawn, handles = False, []
@@ -216,13 +204,13 @@ def _plateau_panel(ax: Axes, fit: Fit) -> bool:
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.margins(0.1)
-    ax.set_xlabel("N (parameters)")
+    ax.set_xlabel(SIZE)
     ax.set_ylabel("C to reach the level (FLOPs)")
     legend_below(ax, handles, title="Share of the way to the plateau")
     if not has_numbers:
         low, high = ax.get_ylim()
         ax.set_ylim(low, low * (high / low) ** (1 / (1 - ROOM_FOR_SENTENCE)))
-        sentence(ax, f"Plateau {verdict(fit)}", top=True)
+        sentence(ax, f"Plateau: {STATUS_WORDS[fit.status]}.", top=True)
     log_ticks(ax.xaxis, prefixes=True)
     log_ticks(ax.yaxis)
     return drawn
@@ -260,12 +248,12 @@ def holdout_perplexity(results: Results, sizes: SizeScale) -> Figure:
             ax.plot(own["flops"], own["holdout_perplexity"], color=colour, lw=0.6, alpha=0.5)
             for one in own.to_dict("records"):
                 x, y = [one["flops"]], [one["holdout_perplexity"]]
-                ax.plot(x, y, marks[one["subset"]], color=colour, ms=5.5, mec="white", mew=0.5)
+                ax.plot(x, y, marks[one["subset"]], color=colour, ms=5.5, mec="white", mew=0.5, gid=one["run"])
         ax.set_xscale("log")
         log_ticks(ax.xaxis)
     for ax in axes:
         ax.axhline(unigram, **UNIGRAM)
-        ax.set_xlabel("C (training FLOPs)")
+        ax.set_xlabel(COMPUTE)
         ax.margins(y=0.12)
     for row in (axes[i : i + 2] for i in range(0, len(axes), 2)):
         for ax in leftmost(row):

@@ -16,12 +16,12 @@ from ...laws.chinchilla import cheapest_size
 from ...laws.fit import NO_FIT, Fit
 from ...laws.loss_law import chinchilla_of
 from ...laws.solvers.chinchilla import ChinchillaLaw
+from ...presentation.axis_labels import COMPUTE, RATIO, SIZE
 from ...presentation.figure_style import (
     FONT_SIZE,
     OKABE_ITO,
     SizeScale,
     empty,
-    footnote,
     leftmost,
     legend_above,
     line_entry,
@@ -29,17 +29,17 @@ from ...presentation.figure_style import (
     marker_entry,
     panels,
     schedule_panels,
-    schedule_title,
     sentence,
 )
-from ...presentation.formats import FIT_TITLES, verdict
+from ...presentation.formats import FIT_TITLES, STATUS_WORDS
+from ...presentation.schedule_words import schedule_title
 from ...results.analysed import LawResults
 from ...runs.curves import usable
 from .laws import predicted
 
 Array = NDArray[np.float64]
 
-GRID = 240
+GRID = 120
 N_LEVELS = 12
 N_FRONTIER = 60
 MARGIN = 1.3
@@ -54,15 +54,14 @@ def contours(results: LawResults, sizes: SizeScale) -> Figure:
     """Loss of the parametric law over compute and size, the runs, and the best size of each budget (the frontier)."""
     schedules = results.schedules
     figure, axes = schedule_panels(len(schedules), height=4.2)
-    notes, drawn = [], False
+    drawn = False
     for ax, schedule in zip(axes, schedules, strict=True):
         fit = results.fits.get("chinchilla", {}).get(schedule, NO_FIT)
         law = chinchilla_of(fit, optimum=False)
         best = law or chinchilla_of(fit, optimum=True)
         ax.set_title(schedule_title(schedule))
-        notes.append(f"{schedule}, {FIT_TITLES['chinchilla']}, {verdict(fit)}")
         if best is None or not fit.points:
-            empty(ax, f"{FIT_TITLES['chinchilla']} {verdict(fit)}")
+            empty(ax, f"{FIT_TITLES['chinchilla']}: {STATUS_WORDS[fit.status]}.")
             continue
         drawn = True
         cost = TokenCost(usable([curve for curve in results.curves if curve.schedule == schedule])[0])
@@ -74,7 +73,6 @@ def contours(results: LawResults, sizes: SizeScale) -> Figure:
         lines = [frontier] if statuses & {"identified", "weakly_identified"} else []
         lines += [dashed] if "not_identified" in statuses else []
         legend_above(figure, [marker_entry("o", label="end of a run, its colour the loss measured"), *lines])
-    footnote(figure, notes)
     return figure
 
 
@@ -106,22 +104,21 @@ def _surface(ax: Axes, law: ChinchillaLaw, fit: Fit, *, cost: TokenCost, sizes: 
     ax.plot(budgets, inside, color="black", lw=1.5, ls="-" if identified else (0, (4, 3)), zorder=5)
     log_ticks(ax.xaxis)
     log_ticks(ax.yaxis, prefixes=True)
-    ax.set_xlabel("C (training FLOPs)")
-    ax.set_ylabel("N (parameters)")
+    ax.set_xlabel(COMPUTE)
+    ax.set_ylabel(SIZE)
 
 
 def residuals(results: LawResults, sizes: SizeScale) -> Figure:
     """Measured minus predicted final loss of the parametric laws, per cent, against tokens per parameter."""
     schedules = results.schedules
     figure, rows = panels(len(schedules), len(LAWS), height=1.4 + 2.5 * len(schedules), sharey=True)
-    notes, any_run = [], False
+    any_run = False
     for row, schedule in zip(rows, schedules, strict=True):
         for ax, name in zip(row, LAWS, strict=True):
             fit = results.fits.get(name, {}).get(schedule, NO_FIT)
             title = FIT_TITLES[name] if len(schedules) == 1 else f"{FIT_TITLES[name]}, {schedule}"
             ax.set_title(title)
             any_run = _residual_panel(ax, name, fit, sizes) or any_run
-            notes.append(f"{FIT_TITLES[name]}, {schedule}, {verdict(fit)}")
         for ax in leftmost(row):
             ax.set_ylabel("Measured ÷ law − 1 (%)")
     if any_run:
@@ -135,7 +132,6 @@ def residuals(results: LawResults, sizes: SizeScale) -> Figure:
         ):
             handles.append(marker_entry("o", label="hollow: best point of a law that is not identified", mfc="none"))
         legend_above(figure, handles)
-    footnote(figure, notes)
     return figure
 
 
@@ -145,7 +141,7 @@ def _residual_panel(ax: Axes, name: str, fit: Fit, sizes: SizeScale) -> bool:
     if found is None or not len(found[0]):
         # The vertical axis is shared: its ticks stay.
         ax.set_xticks([])
-        sentence(ax, f"{FIT_TITLES[name]} {verdict(fit)}")
+        sentence(ax, f"{FIT_TITLES[name]}: {STATUS_WORDS[fit.status]}.")
         return False
     n_params, loss, law = found
     ratio = np.array([row["n_tokens"] for row in fit.points]) / n_params
@@ -161,5 +157,5 @@ def _residual_panel(ax: Axes, name: str, fit: Fit, sizes: SizeScale) -> bool:
         ax.plot(middle, [float(np.median(error[group])) for group in groups], color=OKABE_ITO[1], lw=1.2, zorder=4)
     ax.set_xscale("log")
     log_ticks(ax.xaxis)
-    ax.set_xlabel("D/N (tokens per parameter)")
+    ax.set_xlabel(RATIO)
     return True

@@ -3,27 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import plotly.graph_objects as go
 from matplotlib import colormaps
 from matplotlib.colors import to_hex
 
+from ...presentation.axis_labels import SIZE, loss_label
 from ...presentation.formats import number, short
+from ...presentation.page.interactive import SYMBOLS, Box, Interactive, Plot
 from ...results.analysed import LawResults
-from .figures import (
-    LINE,
-    SYMBOLS,
-    Box,
-    Interactive,
-    layout,
-    rendered,
-    schedule_boxes,
-)
+from ..figures.isoflop import parabola
+from .figures import schedule_boxes
 
 
 def isoflop_figure(results: LawResults) -> Interactive:
     """Loss against size at equal compute, with the parabola of each budget and its vertex."""
-    figure, budgets = go.Figure(), {}
+    plot, budgets = Plot(), {}
     for i, schedule in enumerate(results.schedules):
         fit = results.fits.get("isoflop", {}).get(schedule)
         profiles = [] if fit is None else [p for p in fit.details.get("profiles", ()) if p["runs"]]
@@ -32,14 +25,19 @@ def isoflop_figure(results: LawResults) -> Interactive:
             label = number(profile["flops"], digits=2)
             budgets.setdefault(label, (profile["flops"], colour))
             meta = {"schedule": schedule, "flops": label}
-            _profile_traces(figure, profile, colour=colour, meta=meta, symbol=SYMBOLS[i % len(SYMBOLS)])
-    layout(figure, x="N (parameters)", y="Loss (nats per masked token)")
-    figure.update_xaxes(exponentformat="B")
+            span = 0.0 if fit is None else float(fit.details.get("span", 0.0))
+            look = {"colour": colour, "symbol": SYMBOLS[i % len(SYMBOLS)]}
+            _profile_traces(plot, profile, span=span, meta=meta, **look)
+    plot.axis("x", exponentformat="B")
+    figure = plot.rendered(x=SIZE, y=[loss_label(masked=results.unigram_entropy is not None)])
     ordered = sorted(budgets.items(), key=lambda item: item[1][0])
-    boxes = {"schedule": schedule_boxes(results), "flops": [Box(label, label, one[1]) for label, one in ordered]}
+    boxes = {
+        "schedule": schedule_boxes(results, signs=SYMBOLS),
+        "flops": [Box(label, label, one[1]) for label, one in ordered],
+    }
     kinds = [Box("run", "runs"), Box("fit", "parabola and vertex")]
     summary = f"Loss against size at {len(budgets)} equal budgets; diamonds mark the lowest point of each parabola."
-    return Interactive("isoflop", "IsoFLOP profiles", summary, rendered(figure), boxes | {"kind": kinds})
+    return Interactive("isoflop", "IsoFLOP profiles", summary, figure, boxes | {"kind": kinds})
 
 
 def _plasma(place: float) -> str:
@@ -47,10 +45,10 @@ def _plasma(place: float) -> str:
 
 
 def _profile_traces(
-    figure: go.Figure, profile: Mapping[str, Any], *, colour: str, meta: Mapping[str, str], symbol: str
+    plot: Plot, profile: Mapping[str, Any], *, span: float, colour: str, meta: Mapping[str, str], symbol: str
 ) -> None:
-    runs, flops = profile["runs"], number(profile["flops"])
-    figure.add_scatter(
+    runs, flops, fitted = profile["runs"], number(profile["flops"]), {**meta, "kind": "fit"}
+    plot.scatter(
         x=[run["n_params"] for run in runs],
         y=[run["loss"] for run in runs],
         mode="markers",
@@ -62,22 +60,20 @@ def _profile_traces(
         ),
         meta={**meta, "kind": "run"},
     )
-    floor, vertex = profile["loss"], profile["n_params"]
-    if floor is None or vertex is None or not np.isfinite(floor):
+    line = parabola(profile, span=span)
+    if line is None:
         return
-    sizes = [run["n_params"] for run in runs]
-    x = np.geomspace(min(sizes), max(sizes), LINE // 2)
-    line = floor + profile["curvature"] * np.log(x / vertex) ** 2
-    highest = max(run["loss"] for run in runs)
+    x, y = line
+    plot.scatter(x=x, y=y, mode="lines", hoverinfo="skip", line={"color": colour, "width": 1.3}, meta=fitted)
     words = f"left out: {profile['reason']}" if profile["reason"] else "used in the fit"
     look = {"color": colour, "symbol": "diamond-open" if profile["reason"] else "diamond", "size": 11}
-    inside = line <= highest
-    figure.add_scatter(
-        x=x[inside].tolist(), y=line[inside].tolist(), mode="lines", hoverinfo="skip",
-        line={"color": colour, "width": 1.3}, meta={**meta, "kind": "fit"},
-    )  # fmt: skip
+    vertex = profile["n_params"]
     template = f"<b>optimum at {flops} FLOPs</b><br>N = {short(vertex)} parameters<br>loss %{{y:.4f}} nats<br>{words}"
-    figure.add_scatter(
-        x=[vertex], y=[floor], mode="markers", marker=look,
-        hovertemplate=template + "<extra></extra>", meta={**meta, "kind": "fit"},
-    )  # fmt: skip
+    plot.scatter(
+        x=[vertex],
+        y=[profile["loss"]],
+        mode="markers",
+        marker=look,
+        hovertemplate=template + "<extra></extra>",
+        meta=fitted,
+    )

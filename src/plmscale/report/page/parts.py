@@ -1,61 +1,21 @@
 """Parts of the report's page: tables, figures, choices and provenance as plain values for the template."""
 
-import base64
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 from ...errors import InputError
+from ...presentation.page.contents import FigureBlock, TableBlock
+from ...presentation.page.files import data_uri, svg_uri
+from ...presentation.page.text import from_rst
 from ...provenance import versions
 from ...results.study_results import Results
 from ...study.catalog import FIGURES, TABLES
 from ...study.config import Config, Settings
-
-_MARKUP = (
-    (re.compile(r"``(.+?)``"), r"<code>\1</code>"),
-    (re.compile(r"`([^`]+?) &lt;(https?://[^&\s]+)&gt;`_"), r'<a href="\2">\1</a>'),
-    (re.compile(r"\*\*(.+?)\*\*"), r"<strong>\1</strong>"),
-    (re.compile(r"\*(.+?)\*"), r"<em>\1</em>"),
-)
-
-
-def from_rst(text: str) -> Markup:
-    """A caption in HTML: code, emphasis and links of reStructuredText, everything else escaped.
-
-    Examples
-    --------
-    >>> str(from_rst("*Hollow* < 1, see ``runs``"))
-    '<em>Hollow</em> &lt; 1, see <code>runs</code>'
-    """
-    found = escape(" ".join(text.split()), quote=False)
-    for pattern, replacement in _MARKUP:
-        found = pattern.sub(replacement, found)
-    return Markup(found)  # escaped above
-
-
-_SYMBOLS = (
-    (re.compile(r"\b([NDC])_(opt|[cp])\b"), r"\1<sub>\2</sub>"),
-    (re.compile(r"\b([NDC])\^([−-]?[0-9.]+(?:×10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)?)"), r"\1<sup>\2</sup>"),
-)
-
-
-def mathematics(text: str) -> Markup:
-    """A sentence in HTML, its symbols with subscripts and exponents.
-
-    Examples
-    --------
-    >>> str(mathematics("N_opt ∝ C^0.27 (0.2–0.3) & more"))
-    'N<sub>opt</sub> ∝ C<sup>0.27</sup> (0.2–0.3) &amp; more'
-    """
-    found = escape(text, quote=False)
-    for pattern, replacement in _SYMBOLS:
-        found = pattern.sub(replacement, found)
-    return Markup(found)  # escaped above
 
 
 def captions(paths: Sequence[Path]) -> dict[tuple[str, str], Markup]:
@@ -63,27 +23,34 @@ def captions(paths: Sequence[Path]) -> dict[tuple[str, str], Markup]:
     return {(path.parent.name, path.stem): from_rst(path.read_text(encoding="utf-8")) for path in map(Path, paths)}
 
 
-def data_uri(content: bytes, kind: str) -> str:
-    """A file as a `data:` address."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def tables(folder: Path, words: Mapping[tuple[str, str], Markup], *, relative: str) -> dict[str, dict[str, Any]]:
-    """Every table of the study by name: title, caption, its HTML, its tsv as an address, and links to its files."""
+def tables(folder: Path, words: Mapping[tuple[str, str], Markup], *, relative: str) -> dict[str, TableBlock]:
+    """Every table of the study by name, its data in the page, with links to its files."""
     found = {}
     for name, product in TABLES.items():
         html = (folder / f"{name}.html").read_text(encoding="utf-8")
         tsv = (folder / f"{name}.tsv").read_bytes()
-        found[name] = {
-            "name": name,
-            "title": product.title,
-            "caption": words.get(("tables", name), ""),
-            "html": _fragment(html, folder / f"{name}.html"),
-            "n_rows": max(tsv.count(b"\n") - 1, 0),
-            "tsv": data_uri(tsv, "text/tab-separated-values"),
-            "files": [(suffix, f"{relative}/{name}.{suffix}") for suffix in ("tsv", "md", "tex")],
-        }
+        found[name] = TableBlock(
+            name,
+            untied(product.title, "table"),
+            _fragment(html, folder / f"{name}.html"),
+            max(tsv.count(b"\n") - 1, 0),
+            caption=words.get(("tables", name), ""),
+            tsv=data_uri(tsv, "text/tab-separated-values"),
+            files=[(suffix, f"{relative}/{name}.{suffix}") for suffix in ("tsv", "md", "tex")],
+        )
     return found
+
+
+def untied(title: str, what: str) -> str:
+    """A title whose number is the paper's, so that the page can give its own.
+
+    Examples
+    --------
+    >>> untied("Table 3. Data sets: exact counts", "table"), untied("Compute plan", "table")
+    ("Data sets: exact counts (the paper's table 3)", 'Compute plan')
+    """
+    found = re.fullmatch(r"(?:Table|Figure) (\d+)\. (.*)", title)
+    return f"{found[2]} (the paper's {what} {found[1]})" if found else title
 
 
 def _fragment(html: str, path: Path) -> Markup:
@@ -96,20 +63,27 @@ def _fragment(html: str, path: Path) -> Markup:
 
 
 def figures(
-    folder: Path, names: Sequence[str], words: Mapping[tuple[str, str], Markup], *, relative: str
-) -> dict[str, dict[str, Any]]:
-    """Every static figure by name: title, caption, the svg as an address, and links to its files."""
+    folder: Path, names: Sequence[str], words: Mapping[tuple[str, str], Markup], *, relative: str, narrow: Sequence[str]
+) -> dict[str, FigureBlock]:
+    """Every static figure by name, with links to its files; those in `narrow` in column width, too, for phones."""
     return {
-        name: {
-            "name": name,
-            "title": FIGURES[name].title,
-            "caption": words.get(("figures", name), ""),
-            "svg": data_uri((folder / f"{name}.svg").read_bytes(), "image/svg+xml"),
-            "files": [(suffix, f"{relative}/{name}.{suffix}") for suffix in ("pdf", "svg", "png")]
+        name: FigureBlock(
+            name,
+            untied(FIGURES[name].title, "figure"),
+            svg_uri(folder / f"{name}.svg"),
+            caption=words.get(("figures", name), ""),
+            narrow=svg_uri(folder / "column" / f"{name}.svg") if name in narrow else "",
+            files=[(suffix, f"{relative}/{name}.{suffix}") for suffix in ("pdf", "svg", "png", "csv")]
             + [("one column", f"{relative}/column/{name}.pdf")],
-        }
+        )
         for name in names
+        if drawn(folder, name)
     }
+
+
+def drawn(folder: Path, name: str) -> bool:
+    """Whether a figure has content: a row in its csv."""
+    return (folder / f"{name}.csv").read_text(encoding="utf-8").count("\n") > 1
 
 
 def choices(config: Config) -> list[dict[str, Any]]:

@@ -12,17 +12,18 @@ import pandas as pd
 from ...estimates import Estimate
 from ...laws.budgets import EXTRAPOLATED
 from ...laws.fit import Fit
-from ...laws.size_law import VERDICTS, SizeAt, SizeLaw
+from ...laws.size_law import VERDICTS, SizeLaw
 from ...presentation.formats import (
     FIT_TITLES,
     STATUS_WORDS,
     balance,
     beside,
     number,
-    short,
+    sized,
     standing,
     with_interval,
 )
+from ...presentation.schedule_words import schedule_words
 from ...published.models import (
     CHINCHILLA_RATIO,
     NEAR,
@@ -35,6 +36,7 @@ from ...published.models import (
 from ...results.analysed import Fits
 from ...results.findings import Published
 from ...study.catalog import SIZE_LAWS
+from ..headline import METHODS, largest_known, tokens_per_param
 from .remedies import remedies
 
 PAPER = {"a": 0.27, "b": 0.71}
@@ -79,19 +81,28 @@ def size_sentence(fits: Fits, law: SizeLaw | None) -> str:
     """How the optimal size and the optimal tokens grow with compute; without a law, what would identify one."""
     if law is None:
         return f"These runs do not identify how the compute-optimal size grows with compute. {remedy(fits)}"
+    return f"{growth_sentence(fits, law)}{caveat_of(law)}"
+
+
+def growth_sentence(fits: Fits, law: SizeLaw) -> str:
+    """How the optimal size and the optimal tokens grow with compute, and by which law."""
     fit = fits[law.fit][law.schedule]
     a, b = fit.estimates["a"], fit.estimates["b"]
-    caveat = "" if law.status == "identified" else f" The law is only weakly identified: {law.reason}"
-    caveat += beside(law)
     return (
         f"The compute-optimal size {grows(a)}, N_opt ∝ C^{with_interval(a)}, while the optimal number of tokens "
-        f"{grows(b)}, D_opt ∝ C^{with_interval(b)}; {balance(a, b)} ({named(law)}).{caveat}"
+        f"{grows(b)}, D_opt ∝ C^{with_interval(b)}; {balance(a, b)} ({named(law)})."
     )
 
 
+def caveat_of(law: SizeLaw) -> str:
+    """What is said beside the numbers of a law, with a blank before; empty where there is nothing."""
+    weak = "" if law.status == "identified" else f" The law is only weakly identified: {law.reason}"
+    return f"{weak}{beside(law)}"
+
+
 def named(law: SizeLaw) -> str:
-    """A law with its schedule and verdict."""
-    return f"{FIT_TITLES[law.fit]}, {law.schedule}, {standing(law)}"
+    """A law in words: the method, the runs that it is of, and its verdict."""
+    return f"by {METHODS[law.fit]}, {schedule_words(law.schedule)}; {standing(law)}"
 
 
 def remedy(fits: Fits) -> str:
@@ -109,32 +120,19 @@ def ratio_sentence(law: SizeLaw | None) -> str:
     """Tokens per parameter at the largest compute at which the law has an optimum inside the data."""
     if law is None:
         return "So there is no optimal ratio of tokens to parameters to give, and no optimal size for a budget."
-    found = _largest(law)
+    found = largest_known(law)
     if found is None:
         return "Inside the range of the sizes trained the law has no optimum, so no ratio is given."
     flops, size = found
     ratio = tokens_per_param(size)
     beyond = ", which is extrapolated" if size.position == EXTRAPOLATED else ""
-    tokens = f"{short(size.n_tokens)} tokens" if size.n_tokens else "tokens that are not known"
+    tokens = Estimate(size.n_tokens, size.tokens_low, size.tokens_high)
+    bought = f"{sized(tokens)} tokens" if size.n_tokens else "tokens that are not known"
     return (
-        f"At {number(flops)} FLOPs the optimum is {short(size.n_params)} parameters on {tokens}, "
-        f"{with_interval(ratio)} tokens per parameter{beyond}; the rule of Hoffmann et al. is {CHINCHILLA_RATIO:g}."
+        f"At {number(flops)} FLOPs the optimum is {sized(Estimate(size.n_params, size.low, size.high))} parameters on "
+        f"{bought}, {with_interval(ratio)} tokens per parameter{beyond}; the rule of Hoffmann et al. is "
+        f"{CHINCHILLA_RATIO:g}."
     )
-
-
-def tokens_per_param(size: SizeAt) -> Estimate:
-    """D_opt / N_opt with its interval: the fewest tokens belong to the largest size."""
-    low = None if size.tokens_low is None or size.high is None else size.tokens_low / size.high
-    high = None if size.tokens_high is None or size.low is None else size.tokens_high / size.low
-    return Estimate(None if size.n_tokens is None else size.n_tokens / size.n_params, low, high)
-
-
-def _largest(law: SizeLaw) -> tuple[float, SizeAt] | None:
-    """The largest compute of the runs, or of the law's own steps below it, with an optimum: inside the data if any."""
-    steps = [law.flops[1], *(row["flops"] for row in reversed(law.rows) if row["flops"] < law.flops[1])]
-    found = [(flops, size) for flops in steps if (size := law.at(flops)) is not None]
-    inside = [one for one in found if one[1].position != EXTRAPOLATED]
-    return next(iter(inside or found), None)
 
 
 def published_sentence(placed: pd.DataFrame, law: SizeLaw | None) -> str:
@@ -161,7 +159,7 @@ def _are(n: int) -> str:
 def comparison(fits: Fits) -> list[str]:
     """One sentence per method and schedule beside the headline law: what it says, or why it says nothing."""
     return [
-        f"{FIT_TITLES[name]}, {schedule}: {_said(fit)}"
+        f"{FIT_TITLES[name]}, {schedule_words(schedule)}: {_said(fit)}"
         for name in SIZE_LAWS
         for schedule, fit in fits.get(name, {}).items()
     ]

@@ -83,10 +83,10 @@ def fits_of(results: LawResults, schedule: str) -> dict[str, Fit]:
     return {name: fit for name, fit in found.items() if fit.details.get("applies", True)}
 
 
-def law_parameters(results: LawResults) -> Table:
+def law_parameters(results: LawResults, *, paper: bool = True) -> Table:
     """Table 1: one row per schedule, fit and parameter, and the errors of each fit on what it was not shown.
 
-    A law that is not identified has no numbers, but a reason.
+    A law that is not identified has no numbers, but a reason. With `paper` the paper's values stand beside a study's.
     """
     rows, notes = [], []
     for schedule in results.schedules:
@@ -101,21 +101,22 @@ def law_parameters(results: LawResults) -> Table:
                 for key, one in {**(fit.estimates or {"": Estimate(None)}), **held_out_errors(fit)}.items()
             ]
     names = ("schedule", "fit", "parameter", "value", "low", "high", "status", "reason", "paper", "caveat")
-    data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
+    own = [name for name in names if paper or name != "paper"]
+    data = pd.DataFrame(rows, columns=pd.Index(own), dtype=object)
     shown = data.assign(
         fit=data["fit"].map(FIT_TITLES.__getitem__),
         status=pd.Series([row["standing"] for row in rows], dtype=object),
         parameter=data["parameter"].map(symbol),
     )
-    columns = (
-        Column("Schedule", "schedule"),
+    columns = [
+        Column("Schedule" if paper else "Runs", "schedule"),
         Column("Fit", "fit"),
         Column("Parameter", "parameter"),
         Column("Value (95 % interval)", "value", "number", interval=("low", "high")),
         Column("Status", "status"),
-        Column("Paper", "paper", "given"),
-    )
-    return Table(data, columns, shown, tuple(dict.fromkeys(notes)))
+        *([Column("Paper", "paper", "given")] if paper else []),
+    ]
+    return Table(data, columns, shown, tuple(dict.fromkeys(notes)), number="value")
 
 
 def held_out_errors(fit: Fit) -> dict[str, Estimate]:
@@ -130,7 +131,7 @@ def _parameter(key: str, one: Estimate) -> dict[str, Any]:
     return {"parameter": key, "value": one.value, "low": one.low, "high": one.high}
 
 
-def optimal_sizes(results: LawResults) -> Table:
+def optimal_sizes(results: LawResults, *, paper: bool = True) -> Table:
     """Table 2: one row per schedule, fit and budget; no number far outside the sizes trained."""
     keys = (
         "n_params",
@@ -141,7 +142,7 @@ def optimal_sizes(results: LawResults) -> Table:
         "n_tokens_high",
         "tokens_per_param",
     )
-    names = ("schedule", "fit", "flops", "status", *keys, "paper_n_params")
+    names = ("schedule", "fit", "flops", "status", *keys, *(("paper_n_params",) if paper else ()))
     rows = [
         {"schedule": schedule, "fit": name, "flops": row["flops"], "status": row["status"]}
         | {key: row.get(key) for key in keys}
@@ -151,20 +152,22 @@ def optimal_sizes(results: LawResults) -> Table:
         for row in fit.details.get("optimal_sizes", ())
     ]
     data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
-    columns = (
-        Column("Schedule", "schedule"),
+    columns = [
+        Column("Schedule" if paper else "Runs", "schedule"),
         Column("Fit", "fit"),
         Column("C (FLOPs)", "flops", "given"),
         Column("Status", "status"),
-        Column("N_opt (parameters, 95 % interval)", "n_params", "number", ("n_params_low", "n_params_high")),
-        Column("D_opt (tokens, 95 % interval)", "n_tokens", "number", ("n_tokens_low", "n_tokens_high")),
+        Column("N_opt (parameters, 95 % interval)", "n_params", "short", ("n_params_low", "n_params_high")),
+        Column("D_opt (tokens, 95 % interval)", "n_tokens", "short", ("n_tokens_low", "n_tokens_high")),
         Column("D/N", "tokens_per_param", "number"),
-        Column("Paper's N_opt", "paper_n_params", "given"),
-    )
+        *([Column("Paper's N_opt", "paper_n_params", "given")] if paper else []),
+    ]
     notes = {
         f"{schedule}, {FIT_TITLES[name]}, {standing(fit)}:{beside(fit)}": None
         for schedule in results.schedules
         for name, fit in fits_of(results, schedule).items()
         if fit.caveat and fit.details.get("optimal_sizes")
     }
-    return Table(data, columns, data.assign(fit=data["fit"].map(FIT_TITLES.__getitem__)), tuple(notes))
+    return Table(
+        data, columns, data.assign(fit=data["fit"].map(FIT_TITLES.__getitem__)), tuple(notes), number="n_params"
+    )

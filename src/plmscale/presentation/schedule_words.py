@@ -1,0 +1,27 @@
+"""Schedules of the learning rate in words: settings have names that nobody else knows."""
+
+SCHEDULE_TITLES = {
+    "token_decay": "Learning rate decaying with tokens",
+    "constant": "Constant learning rate",
+    "cosine": "Cosine to the end of each run",
+    "wsd": "Warm-up, stable, decay",
+}
+
+
+def schedule_title(schedule: str) -> str:
+    """Title of the panels of a schedule; groups of imported runs are their own titles."""
+    return SCHEDULE_TITLES.get(schedule, schedule)
+
+
+def schedule_words(schedule: str) -> str:
+    """The runs of a schedule, or of a group of somebody's runs, within a sentence.
+
+    Examples
+    --------
+    >>> schedule_words("token_decay"), schedule_words("MLM"), schedule_words("all runs")
+    ('learning rate decaying with tokens', 'runs “MLM”', 'all runs')
+    """
+    title = SCHEDULE_TITLES.get(schedule)
+    if title:
+        return f"{title[0].lower()}{title[1:]}"
+    return schedule if schedule == "all runs" else f"runs “{schedule}”"
