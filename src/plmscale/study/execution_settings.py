@@ -42,6 +42,11 @@ class Execution(Settings):
     progress_seconds: float = Field(
         default=30.0, ge=1e-3, le=86_400, description="Seconds between two progress lines in a log."
     )
+    container: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.:/@+=~-]{1,256}$",
+        description="Image in which jobs run with Snakemake's `--sdm apptainer`: a file, or a URL such as `docker://…`; null: none.",
+    )
 
 
 class Analysis(Settings):
