@@ -28,11 +28,11 @@ include: "workflow/rules/advise.smk"
 
 
 onstart:
-    owner.begin(Path("results"), rules={job.rule.name for job in workflow.dag.needrun_jobs()}, **CONFIGURATION)
+    owner.begin(Path("results"), rules=started(workflow.dag), **CONFIGURATION)
     set_aside.ask_afresh(Path(job.output[-1]).parent for job in forced_training(workflow.dag))
     for warning in CALIBRATION_WARNINGS:
         print(f"warning: {warning}", file=sys.stderr)
-    if any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
+    if "train" in started(workflow.dag):
         progress.watch(asked_for(workflow.dag), trunks=TRUNKS, results=Path("results"))
 
 

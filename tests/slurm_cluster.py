@@ -192,13 +192,13 @@ def write_study(folder: Path, *names: str) -> Path:
 
 def profile(folder: Path, *, cells_per_job: int | None = None) -> Path:
     """profiles/slurm with the names of this cluster, which has no accounts; for cells that share jobs, how many."""
-    text = (ROOT / "profiles/slurm/config.yaml").read_text()
+    text = (ROOT / "profiles/slurm/profile.yaml").read_text()
     text = re.sub(r"^ *slurm_account:.*\n", "", text, flags=re.M)
     text = text.replace("\"'cpu'\"", "\"'gpu'\"").replace("mem_mb: 64000", "mem_mb: 1000").replace("8000", "1000")
     if cells_per_job:
         text = re.sub(r"^( +)train:\n", rf"\g<0>\1  cells_per_job: {cells_per_job}\n", text, flags=re.M)
     (folder / "profile").mkdir(exist_ok=True)
-    (folder / "profile/config.yaml").write_text(text)
+    (folder / "profile/profile.yaml").write_text(text)
     return folder / "profile"
 
 

@@ -55,7 +55,7 @@ def test_the_overview_names_every_subcommand_once_under_what_a_person_wants(caps
 
 def test_every_module_of_the_room_is_a_subcommand_or_a_helper():
     room = Path(commands.__file__).parent
-    modules = {path.stem for path in (*room.glob("*.py"), *room.glob("in_jobs/*.py"))}
+    modules = {path.stem for path in (*room.glob("*.py"), *room.glob("in_jobs/*.py"), *room.glob("share/*.py"))}
     assert modules - HELPERS == {name.replace("-", "_") for name in COMMANDS}
     for name in COMMANDS:
         assert module_of(name).DESCRIPTION and callable(module_of(name).run)

@@ -97,6 +97,6 @@ def test_every_rule_that_trains_is_sent_where_the_gpus_are():
     rules = dict(re.findall(r"^rule (\w+):\n(.*?)(?=^\S|\Z)", text, re.M | re.S))
     training = {name for name, body in rules.items() if "{resources.launcher}" in body}
     assert {"train", "trunk", "calibrate_size"} <= training
-    asked = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())["set-resources"]
+    asked = yaml.safe_load((ROOT / "profiles/slurm/profile.yaml").read_text())["set-resources"]
     assert set(asked) == training
     assert all(each == asked["train"] for each in asked.values())

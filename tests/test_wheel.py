@@ -3,11 +3,15 @@
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
+from zipfile import ZipFile
 
 import pandas as pd
 import pytest
+from packaging.metadata import Metadata
 
+import plmscale
 from conftest import ROOT
 from installed import Environment, build_wheel, closure, install, requirements
 from plmscale.extras import EXTRAS
@@ -163,6 +167,33 @@ def test_the_whole_small_study_is_found_in_the_wheel(workflow, tmp_path):
 def test_the_wheel_carries_the_files_of_the_workflow_as_they_are_in_the_repository(core):
     carried = core.packages / "plmscale/_workflow"
     listed = ["git", "-C", str(ROOT), "ls-files", "Snakefile", "workflow", "config", "profiles", "envs"]
-    tracked = subprocess.run([*listed, "resources/example"], check=True, capture_output=True, text=True).stdout.split()
+    found = subprocess.run([*listed, "resources/example", "locks/all.txt"], check=True, capture_output=True, text=True)
+    tracked = [name for name in found.stdout.split() if (ROOT / name).is_file()]  # workflow/profiles is a link
     assert len(tracked) > 80
     assert [name for name in tracked if (carried / name).read_bytes() != (ROOT / name).read_bytes()] == []
+
+
+def test_metadata_of_wheel_and_sdist_are_valid_and_complete(wheel, tmp_path):
+    """`Metadata` of packaging, validating, is what the public index applies."""
+    build = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (sdist,) = tmp_path.glob("plmscale-*.tar.gz")
+    with ZipFile(wheel) as archive:
+        names = archive.namelist()
+        (place,) = [name for name in names if name.endswith(".dist-info/METADATA")]
+        text = archive.read(place)
+        built = Metadata.from_email(text, validate=True)
+    with tarfile.open(sdist) as archive:
+        inside = {name.partition("/")[2] for name in archive.getnames()}
+        source = archive.extractfile(f"plmscale-{plmscale.__version__}/PKG-INFO")
+        assert source is not None and source.read() == text
+    assert str(built.version) == plmscale.__version__
+    assert built.license_expression == "MIT AND CC-BY-4.0"
+    assert built.keywords and built.classifiers and built.project_urls and built.description and built.requires_python
+    for licence in built.license_files or ():
+        assert licence in inside and place.replace("METADATA", f"licenses/{licence}") in names
+    packages = ("plmscale", "snakemake_executor_plugin_plmscale_slurm", "snakemake_logger_plugin_plmscale")
+    assert {f"{package}/py.typed" for package in packages} <= set(names)
+    profile = "workflow/profiles/default/profile.yaml"
+    assert profile in inside and f"plmscale/_workflow/{profile}" in names
+    assert {"CHANGELOG.md", "CITATION.cff", "locks/all.txt", "tests/test_wheel.py", "src/plmscale/py.typed"} <= inside

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from .errors import InputError
     from .estimates import Estimate
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PLACES = {
     "Estimate": "estimates",

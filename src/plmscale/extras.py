@@ -1,6 +1,7 @@
 """Optional packages: one sentence where one is missing.
 
-`pip install plmscale` is the analysis. Training and the workflow need more, in the extras `train` and `workflow`.
+`pip install plmscale` is the analysis. Training, the workflow and publishing need more: the extras `train`, `workflow`
+and `publish`.
 """
 
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ EXTRAS = {
         "snakemake",
         "snakemake_executor_plugin_slurm",
     ),
+    "publish": ("rocrate",),
 }
 """Packages of each extra by the names they are imported by, as pyproject.toml has them."""
 
@@ -33,7 +35,7 @@ def needed_by(what: str, *, extra: str) -> Iterator[None]:
     ----------
     what : str
         What needs the packages, as the user calls it: the beginning of the sentence.
-    extra : {"train", "workflow"}
+    extra : {"train", "workflow", "publish"}
 
     Raises
     ------

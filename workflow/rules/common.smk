@@ -24,20 +24,29 @@ from plmscale.study import jobs, trunks
 from plmscale.study.catalog import COMPARISON_TABLES, FIGURES, FINDINGS, FITS, OWN_TABLES, TABLES, figure_names
 from plmscale.study.grid import grid
 from plmscale.study.study import load_study, source_file
+from plmscale.study.workflow_files import workflow_root
 from plmscale.training import set_aside, trunk_files
 
 # A graph of thousands of jobs has no cycles to find, and Python would look through all of it again and again.
 gc.set_threshold(100_000, 20, 100)
 scheduler.look_once_a_second(JobScheduler)
 
+# From this file, not from `workflow.basedir`: as a module of another workflow, that is the folder of the other one. A
+# module that Snakemake fetches itself has the files of the installed package.
+HERE = Path(str(workflow.current_basedir))
+ROOT = HERE.parents[1] if HERE.is_dir() else workflow_root()
+
+if workflow.modifier.is_module and workflow.modifier.modify_path("results/store") != "results/store":
+    sys.exit("error: plmscale as a module takes no prefix: its files are in results/. Run it in a folder of its own.")
+
 CHOSEN = config.pop("cell", None)  # no setting of the study: which cell `snakemake cell` is about
 
 try:
     files.check_writable(Path("results"))
-    STUDY = within_budget(load_study(config, base=Path(workflow.basedir)))
+    STUDY = within_budget(load_study(config, base=ROOT))
     CELLS = {cell.path: cell for cell in grid(STUDY)}
     SUBSETS = {subset.name: subset for subset in STUDY.subsets}
-    SOURCE = source_file(STUDY.config, downloads=Path("resources/download"), base=Path(workflow.basedir))
+    SOURCE = source_file(STUDY.config, downloads=Path("resources/download"), base=ROOT)
     # Jobs of this study are refused by `this_study`, not here: `fits` and `compare` may run beside any study.
     ANOTHER = owner.another(Path("results"), study=STUDY, source=SOURCE)
     OURS = Path("results/.another" if ANOTHER else "results")  # of another study nothing is read, and nothing touched
@@ -61,13 +70,16 @@ GIVEN = workflow.config_settings
 CONFIGURATION = {
     "study": STUDY,
     "source": SOURCE,
-    "configfiles": owner.named(
-        GIVEN.configfiles or [Path(workflow.basedir, "config/config.yaml")], base=Path(workflow.basedir)
-    ),
+    "configfiles": owner.named(GIVEN.configfiles or [ROOT / "config/config.yaml"], base=ROOT),
     "settings": dict(GIVEN.config),
 }
 
 cfg = STUDY.config
+
+
+container: cfg.execution.container
+
+
 FIGURES_HERE = figure_names({cell.schedule for cell in CELLS.values()})
 RUN = "results/runs/{model}/{subset}/{schedule}/seed{seed}"
 TRUNK = "results/trunks/{model}/{subset}/seed{seed}"

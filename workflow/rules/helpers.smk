@@ -49,14 +49,24 @@ def chosen(pattern):
     return path
 
 
+def own_name(job):
+    """The name of a job's rule here, whatever a workflow calls it that has this one as a module; None of its own rules."""
+    return next((name for name, proxy in vars(rules)["_rules"].items() if proxy.rule is job.rule), None)
+
+
+def started(dag):
+    """Names of the rules of this workflow whose jobs will run."""
+    return {own_name(job) for job in dag.needrun_jobs()} - {None}
+
+
 def forced_training(dag):
     """The training jobs that a person asked to run again: by --forcerun, --force or --forceall."""
-    return [job for job in dag.needrun_jobs() if job.rule.name in ("train", "trunk") and dag.reason(job).forced]
+    return [job for job in dag.needrun_jobs() if own_name(job) in ("train", "trunk") and dag.reason(job).forced]
 
 
 def asked_for(dag):
     """The workloads of the cells and trunks that were asked for: of one cell its own, not the study's."""
-    paths = {Path(job.output[-1]).parent.as_posix() for job in dag.jobs if job.rule.name in ("train", "trunk")}
+    paths = {Path(job.output[-1]).parent.as_posix() for job in dag.jobs if own_name(job) in ("train", "trunk")}
     paths = {path.removeprefix("results/runs/").removeprefix("results/") for path in paths}
     every = jobs.workloads(STUDY, COUNTED, shared=TRUNKS)
     return {path: work for path, work in every.items() if path in paths}
@@ -228,7 +238,7 @@ def advised_runs(wildcards):
 
 def captions(wildcards):
     """What stands below the figures and tables of the report."""
-    return sorted(map(str, Path(workflow.basedir, "workflow/report").rglob("*.rst")))
+    return sorted(map(str, (ROOT / "workflow/report").rglob("*.rst")))
 
 
 def templates(wildcards):
@@ -275,7 +285,7 @@ def _mmseqs_memory(input, *, per_residue):
 def science(*modules):
     """Fingerprint of package modules, what they import, and the scripts: cheap rules take it as a parameter, and rerun
     when the code changes."""
-    return provenance.fingerprint(*modules, scripts=Path(workflow.basedir, "workflow/scripts"))
+    return provenance.fingerprint(*modules, scripts=ROOT / "workflow/scripts")
 
 
 def fitted_study():

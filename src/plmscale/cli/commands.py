@@ -13,10 +13,11 @@ class Command(NamedTuple):
     extra: str | None = None
 
 
-STUDY, LAWS, MODELS, WORKFLOW, SHELL = (
+STUDY, LAWS, MODELS, SHARE, WORKFLOW, SHELL = (
     "Plan and run a study",
     "Fit laws to existing runs",
     "Use trained models",
+    "Give it to others",
     "Called by the workflow",
     "Set up",
 )
@@ -40,14 +41,19 @@ COMMANDS = {
     "evaluate": Command(MODELS, "compute loss and perplexity of an encoder on a FASTA file", "train"),
     "export": Command(MODELS, "write a run's weights for Hugging Face or fair-esm", "train"),
     "export-fasta": Command(MODELS, "write the store, or one of its sets, as FASTA", "workflow"),
+    "publish": Command(SHARE, "write a finished study as a folder for an archive", "publish"),
+    "bundle": Command(SHARE, "download what an installation needs, for machines without a network"),
     "train": Command(WORKFLOW, "train one cell, once per rank", "train"),
     "time-size": Command(WORKFLOW, "time a short run of one size, once per rank", "train"),
     "time-size-data": Command(WORKFLOW, "write the input files of such a run", "train"),
     "completion": Command(SHELL, "print the completion script for bash, zsh or tcsh"),
 }
 
+ROOMS = {WORKFLOW: "plmscale.cli.in_jobs", SHARE: "plmscale.cli.share"}
+"""Where the modules of a group are, if not beside this one."""
+
 
 def module_of(name: str) -> ModuleType:
     """The module of a subcommand: its `DESCRIPTION`, `arguments` and `run`."""
-    room = "plmscale.cli.in_jobs" if COMMANDS[name].group == WORKFLOW else "plmscale.cli"
+    room = ROOMS.get(COMMANDS[name].group, "plmscale.cli")
     return import_module(f"{room}.{name.replace('-', '_')}")

@@ -30,7 +30,7 @@ def run(args: argparse.Namespace) -> None:
     cluster = describe()
     if cluster is None:
         raise InputError("sinfo gives no answer: run `plmscale init` on a login node of the cluster.")
-    template = (workflow_root() / "profiles/slurm/config.yaml").read_text(encoding="utf-8")
+    template = (workflow_root() / "profiles/slurm/profile.yaml").read_text(encoding="utf-8")
     source = str(Path(args.source).absolute()) if args.source and "://" not in args.source else args.source
     answers = Answers(args.account, args.cpu_partition, args.gpu_partition, args.device, source, args.configfile)
     ask = asked if sys.stdin.isatty() else refuse_to_ask

@@ -86,9 +86,9 @@ def overview() -> str:
 
 def version() -> str:
     """Version of the package."""
-    from importlib.metadata import version as installed
+    from .. import __version__
 
-    return installed("plmscale")
+    return __version__
 
 
 def guarded(call: Callable[[], int | None], *, in_job: bool = False) -> int:

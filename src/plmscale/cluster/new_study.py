@@ -68,7 +68,7 @@ def write_study(folder: Path, cluster: Cluster, answers: Answers, *, template: s
     InputError
         If a file is there already, an answer does not fit the cluster, or a question cannot be put.
     """
-    study, profile = folder / STUDY, folder / PROFILE / "config.yaml"
+    study, profile = folder / STUDY, folder / PROFILE / "profile.yaml"
     for path in (study, profile):
         if path.exists():
             raise InputError(f"{path} is there already; init writes over nothing. Choose another folder, or remove it.")

@@ -60,6 +60,24 @@ def _name(text: str) -> str:
     return text
 
 
+FILES = ("profile.v9+.yaml", "config.v9+.yaml", "profile.yaml", "config.yaml")
+"""Names under which Snakemake looks for the file of a profile, the first that is there."""
+
+
+def profile_file(folder: Path) -> Path:
+    """The file of a profile.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    found = next((folder / name for name in FILES if (folder / name).is_file()), None)
+    if found is None:
+        raise InputError(f"{folder} is no profile: it has no {FILES[2]}")
+    return found
+
+
 def read_profile(folder: Path) -> dict[str, Any]:
     """What the file of a profile says.
 
@@ -68,9 +86,7 @@ def read_profile(folder: Path) -> dict[str, Any]:
     InputError
         If there is none, or it is no YAML of keys and values.
     """
-    path = next((folder / name for name in ("config.v9+.yaml", "config.yaml") if (folder / name).is_file()), None)
-    if path is None:
-        raise InputError(f"{folder} is no profile: it has no config.yaml")
+    path = profile_file(folder)
     try:
         found = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
@@ -104,12 +120,12 @@ def refuse_placeholders(folder: Path) -> None:
     for key in ("slurm_account", "slurm_partition"):
         for place, name in names_of(profile, key).items():
             if name in PLACEHOLDERS:
-                raise InputError(f"{folder}/config.yaml, {place}: {key} is {name!r}, a placeholder. {REMEDY}")
+                raise InputError(f"{profile_file(folder)}, {place}: {key} is {name!r}, a placeholder. {REMEDY}")
     partitions = (said(["sinfo", "--all", "--noheader", "--format=%R"]) or "").split()
     for place, names in names_of(profile, "slurm_partition").items():
         if partitions and (unknown := [name for name in names.split(",") if name not in partitions]):
             raise InputError(
-                f"{folder}/config.yaml, {place}: the cluster has no partition {unknown[0]!r}. It has: "
+                f"{profile_file(folder)}, {place}: the cluster has no partition {unknown[0]!r}. It has: "
                 f"{', '.join(dict.fromkeys(partitions))}."
             )
 

@@ -120,8 +120,8 @@ def atomic_folder(folder: str | Path) -> Iterator[Path]:
         with _explained(folder):
             partial.mkdir(parents=True)
             yield partial
-            for path in partial.iterdir():
-                sync_file(path)
+            for path in partial.rglob("*"):
+                sync_folder(path) if path.is_dir() else sync_file(path)
             sync_folder(partial)
             partial.replace(folder)
             sync_folder(folder.absolute().parent)

@@ -1,5 +1,6 @@
 """The README.md of an exported model: what its record says, and how to load it."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..sequences.alphabet import RESIDUES
@@ -49,9 +50,21 @@ def model_card(record: dict[str, Any]) -> str:
     record : dict
         What run.json holds.
     """
+    table = "\n".join(f"| {name} | {value} |" for name, value in facts(record).items() if value)
+    return _CARD.format(title=Cell.from_json(record["cell"]).path, rows=table, letters=RESIDUES)
+
+
+def facts(record: Mapping[str, Any]) -> dict[str, str]:
+    """What a model card says of a run, by what it is called there; empty where nothing is known.
+
+    Parameters
+    ----------
+    record : mapping
+        What run.json holds.
+    """
     cell, holdout = Cell.from_json(record["cell"]), record.get("holdout") or {}
     size, training = cell.model, cell.training
-    rows = {
+    return {
         "parameters": f"{count_params(size):,} (embeddings and head counted, biases and norms not)",
         "shape": f"{size.n_layers} layers, width {size.d_model}, feed-forward {size.d_ffn}, {size.n_heads} heads",
         "vocabulary": "29 tokens",
@@ -64,11 +77,9 @@ def model_card(record: dict[str, Any]) -> str:
         "holdout": _holdout(holdout),
         "versions": ", ".join(f"{k} {v}" for k, v in (record.get("versions") or {}).items() if v),
     }
-    table = "\n".join(f"| {name} | {value} |" for name, value in rows.items() if value)
-    return _CARD.format(title=cell.path, rows=table, letters=RESIDUES)
 
 
-def _holdout(holdout: dict[str, Any]) -> str:
+def _holdout(holdout: Mapping[str, Any]) -> str:
     if holdout.get("loss") is None:
         return ""
     text = f"loss {holdout['loss']:.4f} nats per masked residue, perplexity {holdout['perplexity']:.3f}"

@@ -49,6 +49,11 @@ class Execution(Settings):
         "there once, shared by the jobs of the node, and removed by the last. Where there is no room, they are read where they "
         "are. null: always there.",
     )
+    container: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_.:/@+=~-]{1,256}$",
+        description="Image in which jobs run with Snakemake's `--sdm apptainer`: a file, or a URL such as `docker://…`; null: none.",
+    )
 
 
 class Analysis(Settings):

@@ -1,0 +1,1 @@
+"""Subcommands that give a study, or plmscale itself, to somebody else."""

@@ -1,0 +1,167 @@
+"""A published study: what goes in, that it is whole, and that the validator of RO-Crate takes it."""
+
+import hashlib
+import json
+import shutil
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import pytest
+import yaml
+from rocrate_validator import services
+from rocrate_validator.models import Severity, ValidationSettings
+from rocrate_validator.utils.http import HttpRequester
+
+from conftest import ROOT
+from plmscale.cli.main import main
+from plmscale.errors import InputError
+from plmscale.estimates import Estimate
+from plmscale.laws.fit import Fit
+from plmscale.publish.cards import law_loss
+from plmscale.publish.crate import Description, person
+from plmscale.reasons import Reason
+from plmscale.results import owner
+from plmscale.study.study import load_study
+from snapshots import DATA, unpack
+
+WORDS = ("--title", "Small laws", "--author", "Ada Lovelace <0000-0002-1825-0097>", "--author", "B. C.")
+WORDS += ("--licence", "CC-BY-4.0", "--date", "2026-11-30")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory) -> Path:
+    """A finished study that says whose it is."""
+    folder = unpack(DATA / "earlier/finished.tar.xz", tmp_path_factory.mktemp("study"))
+    raw = yaml.safe_load((folder / "config.yaml").read_text())
+    raw |= {key: str(folder / raw[key]) for key in ("models", "subsets")}
+    known = load_study(raw, base=ROOT)
+    owner.claim(folder / "results", study=known, configfiles=["config.yaml"], source=folder / "proteins.fasta.gz")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def published(study) -> Path:
+    out = study / "published"
+    assert main(["publish", "--results", str(study / "results"), "--out", str(out), *WORDS]) == 0
+    return out
+
+
+def paths(folder: Path) -> set[str]:
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_dry_run_lists_what_is_written_then(study, published, capsys):
+    assert main(["publish", "--results", str(study / "results"), "--dry-run"]) == 0
+    *lines, total = capsys.readouterr().out.splitlines()
+    assert {line.split()[-1] for line in lines} == paths(published)
+    assert total.startswith(f"{len(lines)} files")
+
+
+def test_every_run_has_its_card_with_curve_and_laws(study, published):
+    cells = [path.parent for path in published.glob("results/runs/*/*/*/seed*/run.json")]
+    assert len(cells) == 6
+    for cell in cells:
+        text = (cell / "README.md").read_text()
+        record = json.loads((cell / "run.json").read_text())
+        assert f"| tokens seen | {record['n_tokens']:,} in" in text
+        assert "| chinchilla | " in text and "| kaplan | " in text
+        assert "](curve.svg)" in text and (cell / "curve.svg").read_text().startswith("<?xml")
+        assert "license: cc-by-4.0" in text
+        assert not (cell / "model.safetensors").exists()
+    kept = published.glob("results/tables/*.tsv")
+    assert {path.name for path in kept} == {path.name for path in (study / "results/tables").glob("*.tsv")}
+
+
+def test_checksums_are_those_of_all_files(published):
+    lines = (published / "SHA256SUMS").read_text().splitlines()
+    listed = {path: digest for digest, path in (line.split("  ", 1) for line in lines)}
+    assert set(listed) == paths(published) - {"SHA256SUMS"}
+    for path, digest in listed.items():
+        assert hashlib.sha256((published / path).read_bytes()).hexdigest() == digest, path
+
+
+def test_the_configuration_is_the_study(study, published, monkeypatch):
+    monkeypatch.chdir(published)
+    again = load_study(yaml.safe_load(Path("configuration/study.yaml").read_text()), base=ROOT)
+    recorded = owner.read(study / "results")
+    assert recorded is not None
+    was = recorded.study()
+    assert (again.models, again.subsets) == (was.models, was.subsets)
+    assert again.config.training == was.config.training and again.config.analysis == was.config.analysis
+    assert again.config.source == was.config.source
+
+
+class Context:
+    """What the address of RO-Crate's JSON-LD context would answer; rocrate carries it."""
+
+    status_code = 200
+    headers = {"Content-Type": "application/ld+json"}
+    text = (package_files("rocrate") / "data/ro-crate.jsonld").read_text(encoding="utf-8")
+
+    def json(self):
+        return json.loads(self.text)
+
+
+def problems(folder: Path, *, first: bool = False) -> list[str]:
+    """What the validator finds of what RO-Crate requires, or the first of it."""
+    settings = ValidationSettings(str(folder), requirement_severity=Severity.REQUIRED, abort_on_first=first)
+    return [f"{issue.check.identifier}: {issue.message}" for issue in services.validate(settings).get_issues()]
+
+
+def test_the_validator_of_ro_crate_takes_it(published, tmp_path, monkeypatch):
+    monkeypatch.setattr(HttpRequester, "get", lambda self, url, **more: Context(), raising=False)
+    assert problems(published) == []
+    broken = tmp_path / "broken"
+    shutil.copytree(published, broken)
+    metadata = json.loads((broken / "ro-crate-metadata.json").read_text())
+    root = next(one for one in metadata["@graph"] if one["@id"] == "./")
+    del root["license"], root["datePublished"]
+    (broken / "ro-crate-metadata.json").write_text(json.dumps(metadata))
+    assert problems(broken, first=True), "the validator has nothing to say of a crate without licence and date"
+
+
+def test_loss_by_a_law_is_that_of_its_formula():
+    """Hoffmann et al. 2022, equation 10, for Chinchilla itself (70B on 1.4T): 1.69 + 406.4/N^0.34 + 410.7/D^0.28."""
+    values = {"E": 1.69, "A": 406.4, "B": 410.7, "alpha": 0.34, "beta": 0.28}
+    fit = Fit("chinchilla", "identified", Reason.in_words(""), {key: Estimate(one) for key, one in values.items()})
+    assert law_loss(fit, n_params=70e9, n_tokens=1.4e12) == pytest.approx(1.9366, abs=2e-4)
+    assert law_loss(Fit("envelope", "identified", Reason.in_words(""), {}), n_params=1, n_tokens=1) is None
+
+
+@pytest.mark.parametrize(
+    ("author", "says"),
+    [("<0000-0002-1825-0097>", "no name"), ("A <1>", "no ORCID"), ("A <0000-0002-1825-0098>", "no ORCID")],
+)
+def test_an_author_who_is_none_is_refused(author, says):
+    with pytest.raises(InputError, match=says):
+        person(author)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("--licence", "CC BY"), "neither an SPDX identifier"),
+        (("--date", "yesterday"), "is no date"),
+        (("--results", "nowhere"), "does not exist"),
+        (("--title", " "), "no title"),
+    ],
+)
+def test_what_cannot_be_published_is_one_sentence(words, says, study, tmp_path):
+    given = ["publish", "--results", str(study / "results"), "--out", str(tmp_path / "out"), *WORDS, *words]
+    with pytest.raises(SystemExit, match=says):
+        main(given)
+    assert not (tmp_path / "out").exists()
+
+
+def test_nothing_is_written_over(study, published):
+    before = {path: (published / path).stat().st_mtime_ns for path in paths(published)}
+    with pytest.raises(SystemExit, match="exists already"):
+        main(["publish", "--results", str(study / "results"), "--out", str(published), *WORDS])
+    assert {path: (published / path).stat().st_mtime_ns for path in paths(published)} == before
+
+
+def test_a_description_needs_an_author():
+    from datetime import date
+
+    with pytest.raises(InputError, match="nobody is named"):
+        Description("T", "S", "MIT", (), date(2026, 11, 30))
