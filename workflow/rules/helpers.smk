@@ -257,7 +257,7 @@ def subset_science(wildcards):
     subset = SUBSETS[wildcards.subset]
     exact = subset.kind == "sample" and not subset.same_size_as
     same = {"train": False, "n_sequences": subset.n_sequences if exact else 1}
-    return subset.model_dump(mode="json", exclude={"of", "epochs", "schedules", "n_tokens"}) | same
+    return subset.model_dump(mode="json", exclude={"of", "epochs", "schedules", "models", "n_seeds", "n_tokens"}) | same
 
 
 def clustering_or(clustered, *, otherwise):
@@ -286,25 +286,3 @@ def science(*modules):
     """Fingerprint of package modules, what they import, and the scripts: cheap rules take it as a parameter, and rerun
     when the code changes."""
     return provenance.fingerprint(*modules, scripts=ROOT / "workflow/scripts")
-
-
-def fitted_study():
-    """What is known of the study once its laws are fitted."""
-    return {
-        "curves": "results/analysis/curves.parquet",
-        "records": collect("results/runs/{cell}/run.json", cell=CELLS)
-        + collect("results/trunks/{trunk}/trunk.json", trunk=COUNTED_TRUNKS),
-        "fits": collect("results/fits/{fit}.json", fit=FITS),
-        "subsets": collect("results/subsets/{subset}.json", subset=[*SUBSETS, "holdout"]),
-        "stats": "results/store/stats.json",
-    }
-
-
-def forecast_made():
-    """What was predicted, if anything was."""
-    return ["results/forecast/made.txt"] if FORECAST else []
-
-
-def finished_study():
-    """The inputs of everything that shows the study, which computes nothing."""
-    return fitted_study() | {"findings": collect("results/analysis/{finding}.json", finding=FINDINGS)}

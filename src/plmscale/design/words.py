@@ -142,8 +142,8 @@ def counts(promise: Promise) -> str:
 
 
 UNTUNED = (
-    "Rates and batch are rules that were not tuned on these proteins, and speeds are assumptions: `plmscale run bracket` "
-    "checks the rate of the largest size, `plmscale calibrate` measures the speeds."
+    "Rates and batch are rules that were not tuned on these proteins, and speeds are assumptions: `plmscale run "
+    "bracket` checks the rate of the largest size, `plmscale calibrate` measures the speeds."
 )
 
 

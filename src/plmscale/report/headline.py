@@ -10,7 +10,7 @@ from ..laws.budgets import EXTRAPOLATED
 from ..laws.fit import NO_FIT, Fit
 from ..laws.loss_law import chinchilla_of
 from ..laws.size_law import SizeAt, SizeLaw
-from ..plan.devices import Device
+from ..plan.hardware.devices import Device
 from ..presentation.axis_labels import loss_label
 from ..presentation.formats import FIT_TITLES, number
 from ..presentation.tables import Column, Table

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...files import atomic
-from ...plan.devices import device_of
+from ...plan.hardware.devices import device_of
 from ...presentation.formats import number, short
 from ...presentation.page.contents import Block, InteractiveBlock, Page, table_block
 from ...presentation.page.render import to_html as render
