@@ -122,8 +122,8 @@ def test_two_processes_share_a_copy_and_the_last_removes_it(files):
 
 def test_a_killed_copy_is_never_read(files):
     killed = reader(files, "half")
-    waiting = reader(files)
     assert said(killed) == "half"
+    waiting = reader(files)  # for the lock of the copy under way
     assert any(".partial-" in name for name in left(files))
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
