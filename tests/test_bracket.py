@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from conftest import ROOT
 from plmscale.plan.bracket import RATES, bracket_cell, bracket_run, judge, share_of
 from plmscale.study.flops import count_params
 from plmscale.study.grid import Cell, grid
@@ -45,7 +46,7 @@ def folder(tmp_path_factory) -> Path:
 @pytest.fixture
 def study(folder, monkeypatch) -> Study:
     monkeypatch.chdir(folder)
-    return load_study(CONFIG | {"training": TRAINING}, base=folder)
+    return load_study(CONFIG | {"training": TRAINING}, base=ROOT)
 
 
 def record(loss: float | None) -> dict:

@@ -5,6 +5,7 @@ Writes docs/howto/coordinate-check.png and the table of docs/howto/recipes.md, f
 
 import re
 import sys
+from importlib import import_module
 from pathlib import Path
 
 from matplotlib.figure import Figure
@@ -25,8 +26,7 @@ Changes = dict[tuple[str, bool], list[float]]
 def measured() -> tuple[tuple[int, ...], Changes, dict[tuple[str, bool], float]]:
     """Widths, changes of activations, and their exponents in the width."""
     sys.path.insert(0, str(ROOT / "tests"))
-    import test_mup
-
+    test_mup = import_module("test_mup")
     found = {(name, mup): test_mup.changes(mup=mup)[name] for name in TITLES for mup in NAMES}
     return test_mup.WIDTHS, found, {key: test_mup.slope(values) for key, values in found.items()}
 
