@@ -53,7 +53,7 @@ def few(monkeypatch):
 @pytest.fixture
 def many(monkeypatch):
     """Proteins of which one pass is longer than any run."""
-    monkeypatch.setattr(Proteins, "tokens", lambda self, max_length: 10**14)
+    monkeypatch.setattr(Proteins, "tokens", lambda self, max_length: 10**12)
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from .prior import Prior, read_priors
 from .proteins import Proteins, count_proteins
 from .remedy import remedy
 from .search import Means, best_designs, judged
-from .simulation import Simulated, simulated
+from .simulation import NO_FLOOR, Simulated, simulated
 from .spending import LEAST_SHARE, Cost, filled, in_another
 from .study import Draft, Source, source_in, write_files
 from .words import Alternative, Promise, first_lines, record
@@ -86,7 +86,7 @@ def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
     draft, cost = _drafted(prior, means, budget, counted, target_flops=target, root=root)
     linear, told = _told(prior, draft, target_flops=target)
     needed = None
-    if told.status != IDENTIFIED:
+    if told.status != IDENTIFIED and told.reason != NO_FLOOR:
         needed = remedy(prior, means, linear, width=told.width, target_flops=target)
     promise = Promise(draft, cost, told, prior, target, _alternatives(draft), needed)
     text = first_lines(promise)

@@ -36,6 +36,9 @@ SETTINGS = FitSettings(n_bootstrap=20)
 """Intervals are profiles of the likelihood: the fewest resamples that a fit takes."""
 
 VERDICTS = {"identified": IDENTIFIED, "weakly_identified": WEAK}
+NO_FLOOR = "no_floor"
+"""Reason of a verdict that no budget mends, where the law that holds has a floor of zero."""
+
 WORST_FIRST = (NOT, WEAK, IDENTIFIED)
 
 

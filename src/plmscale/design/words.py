@@ -28,7 +28,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Promise:
-    """A design and what is said of it."""
+    """A design and what is said of it; `remedy` is None where a law will be identified, or no budget would do."""
 
     draft: Draft
     cost: Cost
@@ -69,8 +69,7 @@ def _size(value: float | None) -> str:
 
 def _needed(promise: Promise) -> str:
     remedy = promise.remedy
-    assert remedy is not None
-    if promise.expected.reason == "no_floor":
+    if remedy is None:
         return (
             "The law that is expected has a floor of zero. Fits that find none are weakly identified at any budget, "
             "however narrow the interval."
@@ -142,8 +141,8 @@ def counts(promise: Promise) -> str:
 
 
 UNTUNED = (
-    "Rates and batch are rules that were not tuned on these proteins, and speeds are assumptions: `plmscale run "
-    "bracket` checks the rate of the largest size, `plmscale calibrate` measures the speeds."
+    "Rates and batch are rules that were not tuned on these proteins, and speeds are assumptions: "
+    "`plmscale run bracket` checks the rate of the largest size, `plmscale calibrate` measures the speeds."
 )
 
 
