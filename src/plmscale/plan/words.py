@@ -64,9 +64,9 @@ def _less(study: Study, table: pd.DataFrame, device: Device) -> str:
     if hardware.device == "cpu" or hardware.doubling_efficiency is not None:
         lost = 1 - (hardware.doubling_efficiency or DOUBLING_EFFICIENCY)
         return f"less {lost:.0%} with each doubling of devices; {measures}"
-    if table["devices"].to_numpy().max() == 1:
+    if max(table["devices"].tolist()) == 1:
         return f"on one device each; {measures}"
-    between = f" and {device.network:g} GB/s between nodes" if table["nodes"].to_numpy().max() > 1 else ""
+    between = f" and {device.network:g} GB/s between nodes" if max(table["nodes"].tolist()) > 1 else ""
     return (
         f"less what devices lose to small micro-batches and to each other over {device.link:g} GB/s in a node"
         f"{between}; {measures}. No cell has devices that would keep less than {hardware.least_efficiency:.0%} of "
