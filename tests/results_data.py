@@ -11,13 +11,14 @@ from plmscale.laws.fit import Fit, FitSettings
 from plmscale.laws.methods import FITS, fit_curves
 from plmscale.results.study_results import Results
 from plmscale.runs.curves import smooth
-from plmscale.study.config import AskedTraining, Config, ModelSize, Subset
+from plmscale.study.config import AskedTraining, Config, Subset
 from plmscale.study.flops import count_params, train_flops
 from plmscale.study.grid import Cell, grid
+from plmscale.study.recipes.model_row import ModelRow
 from plmscale.study.study import Study, read_published
 from scaling_data import INITIAL_LOSS, chinchilla
 
-PAPERS_5M = ModelSize(
+PAPERS_5M = ModelRow(
     name="5M", n_layers=4, d_model=320, d_ffn=1280, n_heads=20, learning_rate=1e-5, schedules=["constant"]
 )
 WIDTHS = {"w32": 32, "w48": 48, "w80": 80, "w128": 128, "w192": 192, "w288": 288}
@@ -29,7 +30,7 @@ UNIGRAM_ENTROPY = 2.9
 def make_study(*, schedules=("token_decay", "constant"), widths=tuple(WIDTHS), sets=tuple(SETS)) -> Study:
     """Sizes of two layers and other widths, on some sets that are trained on and one that is not."""
     models = tuple(
-        ModelSize(
+        ModelRow(
             name=name,
             n_layers=2,
             d_model=WIDTHS[name],

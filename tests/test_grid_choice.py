@@ -13,9 +13,10 @@ from plmscale.plan.grid_costs import NOTHING, Costs
 from plmscale.plan.information import slope
 from plmscale.plan.plan import plan, whole_plan
 from plmscale.plan.words import budget_words
-from plmscale.study.config import Config, Hardware, ModelSize, Subset
+from plmscale.study.config import Config, Hardware, Subset
 from plmscale.study.grid import grid
 from plmscale.study.jobs import planned_tokens
+from plmscale.study.recipes.model_row import ModelRow
 from plmscale.study.study import Study
 
 
@@ -117,7 +118,7 @@ def shared_study(**hardware) -> Study:
     """Five sizes at eight budgets of one set, at `wsd` from common trunks and at a constant rate."""
     shape = {"d_ffn": 1280, "n_heads": 20, "learning_rate": 1e-4, "schedules": ["wsd", "constant"]}
     models = tuple(
-        ModelSize.model_validate(shape | {"name": f"m{i}", "n_layers": 4 * (i + 1), "d_model": 320 * (i + 1)})
+        ModelRow.model_validate(shape | {"name": f"m{i}", "n_layers": 4 * (i + 1), "d_model": 320 * (i + 1)})
         for i in range(5)
     )
     sets = [Subset(name="all", kind="all", n_sequences=10**7, train=True)]
@@ -173,7 +174,7 @@ def test_a_thousand_cells_are_planned_and_chosen_from():
     """25 sizes × 20 sets × 2 schedules, at a quarter of what they cost."""
     shape = {"d_ffn": 1280, "n_heads": 20, "learning_rate": 1e-4, "schedules": ["constant", "cosine"]}
     models = tuple(
-        ModelSize.model_validate(shape | {"name": f"m{i}", "n_layers": 4 + i, "d_model": 320 + 40 * (i % 20)})
+        ModelRow.model_validate(shape | {"name": f"m{i}", "n_layers": 4 + i, "d_model": 320 + 40 * (i % 20)})
         for i in range(25)
     )
     sets = tuple(Subset(name=f"s{i}", kind="sample", n_sequences=10**6 * (i + 1), train=True) for i in range(20))
