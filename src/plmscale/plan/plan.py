@@ -233,7 +233,7 @@ def same_resources(config: Config) -> dict[str, str | int]:
         "wandb_project": execution.wandb_project,
         "progress_seconds": str(execution.progress_seconds),  # a resource is a whole number or a text
         "flop_convention": config.analysis.flops,
-        "staging": execution.staging or "",
+        "staging": execution.staging or "none",
     }
 
 

@@ -27,7 +27,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     for name, what in FILES.items():
         parser.add_argument(f"--{name}", type=Path, required=True, help=what)
     parser.add_argument("--holdout", type=Path, help="ids of the holdout (not for a trunk)")
-    parser.add_argument("--staging", default="", help="folder on a disk of the node for copies of store and sets")
+    parser.add_argument(
+        "--staging",
+        type=lambda text: "" if text == "none" else text,
+        default="",
+        help="folder on a disk of the node for copies of store and sets, or none",
+    )
     _trunk_arguments(parser)
     training_arguments(parser)
 
