@@ -31,7 +31,7 @@ from plmscale.laws.kaplan import MAX_FACTOR
 from plmscale.laws.plateau_levels import FLAT_SHARE
 from plmscale.plan.grid_choice import LEAST_LENGTHS, LEAST_RUNS, LEAST_SIZES
 from plmscale.plan.identifiability import NOISE, knowledge
-from plmscale.plan.plan import plan, plan_summary
+from plmscale.plan.plan import plan_summary, whole_plan
 from plmscale.published.reproduce import targets
 from plmscale.runs.tidy import tidy
 from plmscale.sequences.store import FILES, Store, build_store
@@ -394,7 +394,7 @@ def test_every_page_is_in_the_navigation():
 )
 def test_cells_and_cost_that_pages_quote_are_those_of_the_plan(name, configuration):
     study = load_study(yaml.safe_load((ROOT / configuration).read_text()), base=ROOT)
-    total = plan_summary(plan(study), study.config.hardware).iloc[-1]
+    total = plan_summary(whole_plan(study, {}, {}), study.config.hardware).iloc[-1]
     hours = total["device_hours"]
     cost = f"{hours:,.0f}" if hours > 1 else f"{hours:.3f}"
     flops = f"{total['flops_appendix_e']:.3g}"

@@ -3,28 +3,6 @@
 #   out  results/analysis/, results/fits/, results/tables/, results/figures/, results/summary.txt
 
 
-def fitted_study():
-    """What is known of the study once its laws are fitted."""
-    return {
-        "curves": "results/analysis/curves.parquet",
-        "records": collect("results/runs/{cell}/run.json", cell=CELLS)
-        + collect("results/trunks/{trunk}/trunk.json", trunk=COUNTED_TRUNKS),
-        "fits": collect("results/fits/{fit}.json", fit=FITS),
-        "subsets": collect("results/subsets/{subset}.json", subset=[*SUBSETS, "holdout"]),
-        "stats": "results/store/stats.json",
-    }
-
-
-def forecast_made():
-    """What was predicted, if anything was."""
-    return ["results/forecast/made.txt"] if FORECAST else []
-
-
-def finished_study():
-    """The inputs of everything that shows the study, which computes nothing."""
-    return fitted_study() | {"findings": collect("results/analysis/{finding}.json", finding=FINDINGS)}
-
-
 rule collect_runs:
     input:
         runs=collect("results/runs/{cell}/run.json", cell=CELLS),

@@ -5,22 +5,6 @@
 # The runs are trained as cells are, beside the same undeclared files, and are none of the study's.
 
 
-@told
-def frozen_bracket(wildcards):
-    """A run of the check as JSON text."""
-    return json.dumps(bracket_run(STUDY, cell(wildcards), wildcards.rate), indent=2)
-
-
-def bracketed(rate):
-    """The record of the run at a rate."""
-
-    def record(wildcards):
-        this_study(wildcards)
-        return f"results/bracket/{rate}/{bracket_cell(CELLS.values(), STUDY).path}/run.json"
-
-    return record
-
-
 use rule freeze as freeze_bracket with:
     output:
         cell=f"{BRACKET}/cell.json",
