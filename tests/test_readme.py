@@ -75,6 +75,8 @@ def test_commands_in_their_order_in_one_folder(folder):
         words = shlex.split(command)
         if words[0] == "make":  # `make test` is what runs this; the small study is there
             continue
+        if words[1] == "publish":  # needs a whole study with its record: see test_publish
+            continue
         if words[1] in NEEDS_NODES:
             words.append("--dry-run")
         if words[1] == "reproduce":
