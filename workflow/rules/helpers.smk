@@ -190,7 +190,7 @@ def passed_over(wildcards):
 
 def passes_over(wildcards):
     """The row of a set that makes passes over another; what is trained on it does not matter."""
-    return SUBSETS[wildcards.subset].model_dump(mode="json", exclude={"schedules", "n_tokens"})
+    return SUBSETS[wildcards.subset].model_dump(mode="json", exclude={"schedules", "models", "n_seeds", "n_tokens"})
 
 
 def same_size_as(wildcards):
