@@ -28,7 +28,7 @@ REPLACED: dict[str, tuple[str, str]] = {}
 
 OTHERWISE: dict[str, str] = {
     "report.html": "it lists all settings, also those of rules and of the parametrization, which came later"
-}
+} | {f"{folder}/report.html": "it names the version" for folder in ("comparison", "own_runs", "plan")}
 """Products kept as checksums that are others on purpose, each with the reason."""
 
 TOLERANCE = 1e-6
@@ -116,6 +116,7 @@ def test_json_files_hold_the_same_values(frozen, products, unlike):
     for name in files:
         old, new = (json.loads(path.read_text()) for path in (frozen / name, products[name]))
         told += list(changed(old, new, name, exact=not unlike, added=added))
+    told = [one for one in told if ".versions.plmscale was" not in one]  # of the package that wrote it
     assert not told, "\n".join(told[:20])
     assert added == ADDED_KEYS
 

@@ -159,7 +159,7 @@ def test_the_command_judges_by_any_law_and_names_what_is_wrong(fits, tmp_path, c
     main(["published", "--fits", str(tmp_path), "--models", str(table), "--out", str(out), "--fit", "chinchilla"])
     assert "Law: Chinchilla, constant" in capsys.readouterr().out
     assert {path.name for path in out.glob("*.*")} == {
-        f"published_models.{suffix}" for suffix in ("tsv", "md", "tex", "svg", "pdf", "png")
+        f"published_models.{suffix}" for suffix in ("tsv", "md", "tex", "svg", "pdf", "png", "csv")
     }
     assert "| 1,000† |" in (out / "published_models.md").read_text()
     assert r"1,000$^\dagger$" in (out / "published_models.tex").read_text()
