@@ -19,7 +19,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
-from contextlib import redirect_stdout, suppress
+from contextlib import suppress
 from pathlib import Path
 
 IMPORTED = {
@@ -38,9 +38,15 @@ IMPORTED = {
 def main() -> None:
     """Serve jobs one after the other until standard input ends."""
     (kind,) = sys.argv[1:]
-    with redirect_stdout(sys.stderr):  # DeepSpeed's remarks at import are no answers
-        for name in IMPORTED[kind]:
-            importlib.import_module(name)
+    # DeepSpeed's remarks at import are no answers. The descriptor is another meanwhile, not `sys.stdout`, which modules
+    # keep as a default of their functions.
+    answers = os.dup(1)
+    os.dup2(2, 1)
+    for name in IMPORTED[kind]:
+        importlib.import_module(name)
+    sys.stdout.flush()
+    os.dup2(answers, 1)
+    os.close(answers)
     gc.freeze()  # a child that looks through all objects of the server would copy them
     print("ready", flush=True)
     for line in sys.stdin:

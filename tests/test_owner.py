@@ -310,9 +310,7 @@ def test_status_without_a_configuration_is_that_of_the_study_there(claimed, monk
 
 @pytest.mark.slow
 def test_snakemake_status_without_a_configuration_is_that_of_the_study_there(claimed):
-    words = [sys.executable, "-m", "snakemake", "status", "--snakefile", str(ROOT / "Snakefile"), "--cores", "1"]
-    words += ["--quiet", "all", "--directory", str(claimed)]
-    done = subprocess.run(words, capture_output=True, text=True, env=environment())  # what it prints goes to a person
+    done = workflow(claimed, "status", "--quiet", "all")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("results/: the study of small.yaml")
     assert "2 done, 10 not begun" in done.stdout
