@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 
 import pytest
 
@@ -29,6 +30,14 @@ FIGURES = ("compute_optimal", "published_models", "loss_vs_flops", "isoflop")
 READY = "document.querySelectorAll('.plot[data-ready]').length === 4"
 HEAVIEST = 3_000_000
 """Bytes of the page of a study of two schedules, five sizes and three sets."""
+
+
+def wait_until(page, true: str, *, seconds: float = 120) -> None:
+    """Wait for an expression; the page's policy does not let Playwright's own waiting evaluate one."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(true):
+        assert time.monotonic() < end, true
+        page.wait_for_timeout(20)
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +72,7 @@ def opened(browser, path, *, width: int, **more):
 @pytest.fixture(scope="module")
 def desk(browser, path):
     page, said, asked = opened(browser, path, width=1280)
-    page.wait_for_function(READY)
+    wait_until(page, READY)
     yield page, said, asked
     page.close()
 
@@ -103,7 +112,7 @@ def test_hovering_a_point_names_its_cell(desk):
     x, y = page.evaluate(END, run)
     page.mouse.move(x - 30, y - 30)
     page.mouse.move(x, y)
-    label = page.locator("#plot-loss_vs_flops .hoverlayer .hovertext")
+    label = page.locator("#plot-loss_vs_flops .hoverlayer .hovertext", has_text=run)  # not of what lay on the way
     label.first.wait_for()
     text = " ".join(label.first.text_content().split())
     for word in (run, "N = ", "D = ", "C = ", "loss ", "done"):
@@ -167,7 +176,7 @@ def test_axe_finds_no_serious_violation(desk):
 
 def test_on_a_phone_nothing_overflows_and_axe_is_content(browser, path):
     page, said, _ = opened(browser, path, width=390)
-    page.wait_for_function(READY)
+    wait_until(page, READY)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert serious(page) == []
     assert said == []
@@ -178,13 +187,13 @@ def test_on_a_phone_nothing_overflows_and_axe_is_content(browser, path):
 
 def test_the_first_screen_has_question_verdict_table_and_figure(browser, path):
     page, _, _ = opened(browser, path, width=1440)
-    page.wait_for_function(READY)
+    wait_until(page, READY)
     shown = ["h1", ".badge", "#table-headline table", "#plot-compute_optimal", "nav"]
     bottoms = [page.locator(one).first.bounding_box() for one in shown]
     assert max(box["y"] + box["height"] for box in bottoms) <= 900
     # The navigation stays where it is.
     page.mouse.wheel(0, 5000)
-    page.wait_for_function("window.scrollY > 4000")
+    wait_until(page, "window.scrollY > 4000")
     assert page.locator("nav").bounding_box()["y"] == 0
     page.close()
 
@@ -249,7 +258,7 @@ def test_the_envelope_is_that_of_the_sizes_switched_on_and_never_rises(desk):
 
 def test_on_a_phone_figures_are_readable(browser, path):
     page, _, _ = opened(browser, path, width=390)
-    page.wait_for_function(READY)
+    wait_until(page, READY)
     assert page.evaluate(SMALL, 12) == []
     ticks = "[...document.querySelectorAll('.plot text')].map((t) => parseFloat(getComputedStyle(t).fontSize))"
     assert min(page.evaluate(ticks)) >= 9
@@ -277,7 +286,7 @@ def test_paper_is_readable(browser, path, width, tables):
 
 def test_pages_of_paper_are_as_many_as_tables_need(browser, path):
     page, _, _ = opened(browser, path, width=1280)
-    page.wait_for_function(READY)
+    wait_until(page, READY)
     pdf = page.pdf(prefer_css_page_size=True)
     page.close()
     n_pages = len(re.findall(rb"/Type\s*/Page\b", pdf))
