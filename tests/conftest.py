@@ -1,8 +1,11 @@
 """What several test modules share, and which worker runs what."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+
+import_module("setuptools")  # torch's compiler needs it, and it refuses once anything has imported distutils
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
