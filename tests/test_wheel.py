@@ -155,7 +155,9 @@ def test_plan_in_the_core_is_the_plan_of_the_carried_workflow(core, workflow, tm
     planned, ruled = tmp_path / "results/plan", by_rule / "results/plan"
     assert "145 cells" in text and len(text.splitlines()) <= 25
     names = sorted(path.name for path in planned.iterdir())
-    assert names == ["cells.tsv", "plan.md", "plan.pdf", "plan.png", "plan.svg", "summary.tsv"]
+    assert names == sorted(
+        ["cells.tsv", "report.html", "summary.tsv", *(f"plan.{s}" for s in ("csv", "md", "pdf", "png", "svg"))]
+    )
     assert [name for name in names if (planned / name).read_bytes() != (ruled / name).read_bytes()] == []
 
 
