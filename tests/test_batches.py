@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+import plmscale.sets.batches as batches_module
 from plmscale.sequences.alphabet import END, MASK, STANDARD, START
 from plmscale.sequences.store import Store, build_store
 from plmscale.sets.batch_plan import plan_batches
@@ -196,7 +197,9 @@ def test_nothing_is_padded(store):
     assert trained_on == found.n_tokens
 
 
-def test_batches_prepared_ahead_are_the_same(store):
+@pytest.mark.parametrize("worth_a_thread", [1, 10**9])
+def test_batches_prepared_ahead_are_the_same(store, monkeypatch, worth_a_thread):
+    monkeypatch.setattr(batches_module, "_WORTH_A_THREAD", worth_a_thread)
     found = batches(store)
     ahead = Prefetcher(found)
     last = len(found) - 1

@@ -137,8 +137,14 @@ class Batches:
         return flat
 
 
+_WORTH_A_THREAD = 8_192
+"""Tokens of a batch from which on preparing it takes longer than to hand it from one thread to another (0.7 ms)."""
+
+
 class Prefetcher:
     """Batches in the order of training, each prepared in a thread while the one before is trained on.
+
+    Small ones are prepared when they are asked for.
 
     Parameters
     ----------
@@ -147,6 +153,7 @@ class Prefetcher:
 
     def __init__(self, batches: Batches) -> None:
         self._batches = batches
+        self._ahead = batches.n_tokens >= _WORTH_A_THREAD * len(batches)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="batches")
         self._step: int | None = None
         self._prepared: Future[GlobalBatch] | None = None
@@ -156,6 +163,6 @@ class Prefetcher:
         prepared = self._prepared if self._prepared is not None and self._step == step else None
         found = prepared.result() if prepared is not None else self._batches.batch(step)
         self._step, self._prepared = step + 1, None
-        if step + 1 < len(self._batches):
+        if self._ahead and step + 1 < len(self._batches):
             self._prepared = self._thread.submit(self._batches.batch, step + 1)
         return found

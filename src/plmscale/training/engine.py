@@ -22,7 +22,7 @@ from ..extras import needed_by
 from ..model.pickles import DAMAGE, first_line, read_pickled
 from ..sets.batches import MicroBatch
 from .deepspeed.checkpoints import HalfLoaded, failures_at_the_end, load, load_from_another_world
-from .optimizer import OPTIMIZERS, lr_scales, set_rate
+from .optimizer import OPTIMIZERS, flattened, lr_scales, set_rate
 
 FIRST_PORT, PORTS = 15_000, 15_000
 """Ports at which the ranks of several nodes meet, one a SLURM job: below the ephemeral range of Linux, 32768 to 60999
@@ -116,11 +116,12 @@ class TorchEngine:
     ) -> None:
         self.module, self._optimizer, self._ranks, self._settings = model.to(ranks.device), optimizer, ranks, settings
         self._scales = lr_scales(optimizer)
+        self._stateful = flattened(optimizer)
 
     def step(self, micros: list[MicroBatch], *, n_predicted: int, learning_rate: float) -> float:
         """See `Engine.step`."""
         total = torch.zeros((), device=self._ranks.device)
-        self._optimizer.zero_grad(set_to_none=True)
+        self._stateful.zero_grad()
         for micro in micros:
             with self._settings.autocast(self._ranks.device):
                 summed = summed_loss(self.module, micro, self._ranks.device)
@@ -139,16 +140,15 @@ class TorchEngine:
         """See `Engine.save`."""
         if self._ranks.rank == 0:
             folder.mkdir(parents=True, exist_ok=True)
-            torch.save(
-                {"model": self.module.state_dict(), "optimizer": self._optimizer.state_dict()}, folder / "state.pt"
-            )
+            state = {"model": self.module.state_dict(), "optimizer": self._stateful.state_dict()}
+            torch.save(state, folder / "state.pt")
 
     def load(self, folder: Path, *, world: int) -> None:
         """See `Engine.load`."""
         state = read_pickled(folder / "state.pt", device=self._ranks.device)
         try:
             self.module.load_state_dict(state["model"])
-            self._optimizer.load_state_dict(state["optimizer"])
+            self._stateful.load_state_dict(state["optimizer"])
         except DAMAGE as error:
             raise HalfLoaded(folder, first_line(error)) from error
 

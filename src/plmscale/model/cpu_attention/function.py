@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -77,19 +78,22 @@ def _sequences(layout: PackedLayout, rotation: Rotation, *, selected: bool) -> S
 def _shared_out(work: Callable[[WorkRange], None], sequences: Sequences, n_heads: int, dim: int) -> None:
     """Call `work` for all items, in as many threads as torch uses, with about the same number of scores in each."""
     n_threads = torch.get_num_threads()
-    scores = np.diff(sequences.keys) * (np.diff(sequences.queries) + 1)  # + 1: keys and values are copied in any case
-    ends = np.cumsum(np.repeat(scores, n_heads))
-    bounds = [0, *np.searchsorted(ends, ends[-1] * np.arange(1, n_threads) / n_threads).tolist(), ends.size]
     size = workspace_size(len(sequences.rotary), dim)
-    shares = [
-        WorkRange(first, last, _like(dim), _aligned(size))
-        for first, last in zip(bounds[:-1], bounds[1:], strict=True)
-        if first < last
-    ]
+    shares = [WorkRange(*bounds, _like(dim), _aligned(size)) for bounds in _bounds(sequences, n_heads, n_threads)]
     waiting = [_pool(n_threads).submit(work, share) for share in shares[1:]]
     work(shares[0])
     for future in waiting:
         future.result()
+
+
+def _bounds(sequences: Sequences, n_heads: int, n_threads: int) -> list[tuple[int, int]]:
+    """First and last item of each thread that has any."""
+    if n_threads == 1:  # a short batch is done before the shares of several threads are computed
+        return [(0, n_heads * (sequences.keys.size - 1))]
+    scores = np.diff(sequences.keys) * (np.diff(sequences.queries) + 1)  # + 1: keys and values are copied in any case
+    ends = np.cumsum(np.repeat(scores, n_heads))
+    inner = np.searchsorted(ends, ends[-1] * np.arange(1, n_threads) / n_threads).tolist()
+    return [(first, last) for first, last in pairwise([0, *inner, ends.size]) if first < last]
 
 
 def _aligned(n: int) -> NDArray[np.float32]:
