@@ -10,11 +10,13 @@ import pandas as pd
 import pytest
 
 from plmscale.errors import InputError
+from plmscale.forecast.before import of_sets, rests_on
 from plmscale.forecast.freeze import Asked, freeze
 from plmscale.forecast.frozen import checksum, read_forecast, write_forecast
 from plmscale.forecast.score import score_cells, score_sizes
 from plmscale.forecast.words import forecast_text, sentences
 from plmscale.laws.fit import FitSettings
+from plmscale.plan.plan import grid_resources
 from plmscale.presentation.figure_style import SizeScale
 from plmscale.report.forecast import forecast_figure, forecast_table
 from plmscale.study.study import load_study
@@ -145,8 +147,9 @@ def test_text_table_and_figure_say_the_same(content, monkeypatch):
 
 
 def tables(folder: Path) -> dict[str, str]:
-    sizes = "name\tn_layers\td_model\td_ffn\tn_heads\tlearning_rate\tschedules\nS\t1\t16\t64\t1\t4e-3\tconstant\n"
-    sets = "name\tkind\tn_sequences\ttrain\nall\tall\t100\tyes\nfew\tsample\t50\tyes\n"
+    sizes = "name\tn_layers\td_model\td_ffn\tn_heads\tlearning_rate\tschedules\n"
+    sizes += "S\t1\t16\t64\t1\t4e-3\tconstant,token_decay\n"
+    sets = "name\tkind\tn_sequences\ttrain\tschedules\nall\tall\t100\tyes\tconstant\nfew\tsample\t50\tyes\t\n"
     for name, text in (("models.tsv", sizes), ("subsets.tsv", sets)):
         (folder / name).write_text(text)
     return {"models": str(folder / "models.tsv"), "subsets": str(folder / "subsets.tsv")}
@@ -159,8 +162,8 @@ def test_sets_that_cannot_be_forecast_are_refused(tmp_path):
             load_study(raw | {"forecast": {"sets": sets}}, base=tmp_path)
 
 
-def test_cells_that_are_predicted_wait_for_the_forecast(tmp_path):
-    """In Snakemake's own order: other cells, the forecast, then the cells that it is of."""
+def test_cells_that_are_predicted_wait_for_the_runs_of_their_schedule(tmp_path):
+    """In Snakemake's own order: other cells, the forecast, then its own cells; those of other schedules at any time."""
     (tmp_path / "p.fasta").write_text("".join(f">p{i}\nMKVLAAGI\n" for i in range(200)))
     config = {"source": str(tmp_path / "p.fasta"), **tables(tmp_path), "forecast": {"sets": ["all"]}}
     (tmp_path / "config.yaml").write_text(json.dumps(config))
@@ -171,7 +174,15 @@ def test_cells_that_are_predicted_wait_for_the_forecast(tmp_path):
     edges = [tuple(line.strip().rstrip(";").split(" -> ")) for line in done.stdout.splitlines() if " -> " in line]
     (forecast,) = [key for key, text in labels.items() if text.startswith('"forecast"')]
     trained = [key for key, text in labels.items() if text.startswith('"train"')]
-    assert len(trained) == 2
+    assert len(trained) == 3
     after = [to for source, to in edges if source == forecast and to in trained]
     before = [source for source, to in edges if to == forecast and source in trained]
     assert len(after) == len(before) == 1 and set(after) != set(before)
+
+
+def test_the_runs_that_a_forecast_rests_on_go_before_other_schedules(tmp_path):
+    study = load_study({"source": "p.fasta", **tables(tmp_path), "forecast": {"sets": ["all"]}}, base=tmp_path)
+    priority = {path: found["priority"] for path, found in grid_resources(study, {}).items()}
+    turns = [f"S/{one}/seed0" for one in ("all/constant", "few/constant", "few/token_decay")]
+    assert sorted(priority, key=lambda path: -int(priority[path])) == turns
+    assert [cell.path for cell in rests_on(study, of_sets(study))] == turns[1:2]

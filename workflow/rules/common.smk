@@ -11,7 +11,7 @@ from snakemake.scheduling.job_scheduler import JobScheduler
 from plmscale import files, provenance
 from plmscale.cluster import scheduler
 from plmscale.errors import InputError
-from plmscale.forecast.before import cells_before
+from plmscale.forecast.before import cells_before, of_sets, rests_on
 from plmscale.plan import calibration, plan
 from plmscale.plan.bracket import RATES, bracket_cell, bracket_run
 from plmscale.plan.grid_choice import within_budget

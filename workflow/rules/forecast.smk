@@ -1,5 +1,5 @@
-# Cells that are predicted by the laws of all others before they are trained.
-#   in   results/runs/ of all other cells, results/subsets/*.json
+# Cells that are predicted, before they are trained, by the laws of the others of their schedules.
+#   in   results/runs/ of these other cells, results/subsets/*.json
 #   out  results/forecast/{forecast.json,made.txt}
 # forecast.json is not declared: Snakemake deletes declared outputs before it runs a job again, and a forecast is made once.
 

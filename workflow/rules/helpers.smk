@@ -130,7 +130,7 @@ def trunk_record(finished):
 
 def fitted_cells():
     """The cells that a forecast rests on."""
-    return [path for path, one in CELLS.items() if one.subset not in cfg.forecast.sets]
+    return [one.path for one in rests_on(STUDY, of_sets(STUDY))]
 
 
 def forecast_study(wildcards):

@@ -5,8 +5,9 @@ from pathlib import Path
 from _job import run
 
 from plmscale.files import atomic
+from plmscale.forecast.before import of_sets
 from plmscale.forecast.frozen import read_forecast
-from plmscale.forecast.study import freeze_study, of_sets
+from plmscale.forecast.study import freeze_study
 from plmscale.study.study import Study
 
 

@@ -17,14 +17,10 @@ from ..runs.curves import smooth
 from ..study.flops import count_params
 from ..study.grid import Cell, grid
 from ..study.study import Study
+from .before import rests_on
 from .freeze import Asked, freeze
 from .frozen import write_forecast
 from .score import score_cells, score_sizes
-
-
-def of_sets(study: Study) -> list[Cell]:
-    """The cells of `forecast.sets`."""
-    return [cell for cell in grid(study) if cell.subset in study.config.forecast.sets]
 
 
 def matching(study: Study, patterns: Iterable[str]) -> list[Cell]:
@@ -45,7 +41,7 @@ def matching(study: Study, patterns: Iterable[str]) -> list[Cell]:
 
 
 def freeze_study(study: Study, cells: Sequence[Cell], *, results: Path, path: Path) -> None:
-    """Predict cells of a study by the laws of all other runs, and write the forecast.
+    """Predict cells of a study by the laws of the other runs of their schedules, and write the forecast.
 
     Parameters
     ----------
@@ -60,26 +56,28 @@ def freeze_study(study: Study, cells: Sequence[Cell], *, results: Path, path: Pa
     Raises
     ------
     InputError
-        If all cells are trained already, nothing else is, or there is a forecast already.
+        If all cells are trained already, no run of their schedules is, or there is a forecast already.
     """
     if path.exists():
         write_forecast(path, {})
     record = {cell.path: results / "runs" / cell.path / "run.json" for cell in grid(study)}
     asked = [cell for cell in cells if not record[cell.path].is_file()]
+    known = [path for cell in rests_on(study, asked) if (path := record[cell.path]).is_file()]
     if not asked:
         names = ", ".join(cell.path for cell in cells[:3])
         raise InputError(
             f"forecast: {names}{' and others' if len(cells) > 3 else ''} are trained already; a forecast comes before. "
             "Name cells that are not, or none."
         )
-    paths = {cell.path for cell in asked}
-    fitted = [path for name, path in record.items() if name not in paths and path.is_file()]
-    if not fitted:
-        raise InputError(f"forecast: no other run is finished in {results}/runs, so there is no law to predict by.")
-    metrics = [one.with_name("metrics.parquet") for one in fitted]
+    if not known:
+        schedules = ", ".join(sorted({cell.schedule for cell in asked}))
+        raise InputError(
+            f"forecast: no other run of {schedules} is finished in {results}/runs, so there is no law to predict by."
+        )
+    metrics = [one.with_name("metrics.parquet") for one in known]
     analysis = study.config.analysis
     content = freeze(
-        collect(fitted, metrics, convention=analysis.flops, final_loss=analysis.final_loss),
+        collect(known, metrics, convention=analysis.flops, final_loss=analysis.final_loss),
         [_asked(cell, results) for cell in asked],
         data={one.parent.relative_to(results / "runs").as_posix(): _sha256(one) for one in metrics},
         seed=study.config.data_seed,

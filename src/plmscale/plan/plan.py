@@ -44,7 +44,24 @@ def all_options(
         pace = measured.get(job.cell.model.name)
         options = allocations(job.cell, job.n_tokens, hardware=hardware, execution=execution, pace=pace)
         found[job.path] = list(options)
-    return {job.path: found[job.path] for job in by_flops(every)}
+    return {job.path: found[job.path] for job in in_turn(study, every)}
+
+
+def in_turn(study: Study, every: Sequence[Job]) -> list[Job]:
+    """Jobs in the order in which Snakemake starts those that are ready: long ones first, none is left at the end.
+
+    With a forecast, cells that are predicted go before all, then the runs that it rests on: those of other schedules
+    need not wait for it, and are trained beside its cells.
+    """
+    sets = study.config.forecast.sets
+    predicted = {job.cell.schedule for job in every if job.cell.subset in sets}
+
+    def turn(job: Job) -> int:
+        if job.cell.subset in sets:
+            return 0
+        return 1 if job.path.startswith(TRUNKS) or job.cell.schedule in predicted else 2
+
+    return sorted(by_flops(every), key=turn) if predicted else by_flops(every)
 
 
 def chosen(study: Study, tokens: Mapping[str, int], records: Records, *, shared: Shared = None) -> CellSchedule:
@@ -240,7 +257,7 @@ def same_resources(config: Config) -> dict[str, str | int]:
 def grid_resources(
     study: Study, counted: Mapping[str, int], records: Records | None = None, *, shared: Shared = None
 ) -> dict[str, dict[str, str | int | None]]:
-    """`resources` of every job by its path, and its `priority`: long ones first, so that none is left at the end."""
+    """`resources` of every job by its path, and its `priority`: that of its turn."""
     config, tokens = study.config, planned_tokens(study, counted)
     allocated = chosen(study, tokens, records or {}, shared=shared).allocations
     every = jobs(study, tokens, shared=shared)
@@ -251,7 +268,7 @@ def grid_resources(
     cells = {job.path: allocated[job.path] for job in every if not job.path.startswith(TRUNKS)}
     for path, share in sharing(cells, hardware=config.hardware).items():
         found[path] |= share
-    for priority, job in enumerate(reversed(by_flops(every))):
+    for priority, job in enumerate(reversed(in_turn(study, every))):
         found[job.path]["priority"] = priority
     return found
 

@@ -3,8 +3,7 @@
 A cell of a small study takes seconds, and importing torch as many. The server belongs to one `plmscale run` on one
 machine without accelerators. Each job is a fork of it, as if started anew: no job sees what another left. A job has the
 output, folder and environment of its client (`fork_client`), gets its signals, and is killed when the client is gone.
-Where libraries would
-read another environment when they are imported, the job starts Python itself.
+Where libraries would read another environment when they are imported, the job starts Python itself.
 """
 
 import json
@@ -29,7 +28,8 @@ READ_AT_IMPORT = ("OMP", "GOMP", "KMP", "MKL", "OPENBLAS", "BLIS", "DNNL", "ONED
 READ_AT_IMPORT += ("CUDA", "DS", "NUMBA", "NUMEXPR", "NPY", "LD", "MALLOC", "PYTHON", "LC", "LANG", "TMPDIR", "HOME")
 """First words of the names of variables that a library may read once and for all."""
 
-IMPORTED = {"torch": ("plmscale.training.train",), "deepspeed": ("plmscale.training.train", "deepspeed")}
+_TRAINING, _BESIDES = "plmscale.training.train", f"{__package__}.loaded_before"
+IMPORTED = {"torch": (_TRAINING, _BESIDES), "deepspeed": (_TRAINING, _BESIDES, "deepspeed")}
 """What jobs of an engine import."""
 
 _LONGEST_ADDRESS = 100  # of a socket in the file system: 107 bytes on Linux
