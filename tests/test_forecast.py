@@ -8,17 +8,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
+from frozen_inputs import configure, runs_of_the_law, sets_and_store
 from plmscale.errors import InputError
 from plmscale.forecast.before import of_sets, rests_on
 from plmscale.forecast.freeze import Asked, freeze
 from plmscale.forecast.frozen import checksum, read_forecast, write_forecast
 from plmscale.forecast.score import score_cells, score_sizes
+from plmscale.forecast.study import freeze_study, matching
 from plmscale.forecast.words import forecast_text, sentences
 from plmscale.laws.fit import FitSettings
 from plmscale.plan.plan import grid_resources
 from plmscale.presentation.figure_style import SizeScale
 from plmscale.report.forecast import forecast_figure, forecast_table
+from plmscale.study.grid import grid
 from plmscale.study.study import load_study
 from scaling_data import SIZES, chinchilla, make_runs
 
@@ -186,3 +190,26 @@ def test_the_runs_that_a_forecast_rests_on_go_before_other_schedules(tmp_path):
     turns = [f"S/{one}/seed0" for one in ("all/constant", "few/constant", "few/token_decay")]
     assert sorted(priority, key=lambda path: -int(priority[path])) == turns
     assert [cell.path for cell in rests_on(study, of_sets(study))] == turns[1:2]
+
+
+def test_a_study_is_predicted_by_the_finished_runs_of_the_same_schedule(tmp_path):
+    configure(tmp_path)
+    study = load_study(yaml.safe_load((tmp_path / "config.yaml").read_text()), base=tmp_path)
+    predicted, results = matching(study, ["w192/full/constant/*"]), tmp_path / "results"
+    for cell in grid(study):
+        if cell not in predicted:
+            path = results / "runs" / cell.path / "cell.json"
+            path.parent.mkdir(parents=True)
+            path.write_text(json.dumps(cell.frozen()))
+    runs_of_the_law(tmp_path)
+    sets_and_store(tmp_path)
+    freeze_study(study, predicted, results=results, path=tmp_path / "forecast.json")
+    found = read_forecast(tmp_path / "forecast.json")
+    assert [row["run"] for row in found["cells"]] == ["w192/full/constant/seed0"]
+    constant = [cell.path for cell in grid(study) if cell.schedule == "constant" and cell not in predicted]
+    assert sorted(found["data"]) == sorted(constant)
+    assert {law["schedule"] for law in found["laws"]} == {"constant"}
+    for path in results.glob("runs/*/*/constant/seed0/run.json"):
+        path.unlink()
+    with pytest.raises(InputError, match="no other run of constant is finished"):
+        freeze_study(study, predicted, results=results, path=tmp_path / "another.json")

@@ -62,7 +62,7 @@ def freeze_study(study: Study, cells: Sequence[Cell], *, results: Path, path: Pa
         write_forecast(path, {})
     record = {cell.path: results / "runs" / cell.path / "run.json" for cell in grid(study)}
     asked = [cell for cell in cells if not record[cell.path].is_file()]
-    known = [path for cell in rests_on(study, asked) if (path := record[cell.path]).is_file()]
+    known = [one for cell in rests_on(study, asked) if (one := record[cell.path]).is_file()]
     if not asked:
         names = ", ".join(cell.path for cell in cells[:3])
         raise InputError(
