@@ -86,8 +86,8 @@ def test_figures_of_a_column_fit_a_page_of_a_journal(results, tmp_path, monkeypa
 
 
 def test_the_same_results_give_the_same_bytes(small, tmp_path):
-    for folder in ("one", "two"):
-        write_figures(small, tmp_path / folder)
+    for folder, processes in (("one", 1), ("two", 2)):
+        write_figures(small, tmp_path / folder, processes=processes)
     paths = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*")]
     assert len(paths) == (2 * len(FORMATS) + 1) * len(figure_names({"constant"}))
     for path in paths:

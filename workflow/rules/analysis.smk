@@ -120,6 +120,7 @@ rule figures:
         "results/logs/figures.log",
     conda:
         "../../envs/plmscale.yaml"
+    threads: 4  # drawing takes longer than all other analysis of a small study
     params:
         study=STUDY.to_json(),
         science=science("report.figures.study"),

@@ -8,8 +8,8 @@ from plmscale.report.figures.study import write_figures
 from plmscale.results.study_results import read_results
 
 
-def main(*, study: dict, folder: Path, science: str, **inputs) -> None:
-    write_figures(read_results(study, **inputs), folder)
+def main(*, study: dict, folder: Path, science: str, processes: int, **inputs) -> None:
+    write_figures(read_results(study, **inputs), folder, processes=processes)
 
 
-run(main, snakemake, folder=Path(snakemake.output[0]).parent)
+run(main, snakemake, folder=Path(snakemake.output[0]).parent, processes=snakemake.threads)
