@@ -120,7 +120,7 @@ def _paper(results: Results, material: Material) -> Section:
 
 LEFT_OUT = (
     Column("Fit", "fit"),
-    Column("Schedule", "schedule"),
+    Column("Schedule", "schedule", "schedule"),
     Column("Used", "used", "count"),
     Column("Left out", "n", "count"),
     Column("Reason", "reason", width=6.0),

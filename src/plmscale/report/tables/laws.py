@@ -7,6 +7,7 @@ import pandas as pd
 from ...estimates import Estimate
 from ...laws.fit import NO_FIT, Fit
 from ...presentation.formats import FIT_TITLES, beside, standing, verdict
+from ...presentation.schedule_words import schedule_title
 from ...presentation.tables import Column, Table
 from ...results.analysed import LawResults
 
@@ -76,8 +77,9 @@ def law_parameters(results: LawResults, *, groups: str = "Schedule") -> Table:
     rows, notes = [], []
     for schedule in results.schedules:
         for name, fit in fits_of(results, schedule).items():
-            notes.append(f"{schedule}, {FIT_TITLES[name]}, {verdict(fit)}")
-            notes += [f"{schedule}, {FIT_TITLES[name]}, warning: {text}" for text in fit.details.get("warnings", ())]
+            title = f"{schedule_title(schedule)}, {FIT_TITLES[name]}"
+            notes.append(f"{title}, {verdict(fit)}")
+            notes += [f"{title}, warning: {text}" for text in fit.details.get("warnings", ())]
             rows += [
                 {"schedule": schedule, "fit": name}
                 | _parameter(key, one)
@@ -92,7 +94,7 @@ def law_parameters(results: LawResults, *, groups: str = "Schedule") -> Table:
         parameter=data["parameter"].map(symbol),
     )
     columns = [
-        Column(groups, "schedule"),
+        Column(groups, "schedule", "schedule"),
         Column("Fit", "fit"),
         Column("Parameter", "parameter"),
         Column("Value (95 % interval)", "value", "number", interval=("low", "high")),
@@ -134,7 +136,7 @@ def optimal_sizes(results: LawResults, *, groups: str = "Schedule") -> Table:
     ]
     data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
     columns = [
-        Column(groups, "schedule"),
+        Column(groups, "schedule", "schedule"),
         Column("Fit", "fit"),
         Column("C (FLOPs)", "flops", "given"),
         Column("Status", "status"),
@@ -143,7 +145,7 @@ def optimal_sizes(results: LawResults, *, groups: str = "Schedule") -> Table:
         Column("D/N", "tokens_per_param", "number"),
     ]
     notes = {
-        f"{schedule}, {FIT_TITLES[name]}, {standing(fit)}:{beside(fit)}": None
+        f"{schedule_title(schedule)}, {FIT_TITLES[name]}, {standing(fit)}:{beside(fit)}": None
         for schedule in results.schedules
         for name, fit in fits_of(results, schedule).items()
         if fit.caveat and fit.details.get("optimal_sizes")
