@@ -64,6 +64,7 @@ def _finished_study(folder: Path, *, root: Path) -> None:
     for name, place in (("inputs", folder), ("products", folder / "results")):
         with tarfile.open(root / FINISHED.format(name)) as packed:
             packed.extractall(place, filter="data")
+    (folder / "config.yaml").rename(folder / "my.yaml")
 
 
 def main() -> None:
