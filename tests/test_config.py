@@ -47,7 +47,7 @@ def test_schema_and_reference_have_not_drifted():
 
 def test_every_block_of_settings_has_a_section_with_its_settings():
     text = config_docs.readme().partition("## Tables")[0]
-    sections = {title: body for title, body in re.findall(r"^### `([\w.]+)`\n(.*?)(?=^##|\Z)", text, re.M | re.S)}
+    sections = dict(re.findall(r"^### `([\w.]+)`\n(.*?)(?=^##|\Z)", text, re.M | re.S))
     keys = re.findall(r"^\| `([\w.]+)` \|", text, re.M)
     assert {key.rpartition(".")[0] for key in keys if "." in key} <= set(sections)
     for block, body in sections.items():
