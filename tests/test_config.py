@@ -45,6 +45,16 @@ def test_schema_and_reference_have_not_drifted():
     assert (ROOT / "config/README.md").read_text() == config_docs.readme()
 
 
+def test_every_block_of_settings_has_a_section_with_its_settings():
+    text = config_docs.readme().partition("## Tables")[0]
+    sections = dict(re.findall(r"^### `([\w.]+)`\n(.*?)(?=^##|\Z)", text, re.M | re.S))
+    keys = re.findall(r"^\| `([\w.]+)` \|", text, re.M)
+    assert {key.rpartition(".")[0] for key in keys if "." in key} <= set(sections)
+    for block, body in sections.items():
+        own = [key for key in keys if key.rpartition(".")[0] == block]
+        assert re.findall(r"^\| `([\w.]+)` \|", body, re.M) == own, block
+
+
 def test_every_setting_is_described():
     assert not re.findall(r"\| *\|$", config_docs.readme(), re.M)
 

@@ -32,6 +32,8 @@ from plmscale.laws.plateau_levels import FLAT_SHARE
 from plmscale.plan.grid_choice import LEAST_LENGTHS, LEAST_RUNS, LEAST_SIZES
 from plmscale.plan.identifiability import NOISE, knowledge
 from plmscale.plan.plan import plan_summary, whole_plan
+from plmscale.presentation.formats import given
+from plmscale.published import paper
 from plmscale.published.reproduce import targets
 from plmscale.runs.tidy import tidy
 from plmscale.sequences.store import FILES, Store, build_store
@@ -313,6 +315,14 @@ def test_numbers_in_identifiability_are_those_of_the_code(paper_study):
         f"at most {misfit.FALSE_ALARMS:.0%} of studies",
     ]
     assert_stated("docs/explanation/identifiability.md", stated)
+
+
+def test_numbers_of_the_paper_are_those_that_tables_show():
+    """The page has every number of `published.paper`, written as the table of the paper writes it."""
+    printed = [*paper.EXPONENTS.values(), *paper.KAPLAN.values(), *paper.SIZES.values(), *paper.PERPLEXITIES.values()]
+    printed += [number for levels in paper.LINES.values() for number in levels.values()]
+    assert len(printed) == 20
+    assert_stated("docs/explanation/paper.md", [given(number) for number in printed])
 
 
 def test_numbers_in_other_pages_are_those_of_the_code(paper_study):

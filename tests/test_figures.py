@@ -10,12 +10,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.image import imread
+from matplotlib.markers import MarkerStyle
 from matplotlib.text import Text
 
 from plmscale.presentation import figure_style
 from plmscale.presentation.figure_page import PAGES, printed_on
-from plmscale.presentation.figure_style import FONT_SIZE, FORMATS, SizeScale, style
+from plmscale.presentation.figure_style import FONT_SIZE, FORMATS, MARKERS, SetMarks, SizeScale, style
 from plmscale.presentation.formats import with_interval
+from plmscale.presentation.page.interactive import SIGNS, SYMBOLS
 from plmscale.presentation.schedule_words import SCHEDULE_TITLES
 from plmscale.report.figures.laws import chinchilla_of, kaplan_loss, predicted
 from plmscale.report.figures.study import DRAWERS, loss_vs_flops, write_figures
@@ -208,3 +210,14 @@ def test_titles_of_four_schedules_do_not_run_into_each_other(name):
         boxes = [ax._left_title.get_window_extent() for ax in titled]
     assert not [1 for a, b in itertools.combinations(boxes, 2) if a.overlaps(b)]
     assert max(box.x1 for box in boxes) <= figure.bbox.x1
+
+
+def test_fourteen_sets_have_fourteen_markers_and_signs():
+    """No two sets look the same, in static and interactive figures alike."""
+    names = [f"set{i}" for i in range(14)]
+    marks = SetMarks(names)
+    styles = [MarkerStyle(marks[name]) for name in names]
+    shapes = [one.get_transform().transform_path(one.get_path()).vertices for one in styles]
+    outlines = {tuple(np.round(np.asarray(shape), 6).ravel()) for shape in shapes}
+    assert len(outlines) == 14 == len(set(SYMBOLS)) == len({SIGNS[symbol] for symbol in SYMBOLS}) == len(MARKERS)
+    assert [entry.get_label() for entry in marks.handles(["set3", "set1"])] == ["set1", "set3"], "only those shown"

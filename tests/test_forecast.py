@@ -127,8 +127,8 @@ def test_without_a_law_nothing_is_predicted():
     assert {row["loss"] for row in found["cells"]} == {None}
     scored = score_cells(found, came())
     (losses, size) = sentences(scored, score_sizes(found, {}))
-    assert losses == "constant: nothing was predicted, since no law of the other runs was identified."
-    assert size == "constant, optimal size: nothing was predicted."
+    assert losses == "Constant learning rate: nothing was predicted, since no law of the other runs was identified."
+    assert size == "Constant learning rate, optimal size: nothing was predicted."
 
 
 def test_text_table_and_figure_say_the_same(content, monkeypatch):

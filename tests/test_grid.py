@@ -6,7 +6,9 @@ from typing import get_args
 
 import pytest
 
+from conftest import ROOT
 from plmscale.errors import InputError
+from plmscale.publish.configuration import configuration_texts
 from plmscale.study.config import ModelSize, Training
 from plmscale.study.flops import count_params, forward_flop_terms, forward_flops, train_flops, train_flops_per_token
 from plmscale.study.grid import Cell, grid
@@ -49,6 +51,28 @@ def test_counts_of_the_paper(name):
 def test_shipped_table_is_the_papers(paper_study):
     assert {m.name: (m.n_layers, m.d_model) for m in paper_study.models} == {k: v[:2] for k, v in PAPER.items()}
     assert all(m.d_ffn == 4 * m.d_model and m.n_heads == 20 for m in paper_study.models)
+
+
+def test_the_papers_run_that_stops_is_one_line_away_and_changes_no_other_cell(paper_study, tmp_path):
+    """The commented line of config/models.tsv: 35M, once over sampled20, until the plateau."""
+    lines = (ROOT / "config/models.tsv").read_text().splitlines()
+    assert lines[-1].startswith("# 35M_plateau\t")
+    (tmp_path / "models.tsv").write_text("\n".join([*lines[:-1], lines[-1].removeprefix("# ")]) + "\n")
+    study = load_study({"models": str(tmp_path / "models.tsv")}, base=ROOT)
+    before = {cell.path: cell.frozen() for cell in grid(paper_study)}
+    after = {cell.path: cell.frozen() for cell in grid(study)}
+    new = set(after) - set(before)
+    assert new == {"35M_plateau/sampled20/constant/seed0"} and before == {key: after[key] for key in before}
+    frozen = after[new.pop()]
+    assert frozen["training"]["stop"]["patience_tokens"] == 500_000_000 and "patience_tokens" not in frozen["model"]
+    assert all("stop" not in one["training"] for one in before.values())
+    assert Cell.from_json(frozen).frozen() == frozen
+    assert Study.from_json(study.to_json()) == study
+    assert "patience_tokens" not in study.to_json()["models"][0], "what rules compare is as before"
+    published = {path.rsplit("/", 1)[-1]: text for path, text in configuration_texts(study).items()}
+    (tmp_path / "published.tsv").write_text(published["models.tsv"])
+    again = load_study({"models": str(tmp_path / "published.tsv")}, base=ROOT)
+    assert again.models == study.models
 
 
 def test_appendix_e_by_hand():

@@ -149,6 +149,7 @@ SENTENCES = [
         "the law needs 3 budgets with final losses of 4 sizes, from runs within 10% of a budget or between the budgets "
         "of a size (at most 3 sizes ended at one budget).",
     ),
+    (Reason.of("budget_not_asked"), "the study does not ask for this budget (`analysis.budgets`)."),
     (
         Reason.of("raised", error="LinAlgError", said="SVD did not converge"),
         "a fault of plmscale ended this fit, LinAlgError: SVD did not converge.",

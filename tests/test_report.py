@@ -23,7 +23,7 @@ from plmscale.reasons import Reason
 from plmscale.report.figures.study import write_figures
 from plmscale.report.page import parts as report_parts
 from plmscale.report.page.page import PageFiles, to_html, write_report
-from plmscale.report.page.words import answer, beside_the_paper, comparison, grows, remedy
+from plmscale.report.page.words import answer, comparison, grows, remedy
 from plmscale.report.tables.study import write_tables
 from plmscale.results.findings import Published
 from plmscale.study.catalog import IF_ANY
@@ -83,7 +83,6 @@ def test_without_a_law_there_is_no_number_but_a_remedy():
     assert "What would identify it: sizes smaller than the smallest, or more tokens for the larger ones" in size
     assert not re.search(r"C\^|sublinear|superlinear", size + ratio + published)
     assert "none can be judged without a law" in published
-    assert "identifies no exponent" in beside_the_paper(fits, None)
     assert "not identified" in comparison(fits)[0]
 
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -16,16 +17,16 @@ from plmscale.plan.plan import plan
 from plmscale.presentation.formats import with_interval
 from plmscale.presentation.tables import Column, Table, frame_to_tsv, to_latex, to_markdown, to_tsv
 from plmscale.provenance import dependencies
+from plmscale.published import paper
 from plmscale.report.law_lines import LINE
 from plmscale.report.study_warnings import initial_weights_warning
 from plmscale.report.summary import summary_text, write_summary
-from plmscale.report.tables.laws import PAPER_PARAMETERS, PAPER_SIZES
 from plmscale.report.tables.study import BUILDERS, write_tables
 from plmscale.results.outcomes import outcomes
 from plmscale.study import catalog
 from plmscale.study.catalog import IF_ANY, TABLES
 from plmscale.study.grid import Cell
-from results_data import PAPERS_5M, UNIGRAM_ENTROPY, make_results, make_study, no_learning, with_findings
+from results_data import PAPERS_5M, SETTINGS, UNIGRAM_ENTROPY, make_results, make_study, no_learning, with_findings
 
 DIVERGED = "w32/half/constant/seed0"
 INTERRUPTED = "w48/tenth/token_decay/seed0"
@@ -175,12 +176,100 @@ def test_values_of_laws_are_those_of_the_fits(results, written):
         ]
 
 
-def test_the_papers_values_stand_beside_ours(written):
-    found = {(row["fit"], row["parameter"]): row["paper"] for row in rows_of(written / "law_parameters.tsv")}
-    assert {key: float(value) for key, value in found.items() if value} == PAPER_PARAMETERS
-    assert PAPER_PARAMETERS["kaplan", "D_c"] == -1.33e69
-    sizes = {float(r["flops"]): r["paper_n_params"] for r in rows_of(written / "optimal_sizes.tsv")}
-    assert sizes == {1e14: "", 1e15: "", 1e17: str(PAPER_SIZES[1e17])}
+@pytest.fixture(scope="module")
+def beside(results):
+    """The table of the paper by schedule, item, quantity, level and budget."""
+    rows = results.findings.paper.to_dict("records")
+    return {(r["schedule"], r["item"], r["quantity"], r["level"] or r["flops"]): r for r in rows}
+
+
+def test_the_papers_numbers_are_those_it_prints(beside):
+    """Sections 3.1 to 3.4, tables 1 and 2, figure 3 of arXiv 2406.07249, typed from its text."""
+    printed = {key[1:]: row["paper"] for key, row in beside.items() if key[0] in ("constant", None)}
+    assert printed == {
+        ("exponent", "a", None): 0.27,
+        ("exponent", "b", None): 0.71,
+        ("kaplan", "alpha_N", None): 0.0063,
+        ("kaplan", "alpha_D", None): 0.0074,
+        ("kaplan", "N_c", None): 4.85e79,
+        ("kaplan", "D_c", None): -1.33e69,
+        ("plateau", "plateau_loss", None): 2.455,
+        ("line", "slope", 0.9): -2.22e6,
+        ("line", "slope", 0.95): -2.17e6,
+        ("line", "slope", 1.0): -2.19e6,
+        ("line", "intercept", 0.9): 3.04e14,
+        ("line", "intercept", 0.95): 2.61e14,
+        ("line", "intercept", 1.0): 2.38e14,
+        ("size", "n_opt", 1e17): 5.06e10,
+        ("size", "n_opt", 1e18): 1.57e11,
+        ("size", "n_opt", 1e19): 1.06e12,
+        ("size", "n_opt", 1e20): 7.35e12,
+        ("perplexity", "serrano_35m", None): 11.43,
+        ("perplexity", "xtrimopglm_100b", None): 10.81,
+        ("perplexity", "esm2_15b", None): 10.98,
+        ("perplexity", "cramming", None): 13.72,
+    }
+
+
+def test_the_papers_procedure_is_numpys_least_squares_through_the_whole_envelope(results, beside):
+    """a and b by `numpy.polyfit` of the best run at each of as many FLOPs, edge optima included."""
+    curves = [curve for curve in results.curves if curve.schedule == "constant" and curve.flops.size > 1]
+    flops = np.geomspace(min(c.flops[0] for c in curves), max(c.flops[-1] for c in curves), SETTINGS.n_envelope)
+    flops[-1] = max(c.flops[-1] for c in curves)
+    losses = np.array([curve.loss_at(flops) for curve in curves])
+    best = np.nanargmin(losses, axis=0)
+    sizes = np.array([curve.n_params for curve in curves])[best]
+    tokens = [float(curves[run].tokens_at(c)) for run, c in zip(best, flops, strict=True)]
+    for key, y in (("a", sizes), ("b", tokens)):
+        row = beside["constant", "exponent", key, None]
+        assert row["procedure"] == pytest.approx(np.polyfit(np.log(flops), np.log(y), 1)[0], abs=2e-3)
+        own = results.fits["envelope"]["constant"].estimates[key]
+        assert (row["value"], row["low"], row["high"]) == (own.value, own.low, own.high)
+        assert row["procedure"] != row["value"]
+
+
+def test_kaplans_constants_stand_beside_our_least_squares_without_signs(results, beside):
+    found = results.fits["kaplan"]["constant"].details["unbounded"]
+    assert beside["constant", "kaplan", "alpha_N", None]["procedure"] == found["alpha_N"]
+    constant = beside["constant", "kaplan", "D_c", None]
+    assert constant["procedure_log10"] == found["log10_abs_D_c"] and constant["procedure_sign"] == found["sign_D_c"]
+    if abs(found["log10_abs_D_c"]) < 300:
+        assert np.log10(abs(constant["procedure"])) == pytest.approx(found["log10_abs_D_c"])
+
+
+def test_a_constant_beyond_floats_is_a_power_of_ten_and_a_polynomial_has_one_size_or_none():
+    assert paper._constant(412.7, -1) == {"procedure": None, "procedure_log10": 412.7, "procedure_sign": -1}
+    assert paper._constant(3.0, -1)["procedure"] == -1000
+    assert paper.size_of_polynomial([1e9, 2.0, 3.0], 1e9 + 2e4 + 3e8) == pytest.approx(1e4)
+    assert paper.size_of_polynomial([3e14, -2e6], 1e17) is None, "figure 3's line falls below zero, never to a budget"
+    assert paper.size_of_polynomial([5.0, -6.0, 1.0], -3.0) is None, "two sizes are no size"
+    assert paper.size_of_polynomial([], 1e17) is None
+
+
+def test_perplexities_are_the_lowest_of_the_study_and_of_a_run_that_stopped(results):
+    table = outcomes(results)
+    row = {"run": "x", "n_params": 3e7, "holdout_perplexity": 12.0, "stopped": "plateau"}
+    more = (
+        pd.concat([table, pd.DataFrame([dict.fromkeys(table.columns) | row])], ignore_index=True)
+        .astype(object)
+        .where(lambda frame: frame.notna(), None)
+    )
+    rows = {r["quantity"]: r for r in paper.beside_the_paper(results, more).to_dict("records")}
+    assert (rows["serrano_35m"]["procedure"], rows["serrano_35m"]["run"]) == (12.0, "x")
+    lowest = table.loc[table["holdout_perplexity"].astype(float).idxmin()]
+    assert (rows["esm2_15b"]["value"], rows["esm2_15b"]["run"]) == (lowest["holdout_perplexity"], lowest["run"])
+    assert rows["esm2_15b"]["low"] == pytest.approx(np.exp(lowest["holdout_loss_low"]))
+    none = paper.beside_the_paper(results, table.assign(holdout_perplexity=None)).to_dict("records")
+    assert {r["run"] for r in none} == {None}
+
+
+def test_every_row_of_the_paper_says_what_differs_and_tables_of_laws_have_no_column_for_it(written):
+    text = (written / "paper.md").read_text()
+    rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == 2 * 17 + 4
+    assert all(len(line.rsplit("|", 2)[1]) > 40 for line in rows)
+    for name in ("law_parameters", "optimal_sizes"):
+        assert "aper" not in (written / f"{name}.tsv").read_text().partition("\n")[0]
 
 
 def test_data_sets_hold_the_counts_of_the_files(results, written):

@@ -6,7 +6,7 @@ Writes workflow/schemas/config.schema.yaml and config/README.md beside the Snake
 import json
 from pathlib import Path
 from types import UnionType
-from typing import Any, get_args, get_origin
+from typing import Any, TypeGuard, get_args, get_origin
 
 import yaml
 
@@ -72,7 +72,7 @@ def schema() -> str:
 
 def readme() -> str:
     """The reference of every setting, as Markdown."""
-    parts = [INTRODUCTION, "## Settings\n", _header(), *_rows(Config, ""), TABLES]
+    parts = [INTRODUCTION, *_blocks(Config, ""), TABLES]
     for title, row in TABLE_ROWS.items():
         parts += [f"### {title}\n", _header("column"), *_rows(row, ""), ""]
     parts += [DEVICES, *_device_rows(), SHARES, *_share_rows()]
@@ -99,11 +99,25 @@ def _header(first: str = "key") -> str:
     return f"| {first} | type | default | meaning |\n|---|---|---|---|"
 
 
+def _blocks(block: type[Settings], prefix: str, about: str = "") -> list[str]:
+    """A section for a block, and one for each block in it: each has an anchor, such as #trainingstop."""
+    own = _rows(block, prefix)
+    title = f"### `{prefix.rstrip('.')}`\n" if prefix else "## Settings\n"
+    parts = [title, *([f"{about}\n"] if about else []), *([_header(), *own, ""] if own else [])]
+    for name, field in block.model_fields.items():
+        if _is_block(field.annotation):
+            parts += _blocks(field.annotation, f"{prefix}{name}.", field.description or "")
+    return parts
+
+
+def _is_block(annotation: Any) -> TypeGuard[type[Settings]]:
+    return isinstance(annotation, type) and issubclass(annotation, Settings)
+
+
 def _rows(block: type[Settings], prefix: str) -> list[str]:
     rows = []
     for name, field in block.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, Settings):
-            rows += _rows(field.annotation, f"{prefix}{name}.")
+        if _is_block(field.annotation):
             continue
         default = "required" if field.is_required() else f"`{json.dumps(_plain(field.default), ensure_ascii=False)}`"
         meaning = (field.description or "").replace("|", "\\|")

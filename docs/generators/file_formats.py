@@ -187,6 +187,7 @@ RESULT_FILES = {
     "analysis/sensitivity.json": "exponents by every combination of choices",
     "analysis/set_worth.json": "what the tokens of a set are worth in those of another",
     "analysis/published_models.json": "the published models on the law with the best verdict",
+    "analysis/paper.json": "what the paper prints, its procedures on these runs, and our rules",
     "fits/{fit}.json": "constants, intervals, verdicts, points",
     "tables/{table}.tsv, .md, .tex, .html": "tables; `tsv` is the data",
     "tables/advice.tsv, .md": "cells to train next, ranked: `plmscale run advise`",

@@ -19,7 +19,7 @@ SHOWN = 20
 LINE = 110
 
 COLUMNS = (
-    Column("Schedule", "schedule"),
+    Column("Schedule", "schedule", "schedule"),
     Column("Place in the plan", "order", "count"),
     Column("Size", "model"),
     Column("N (parameters)", "n_params", "short"),

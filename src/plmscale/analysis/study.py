@@ -13,6 +13,7 @@ from ..laws.size_law import best_law
 from ..plan.plan import whole_plan
 from ..plan.planned_actual import planned_and_actual
 from ..published.models import law_line, place
+from ..published.paper import beside_the_paper
 from ..results.findings import Findings, Published
 from ..results.findings_files import write_findings
 from ..results.outcomes import counted_tokens, outcomes, trunk_outcomes
@@ -33,6 +34,7 @@ def find(results: Results) -> Findings:
         sensitivity=of_curves(results.curves, settings=fit_settings(study.config.analysis)),
         set_worth=set_worth(results),
         published=Published(law, place(study.published, law), law_line(law)),
+        paper=beside_the_paper(results, cells),
         forecast=score_cells(results.forecast, cells),
         forecast_sizes=score_sizes(results.forecast, results.fits),
     )

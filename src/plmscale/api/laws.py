@@ -185,8 +185,8 @@ class Laws:
         from ..report.tables.laws import law_parameters, optimal_sizes
 
         laws = {
-            "law_parameters": partial(law_parameters, paper=False),
-            "optimal_sizes": partial(optimal_sizes, paper=False),
+            "law_parameters": partial(law_parameters, groups="Runs"),
+            "optimal_sizes": partial(optimal_sizes, groups="Runs"),
         }
         made = laws | {"runs": runs_table}
         return made[known(name, made, what="table")](self.results).data

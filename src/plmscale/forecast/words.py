@@ -7,6 +7,7 @@ import pandas as pd
 
 from ..estimates import Estimate
 from ..presentation.formats import FIT_TITLES, STATUS_WORDS, is_missing, number, short, with_interval
+from ..presentation.schedule_words import schedule_title
 
 
 def inside(row: Mapping[Any, Any]) -> str:
@@ -33,25 +34,25 @@ def sentences(cells: pd.DataFrame, sizes: pd.DataFrame) -> list[str]:
 
 
 def _losses(schedule: Any, own: pd.DataFrame) -> str:
-    predicted = own.loc[own["loss"].notna()]
+    title, predicted = schedule_title(schedule), own.loc[own["loss"].notna()]
     if predicted.empty:
-        return f"{schedule}: nothing was predicted, since no law of the other runs was identified."
+        return f"{title}: nothing was predicted, since no law of the other runs was identified."
     law = predicted.iloc[0]
     by = f"{FIT_TITLES[law['law']]}'s law ({STATUS_WORDS[law['status']]})"
     scored = predicted.loc[predicted["observed"].notna()]
     most = f"up to {number(float(predicted['beyond_flops'].astype(float).max()))} times the largest compute fitted"
     if scored.empty:
-        return f"{schedule}: {len(predicted)} losses predicted by {by}, {most}; none of the runs is finished."
+        return f"{title}: {len(predicted)} losses predicted by {by}, {most}; none of the runs is finished."
     inside = int(sum(bool(one) for one in scored["inside"]))
     error = 100 * float((scored["error"].astype(float) ** 2).mean() ** 0.5)
     return (
-        f"{schedule}: of {len(scored)} losses predicted by {by}, {most}, {inside} came inside their 95 % interval; "
-        f"the error is {number(error, digits=2)} % (root mean square)."
+        f"{title}: of {len(scored)} losses predicted by {by}, {most}, {inside} came inside their 95 % interval; the "
+        f"error is {number(error, digits=2)} % (root mean square)."
     )
 
 
 def _size(row: dict[Any, Any]) -> str:
-    where = f"{row['schedule']}, optimal size"
+    where = f"{schedule_title(row['schedule'])}, optimal size"
     if is_missing(row["n_params"]):
         return f"{where}: nothing was predicted."
     predicted = _sizes(row, "n_params", "low", "high")

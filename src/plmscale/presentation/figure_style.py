@@ -31,8 +31,8 @@ from .figure_page import PAGES, page, printed_on
 from .figure_rc import FONT_SIZE, RC
 from .formats import short
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X")
-"""Markers of training sets, in the order of the table; they repeat when it has more."""
+MARKERS: tuple[Any, ...] = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", (4, 1, 0), "p", "d", "H")
+"""Markers of training sets, in the order of the table; they repeat when it has more than these 14."""
 
 CHARACTERS_PER_INCH = 16.5
 """Characters of `FONT_SIZE` that fit into an inch of running text, a few capitals among them."""
@@ -181,15 +181,16 @@ class SetMarks:
     def __init__(self, names: Sequence[str]) -> None:
         self.markers = {name: MARKERS[i % len(MARKERS)] for i, name in enumerate(names)}
 
-    def __getitem__(self, name: str) -> str:
+    def __getitem__(self, name: str) -> Any:
         return self.markers[name]
 
-    def handles(self) -> list[Line2D]:
-        """Entries of a legend."""
-        return [marker_entry(marker, label=name) for name, marker in self.markers.items()]
+    def handles(self, shown: Iterable[str]) -> list[Line2D]:
+        """Entries of a legend for the sets that are shown, in the order of the table."""
+        here = set(shown)
+        return [marker_entry(marker, label=name) for name, marker in self.markers.items() if name in here]
 
 
-def marker_entry(marker: str, *, label: str, **look: Any) -> Line2D:
+def marker_entry(marker: Any, *, label: str, **look: Any) -> Line2D:
     """A marker in a legend, grey if `look` says nothing else."""
     return Line2D([], [], **({"color": "0.35", "ls": "", "marker": marker, "ms": 5, "label": label} | look))
 

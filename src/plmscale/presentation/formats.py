@@ -60,6 +60,17 @@ def number(value: float | None, *, digits: int = 3) -> str:
     return _minus(f"{mantissa}×10{str(int(exponent)).translate(_SUPERSCRIPTS)}")
 
 
+def power_of_ten(log10: float, *, negative: bool = False) -> str:
+    """The order of magnitude of a number of which the decimal logarithm is known, however large.
+
+    Examples
+    --------
+    >>> power_of_ten(412.7), power_of_ten(-691.2, negative=True)
+    ('10⁴¹²', '−10⁻⁶⁹²')
+    """
+    return f"{'−' if negative else ''}10{str(math.floor(log10)).translate(_SUPERSCRIPTS)}"
+
+
 def given(value: float | None) -> str:
     """A number that somebody chose or printed, without the zeros that `number` would add: 0.0063, 10¹⁷."""
     if value is None or math.isnan(value) or value == 0 or math.isinf(value):

@@ -222,9 +222,10 @@ BESIDE_LAWS: dict[str, Words] = {
     "rates_unknown": _rates_unknown,
     "no_token_worth": _no_verdict,
     "beyond_tokens": "the difference is beyond what any number of tokens could make",
+    "budget_not_asked": "the study does not ask for this budget (`analysis.budgets`).",
     "few_sizes_for_interval": "too few sizes for an interval: {n_sizes}, {needed} are needed",
 }
-"""Of learning rates, and of what the tokens of a set are worth."""
+"""Of learning rates, of what the tokens of a set are worth, and of what the paper asks and a study does not."""
 
 WORDS: dict[str, Words] = ANY_LAW | ONE_LAW | LEFT_OUT | BESIDE_LAWS
 """What each code says: a format, or a function of the values."""

@@ -20,6 +20,7 @@ from .formats import (
     sized,
     with_interval,
 )
+from .schedule_words import schedule_title
 
 NUMBERS: dict[str, Callable[[float], str]] = {
     "count": count,
@@ -45,9 +46,9 @@ class Column:
         Heading with the unit.
     key : str
         Column of the data.
-    kind : {"text", "count", "number", "loss", "given", "short", "hash"}
+    kind : {"text", "count", "number", "loss", "given", "short", "hash", "schedule"}
         How values are written: as they are; whole; to three digits; to four; as chosen or printed by somebody; with
-        k, M or B; the first twelve characters.
+        k, M or B; the first twelve characters; a schedule of the learning rate in words.
     interval : pair of str, optional
         Columns of the data with the ends of the 95 % interval, shown behind the value.
     width : float, optional
@@ -76,6 +77,8 @@ class Column:
             return (sized if self.kind == "short" else with_interval)(Estimate(float(value), low, high))
         if self.kind == "text":
             return ("yes" if value else "no") if isinstance(value, bool) else str(value)
+        if self.kind == "schedule":
+            return schedule_title(str(value))
         if self.kind == "hash":
             return str(value)[:12]
         return NUMBERS[self.kind](float(value))
@@ -128,7 +131,7 @@ class Table:
 IDENTITY = (
     Column("Model", "model"),
     Column("Set", "subset"),
-    Column("Schedule", "schedule"),
+    Column("Schedule", "schedule", "schedule"),
     Column("Seed", "seed"),
 )
 """Columns that name a cell."""

@@ -64,7 +64,8 @@ def _asked(row: Mapping[str, Any]) -> dict[str, Any]:
 def _table(rows: Iterable[Mapping[str, Any]]) -> str:
     """Rows as a table that `read_rows` reads; a column that no row has a value of is left out."""
     rows = list(rows)
-    columns = [key for key in rows[0] if any(row.get(key) not in (None, []) for row in rows)]
+    known = dict.fromkeys(key for row in rows for key in row)  # the first row may lack what a later one has
+    columns = [key for key in known if any(row.get(key) not in (None, []) for row in rows)]
     out = io.StringIO(newline="")
     writer = csv.writer(out, delimiter="\t", lineterminator="\n")
     writer.writerow(columns)

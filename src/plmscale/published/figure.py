@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from ..laws.size_law import SizeLaw
 from ..presentation.axis_labels import RATIO, SIZE
 from ..presentation.figure_labels import place_labels
 from ..presentation.figure_page import page
@@ -18,7 +17,6 @@ from ..presentation.figure_style import (
     OKABE_ITO,
     SizeScale,
     empty,
-    footnote,
     legend_above,
     line_entry,
     log_ticks,
@@ -30,9 +28,7 @@ from ..results.study_results import Results
 from .models import (
     CHINCHILLA_RATIO,
     COUNTS,
-    OUTSIDE,
     law_parts,
-    law_sentence,
 )
 
 LOOKS = {"seen": ("o", OKABE_ITO[0]), "unique": ("s", OKABE_ITO[1]), "325": ("^", OKABE_ITO[2])}
@@ -46,7 +42,7 @@ MARGIN = 0.08
 
 def published_figure(published: Published) -> Figure:
     """Tokens per parameter of published models by three counts against their size; hollow where not verified."""
-    law, line = published.law, published.line
+    line = published.line
     figure, ((ax,),) = panels(1, 1, height=1)
     figure.set_size_inches(page().several, HEIGHT[page().name])
     rows: list[dict[str, Any]] = [{str(k): v for k, v in row.items()} for row in published.models.to_dict("records")]
@@ -59,8 +55,6 @@ def published_figure(published: Published) -> Figure:
     _axes(ax, np.array([*drawn, *line.middle], dtype=float))
     _law(ax, published)
     legend_above(figure, _legend(line, drawn))
-    left_out = [row["name"] for row in rows if row not in known]
-    footnote(figure, _notes(law, rows, left_out))
     figure.draw_without_rendering()  # settles the layout: labels are placed in pixels
     figure.set_layout_engine("none")
     place_labels(ax, [_label(row) for row in known], obstacles=drawn, size=FONT_SIZE)
@@ -121,15 +115,6 @@ def _legend(line: LawLine, drawn: Sequence[tuple[float, float]]) -> list[Any]:
         entries.append(line_entry(label="optimum of the law, 95 % interval", color="black", lw=1.6))
         entries.append(line_entry(label="the same beyond the data", color="black", lw=1.3, ls=BEYOND))
     return entries if drawn else []
-
-
-def _notes(law: SizeLaw | None, rows: Sequence[Mapping[str, Any]], left_out: Sequence[str]) -> list[str]:
-    notes = [law_sentence(law)]
-    if outside := sum(row["verdict"] == OUTSIDE for row in rows):
-        notes.append(f"Outside the law's range, and not judged: {outside} of {len(rows)} models.")
-    if left_out:
-        notes.append(f"No count of tokens is known of {', '.join(left_out)}.")
-    return notes
 
 
 def _label(row: Mapping[str, Any]) -> tuple[float, float, str]:

@@ -65,9 +65,9 @@ def _tables(analysis: ExternalAnalysis) -> dict[str, tuple[str, Table]]:
     return {
         "law_parameters": (
             "Scaling laws: parameters, intervals and verdicts",
-            law_parameters(analysis.results, paper=False),
+            law_parameters(analysis.results, groups="Runs"),
         ),
-        "optimal_sizes": ("Optimal size per compute budget", optimal_sizes(analysis.results, paper=False)),
+        "optimal_sizes": ("Optimal size per compute budget", optimal_sizes(analysis.results, groups="Runs")),
         "runs": ("Runs: size, tokens, FLOPs and final loss", runs_table(analysis.results)),
         "sensitivity": ("Sensitivity of the exponents to choices", sensitivity_table(analysis.results)),
         "learning_rates": (TABLES["learning_rates"].title, rates_table(analysis.results)),

@@ -11,7 +11,6 @@ from ..presentation.figure_style import (
     LEFT_OUT,
     SizeScale,
     empty,
-    footnote,
     legend_above,
     line_entry,
     log_ticks,
@@ -24,7 +23,7 @@ from ..presentation.tables import Column, Table
 from ..results.study_results import Results
 
 COLUMNS = (
-    Column("Schedule", "schedule"),
+    Column("Schedule", "schedule", "schedule"),
     Column("Size", "model"),
     Column("Set", "subset"),
     Column("N (parameters)", "n_params", "short"),
@@ -68,7 +67,6 @@ def forecast_figure(results: Results, sizes: SizeScale) -> Figure:
             marker_entry("o", label="came, outside", mfc="none", mec=LEFT_OUT),
         ],
     )
-    footnote(figure, sentences(results.findings.forecast, results.findings.forecast_sizes))
     return figure
 
 

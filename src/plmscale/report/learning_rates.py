@@ -8,11 +8,12 @@ import pandas as pd
 from ..laws.rates.found import NO_SWEEP, RateFindings, Rates
 from ..presentation.formats import short, with_interval
 from ..presentation.reasons import told, words
+from ..presentation.schedule_words import schedule_title
 from ..presentation.tables import Column, Table
 from ..results.analysed import LawResults
 
 COLUMNS = (
-    Column("Schedule", "schedule"),
+    Column("Schedule", "schedule", "schedule"),
     Column("N (parameters)", "n_params", "count"),
     Column("Set", "subset"),
     Column("D (tokens)", "n_tokens", "number"),
@@ -34,7 +35,7 @@ NAMES += ("rule", "rule_low", "rule_high")
 def rates_table(results: LawResults) -> Table:
     """One row per size, set and length of a schedule that has a sweep; those without a sweep by the rule alone."""
     rows = [_row(row) for one in results.rates for row in one.rows]
-    notes = [f"{one.rates.schedule}: {rule_sentence(one.rates)}" for one in results.rates]
+    notes = [f"{schedule_title(one.rates.schedule)}: {rule_sentence(one.rates)}" for one in results.rates]
     note = (
         "The optimum is the vertex of a parabola of the loss in log rate; it counts between the rates tried alone. "
         "Laws use the run with the best rate of each sweep."
@@ -63,5 +64,7 @@ def rule_sentence(rates: Rates) -> str:
 def off_optimum(findings: Sequence[RateFindings]) -> list[str]:
     """A sentence per size whose fitted runs were trained beside their best learning rate, or may have been."""
     return [
-        f"{one.schedule}, {short(one.n_params)} parameters: {words(one.why)}" for found in findings for one in found.off
+        f"{schedule_title(one.schedule)}, {short(one.n_params)} parameters: {words(one.why)}"
+        for found in findings
+        for one in found.off
     ]

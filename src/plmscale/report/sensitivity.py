@@ -66,7 +66,7 @@ def of_standing_laws(results: LawResults) -> pd.DataFrame:
 def sensitivity_table(results: LawResults) -> Table:
     """One row per schedule, estimator, space, FLOP count and outlier rule; the spread below it."""
     columns = (
-        Column("Schedule", "schedule"),
+        Column("Schedule", "schedule", "schedule"),
         Column("Estimator", "estimator"),
         Column("Space", "space"),
         Column("FLOPs", "flops"),
@@ -78,14 +78,14 @@ def sensitivity_table(results: LawResults) -> Table:
     )
     data = of_standing_laws(results)
     shown = data.astype(object).where(data.notna(), None)
-    notes = tuple(f"{name}: {spread_sentence(results, name)}" for name in results.schedules)
+    notes = tuple(f"{schedule_title(name)}: {spread_sentence(results, name)}" for name in results.schedules)
     return Table(shown, columns, notes=notes, number="a")
 
 
 def forest(results: LawResults, sizes: "SizeScale") -> "Figure":
     """Exponent a by every estimator and space, one panel per schedule; the headline and its interval as a band."""
     # The table and its sentence are written without drawing anything: matplotlib takes a second to import.
-    from ..presentation.figure_style import OKABE_ITO, footnote, legend_above, marker_entry, panels
+    from ..presentation.figure_style import OKABE_ITO, legend_above, marker_entry, panels
 
     del sizes  # sizes are not shown
     schedules, data = results.schedules, of_standing_laws(results)
@@ -98,7 +98,6 @@ def forest(results: LawResults, sizes: "SizeScale") -> "Figure":
     colours = [marker_entry("o", label=f"C: {name}", color=OKABE_ITO[i]) for i, name in enumerate(CONVENTIONS)]
     rules = [marker_entry(MARKERS[i], label=name, mfc="none", mec="0.3") for i, name in enumerate(OUTLIER_RULES)]
     legend_above(figure, [*colours, *rules])
-    footnote(figure, [f"{name}: {spread_sentence(results, name)}" for name in schedules])
     return figure
 
 

@@ -60,6 +60,8 @@ class Findings:
     set_worth : DataFrame
         What the tokens of a set are worth in those of another (`plmscale.compare.set_worth`); `why` is a `Reason`.
     published : Published
+    paper : DataFrame
+        What the paper prints beside its procedures on these runs (`plmscale.published.paper`); `why` is a `Reason`.
     forecast, forecast_sizes : DataFrame
         The cells and optimal sizes that were forecast, and what came (`plmscale.forecast.score`).
     """
@@ -72,6 +74,7 @@ class Findings:
     sensitivity: pd.DataFrame
     set_worth: pd.DataFrame
     published: Published
+    paper: pd.DataFrame
     forecast: pd.DataFrame
     forecast_sizes: pd.DataFrame
 

@@ -24,6 +24,7 @@ TABLES = {
     "costs": ("plan", "costs"),
     "sensitivity": ("sensitivity",),
     "set_worth": ("set_worth",),
+    "paper": ("paper",),
     "forecast": ("forecast", "forecast_sizes"),
 }
 """Tables by file."""

@@ -25,7 +25,16 @@ ComparedBy = Literal["study", "schedule", "set"]
 COMPARED_BY: tuple[ComparedBy, ...] = get_args(ComparedBy)
 """What may stand side by side."""
 
-FINDINGS = ("outcomes", "costs", "learning_rates", "sensitivity", "set_worth", "published_models", "forecast")
+FINDINGS = (
+    "outcomes",
+    "costs",
+    "learning_rates",
+    "sensitivity",
+    "set_worth",
+    "published_models",
+    "paper",
+    "forecast",
+)
 """What is computed beside the fits, for tables, figures, summary and page: results/analysis/{finding}.json."""
 
 OWN_TABLES = (
@@ -74,6 +83,7 @@ TABLES = {
     "repeated_data": Product("Repeated data: what so many passes over one set are worth"),
     "set_worth": Product("Sets of equal count: what the tokens of one are worth in those of another"),
     "published_models": Product("Published models: tokens per parameter, and verdicts under this study's law"),
+    "paper": Product("The paper's numbers, its procedures on these runs, and our rules"),
     "forecast": Product("Forecast: losses predicted before training, and what came"),
 }
 

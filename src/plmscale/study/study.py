@@ -22,6 +22,9 @@ from .table_rows import problems, read_rows
 Asked = TypeVar("Asked", ModelRow, AskedTraining)
 Rows = Sequence[tuple[int, ModelRow]] | Sequence[tuple[int, Subset]]
 
+LATER_COLUMNS = ("n_tokens", "n_seeds", "subsets", "models", "patience_tokens")
+"""Columns of the tables that the first studies did not have."""
+
 MOST_CELLS = 5_000
 """Cells of a study, far beyond any; their plan takes seconds."""
 
@@ -73,7 +76,7 @@ class Study:
 
 def _row_json(row: ModelRow | Subset) -> dict[str, Any]:
     """A row of a table; columns that later versions brought are left out where they are empty."""
-    empty = {name for name in ("n_tokens", "n_seeds", "subsets", "models") if getattr(row, name, None) is None}
+    empty = {name for name in LATER_COLUMNS if getattr(row, name, None) is None}
     return row.model_dump(mode="json", exclude=empty)
 
 

@@ -14,12 +14,17 @@ import numpy as np
 DASHES = ("solid", "dash", "dot", "dashdot")
 """Lines of the schedules, in their order."""
 
-SYMBOLS = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x")
+SYMBOLS = (
+    "circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x",
+    "triangle-left", "triangle-right", "star", "star-diamond", "pentagon", "diamond-tall", "hexagon2",
+)  # fmt: skip
 """Signs of the training sets, as `plmscale.presentation.figure_style.MARKERS`."""
 
 SIGNS = {
     "solid": "—", "dash": "╌", "dot": "┈", "dashdot": "–·",
     "circle": "●", "square": "■", "triangle-up": "▲", "diamond": "◆", "triangle-down": "▼", "cross": "✚", "x": "✖",
+    "triangle-left": "◀", "triangle-right": "▶", "star": "★", "star-diamond": "✦", "pentagon": "⬟", "diamond-tall": "♦",
+    "hexagon2": "⬢",
 }  # fmt: skip
 """Lines and signs of traces as letters."""
 

@@ -155,7 +155,9 @@ def parametric_fit(results: LawResults, sizes: SizeScale) -> Figure:
         statuses |= {fit.status for fit in fits.values()}
     if any_run:
         sizes.legend(figure, row)
-        handles = [marker_entry(MARKERS[i], label=schedule) for i, schedule in enumerate(results.schedules)]
+        handles = [
+            marker_entry(MARKERS[i], label=schedule_title(schedule)) for i, schedule in enumerate(results.schedules)
+        ]
         hollow = marker_entry("o", label="hollow: best point of a law that is not identified", mfc="none")
         legend_above(figure, [*handles, *([hollow] if "not_identified" in statuses else [])])
     return figure
@@ -179,7 +181,9 @@ def _parametric_panel(ax: Axes, name: str, fits: dict[str, Fit], sizes: SizeScal
             ax.plot([loss], [law], MARKERS[i], ms=7 - 2.5 * min(i, 1), **look, zorder=3)
         ends += [found[1].min(), found[1].max(), found[2].min(), found[2].max()]
     if not ends:
-        empty(ax, " ".join(f"{schedule}: {STATUS_WORDS[fit.status]}." for schedule, fit in fits.items()))
+        empty(
+            ax, " ".join(f"{schedule_title(schedule)}: {STATUS_WORDS[fit.status]}." for schedule, fit in fits.items())
+        )
         return False
     pad = 0.05 * max(max(ends) - min(ends), 0.02)
     limits = (min(ends) - pad, max(ends) + pad)

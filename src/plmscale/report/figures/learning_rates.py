@@ -13,7 +13,6 @@ from ...presentation.figure_style import (
     OKABE_ITO,
     SizeScale,
     empty,
-    footnote,
     legend_above,
     line_entry,
     log_ticks,
@@ -22,7 +21,6 @@ from ...presentation.figure_style import (
 )
 from ...presentation.schedule_words import schedule_title
 from ...results.analysed import LawResults
-from ..learning_rates import off_optimum, rule_sentence
 
 N_LINE = 60
 
@@ -53,7 +51,6 @@ def rates_figure(results: LawResults, sizes: SizeScale) -> Figure:
     if any(rates.rule is not None for rates in found):
         entries.append(line_entry(label="rule over sizes", color=OKABE_ITO[1]))
     legend_above(figure, entries)
-    footnote(figure, [*(f"{one.schedule}: {rule_sentence(one)}" for one in found), *off_optimum(results.rates)])
     return figure
 
 

@@ -127,7 +127,7 @@ def loss_vs_flops(results: LawResults, sizes: SizeScale, *, schedule: str) -> Fi
     notes = _loss_axis(ax, curves, entropy=entropy)
     sizes.legend(figure, [ax])
     several = len(results.sets) > 1
-    legend_above(figure, marks.handles() if several else [])
+    legend_above(figure, marks.handles(curve.subset for curve in curves) if several else [])
     if entropy is not None:
         lines.append(line_entry(label=f"unigram entropy, {entropy:.3f} nats", **UNIGRAM))
     legend_below(ax, lines, columns=2)
@@ -282,7 +282,8 @@ def holdout_perplexity(results: Results, sizes: SizeScale) -> Figure:
     if any_run:
         sizes.legend(figure, axes)
     line = line_entry(label=f"unigram perplexity, {unigram:.2f}", **UNIGRAM)
-    legend_above(figure, [*(marks.handles() if any_run else []), line])
+    shown = table.loc[table["holdout_perplexity"].notna(), "subset"]
+    legend_above(figure, [*marks.handles(shown if any_run else []), line])
     return figure
 
 

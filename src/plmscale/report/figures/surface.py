@@ -1,6 +1,7 @@
 """The parametric law as a surface: contours of the loss with the efficient frontier, and what it leaves unexplained."""
 
 import math
+import textwrap
 from typing import Any
 
 import matplotlib as mpl
@@ -32,7 +33,7 @@ from ...presentation.figure_style import (
     sentence,
 )
 from ...presentation.formats import FIT_TITLES, STATUS_WORDS
-from ...presentation.schedule_words import schedule_title
+from ...presentation.schedule_words import schedule_title, schedule_words
 from ...results.analysed import LawResults
 from ...runs.curves import usable
 from .laws import predicted
@@ -46,6 +47,9 @@ MARGIN = 1.3
 """Factor by which the contours go beyond the runs, in size and in compute."""
 
 LAWS = ("chinchilla", "kaplan")
+TITLE_WIDTH = 26
+"""Characters of a line of the title of a panel of residuals."""
+
 ENOUGH_FOR_MEDIANS = 25
 """Runs of which fifths have a median that says something."""
 
@@ -116,8 +120,8 @@ def residuals(results: LawResults, sizes: SizeScale) -> Figure:
     for row, schedule in zip(rows, schedules, strict=True):
         for ax, name in zip(row, LAWS, strict=True):
             fit = results.fits.get(name, {}).get(schedule, NO_FIT)
-            title = FIT_TITLES[name] if len(schedules) == 1 else f"{FIT_TITLES[name]}, {schedule}"
-            ax.set_title(title)
+            whose = "" if len(schedules) == 1 else f", {schedule_words(schedule)}"
+            ax.set_title(textwrap.fill(f"{FIT_TITLES[name]}{whose}", TITLE_WIDTH))
             any_run = _residual_panel(ax, name, fit, sizes) or any_run
         for ax in leftmost(row):
             ax.set_ylabel("Measured ÷ law − 1 (%)")

@@ -11,6 +11,7 @@ from ...presentation.axis_labels import COMPUTE, OPTIMAL_SIZE, OPTIMAL_TOKENS, R
 from ...presentation.figure_style import OKABE_ITO
 from ...presentation.formats import FIT_TITLES, number, short, sized, standing
 from ...presentation.page.interactive import SYMBOLS, Box, Interactive, Plot, thinned
+from ...presentation.schedule_words import schedule_words
 from ...published.models import CHINCHILLA_RATIO, COUNTS, law_parts
 from ...results.analysed import LawResults
 from ...results.findings import Published
@@ -111,6 +112,7 @@ def _law_traces(
             hoverinfo="skip",
             meta=meta,
         )
+    whose = schedule_words(meta["schedule"])
     said = [_interval(curve, i, key) for i in range(len(curve.flops))]
     for inside, part in curve.parts():
         where = "inside the data" if inside else "extrapolated"
@@ -123,7 +125,7 @@ def _law_traces(
             marker={"color": colour, "symbol": sign, "size": [9 if one else 0 for one in curve.asked[part]]},
             customdata=said[part],
             hovertemplate=(
-                f"<b>{FIT_TITLES[fit.name]}, {meta['schedule']}</b><br>C = %{{x:.3g}} FLOPs<br>%{{customdata}}<br>"
+                f"<b>{FIT_TITLES[fit.name]}, {whose}</b><br>C = %{{x:.3g}} FLOPs<br>%{{customdata}}<br>"
                 f"{standing(fit)}, {where}<extra></extra>"
             ),
             meta=meta,

@@ -24,6 +24,7 @@ from ...presentation.tables import Column, Table
 from ...published.models import RULE, law_sentence
 from ...results.study_results import Results
 from ..summary import cost_sentence
+from ..tables.paper import exponents_sentence
 from . import parts, words
 
 REACH = (
@@ -51,6 +52,7 @@ def sections(
         _ratio(results, material),
         _size(results, material),
         _published(results, material),
+        _paper(results, material),
         _runs(results, material),
         _plan(results, material),
     ]
@@ -64,7 +66,6 @@ def sections(
 
 
 def _ratio(results: Results, material: Material) -> Section:
-    beside = words.beside_the_paper(results.fits, results.findings.published.law)
     choices = (
         "Intervals hold the noise between runs, not the choices of the analysis: the table of sensitivity has those."
     )
@@ -72,7 +73,7 @@ def _ratio(results: Results, material: Material) -> Section:
         paragraphs("Each method, and what it says:"),
         listed(words.comparison(results.fits)),
         *_moving(material, "compute_optimal"),
-        caveat(f"{beside} {choices}"),
+        caveat(choices),
         material.tables["law_parameters"],
     ]
     title = "What is the optimal ratio of tokens to parameters for a compute budget?"
@@ -112,9 +113,14 @@ def _published(results: Results, material: Material) -> Section:
     return Section("published", "Published models", "Are the widely used models compute-optimal?", blocks)
 
 
+def _paper(results: Results, material: Material) -> Section:
+    blocks: list[Block] = [paragraphs(exponents_sentence(results.findings.paper)), material.tables["paper"]]
+    return Section("paper", "The paper", "What does the paper print, and what do these runs say?", blocks)
+
+
 LEFT_OUT = (
     Column("Fit", "fit"),
-    Column("Schedule", "schedule"),
+    Column("Schedule", "schedule", "schedule"),
     Column("Used", "used", "count"),
     Column("Left out", "n", "count"),
     Column("Reason", "reason", width=6.0),

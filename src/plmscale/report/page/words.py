@@ -39,9 +39,6 @@ from ...study.catalog import SIZE_LAWS
 from ..headline import METHODS, largest_known, tokens_per_param
 from .remedies import remedies
 
-PAPER = {"a": 0.27, "b": 0.71}
-"""Exponents of Serrano et al. 2024, section 3.1, printed without intervals."""
-
 
 def grows(exponent: Estimate) -> str:
     """How a quantity changes with compute, by the interval of its exponent.
@@ -171,25 +168,6 @@ def _said(fit: Fit) -> str:
         return f"{STATUS_WORDS[fit.status]}: {fit.reason}"
     caveat = "" if fit.status == "identified" else f" ({STATUS_WORDS[fit.status]}: {fit.reason.rstrip('.')})"
     return f"N_opt {grows(a)}, C^{with_interval(a)}; D_opt {grows(b)}, C^{with_interval(b)}{caveat}.{beside(fit)}"
-
-
-def beside_the_paper(fits: Fits, law: SizeLaw | None) -> str:
-    """The paper's exponents beside this study's, and whether they lie in its intervals."""
-    paper = f"The paper prints N_opt ∝ C^{PAPER['a']:g} and D_opt ∝ C^{PAPER['b']:g}, without intervals; "
-    paper += "it calls the second superlinear, though 0.71 is below 1, so it is sublinear."
-    if law is None:
-        return f"{paper} This study identifies no exponent to set beside them."
-    estimates = fits[law.fit][law.schedule].estimates
-    where = {True: "inside", False: "outside", None: "beside"}
-    placed = [
-        f"{value:g} lies {where[_contains(estimates[key], value)]} this study's interval of {key}"
-        for key, value in PAPER.items()
-    ]
-    return f"{paper} {', '.join(placed)}."
-
-
-def _contains(one: Estimate, value: float) -> bool | None:
-    return None if one.low is None or one.high is None else one.low <= value <= one.high
 
 
 def left_out(fits: Fits) -> list[Mapping[str, str | int]]:

@@ -7,23 +7,9 @@ import pandas as pd
 from ...estimates import Estimate
 from ...laws.fit import NO_FIT, Fit
 from ...presentation.formats import FIT_TITLES, beside, standing, verdict
+from ...presentation.schedule_words import schedule_title
 from ...presentation.tables import Column, Table
 from ...results.analysed import LawResults
-
-PAPER_PARAMETERS: dict[tuple[str, str], float] = {
-    ("envelope", "a"): 0.27,
-    ("envelope", "b"): 0.71,
-    ("kaplan", "alpha_N"): 0.0063,
-    ("kaplan", "alpha_D"): 0.0074,
-    ("kaplan", "N_c"): 4.85e79,
-    ("kaplan", "D_c"): -1.33e69,
-    ("plateau", "plateau_loss"): 2.455,
-}
-"""Serrano et al. 2024, §3.1 and table 1. The paper prints one value each and does not say for which schedule. The lines
-of its figure 3 are left out: it does not say which slope and intercept belong to which level."""
-
-PAPER_SIZES = {1e17: 5.06e10, 1e18: 1.57e11, 1e19: 1.06e12, 1e20: 7.35e12}
-"""Optimal size in parameters by budget in FLOPs: Serrano et al. 2024, table 2, from its polynomials of the plateau."""
 
 SYMBOLS = {
     "n_prefactor": "k in N_opt = k·C^a",
@@ -83,38 +69,36 @@ def fits_of(results: LawResults, schedule: str) -> dict[str, Fit]:
     return {name: fit for name, fit in found.items() if fit.details.get("applies", True)}
 
 
-def law_parameters(results: LawResults, *, paper: bool = True) -> Table:
+def law_parameters(results: LawResults, *, groups: str = "Schedule") -> Table:
     """Table 1: one row per schedule, fit and parameter, and the errors of each fit on what it was not shown.
 
-    A law that is not identified has no numbers, but a reason. With `paper` the paper's values stand beside a study's.
+    A law that is not identified has no numbers, but a reason. `groups` is what a reader calls the groups of runs.
     """
     rows, notes = [], []
     for schedule in results.schedules:
         for name, fit in fits_of(results, schedule).items():
-            notes.append(f"{schedule}, {FIT_TITLES[name]}, {verdict(fit)}")
-            notes += [f"{schedule}, {FIT_TITLES[name]}, warning: {text}" for text in fit.details.get("warnings", ())]
+            title = f"{schedule_title(schedule)}, {FIT_TITLES[name]}"
+            notes.append(f"{title}, {verdict(fit)}")
+            notes += [f"{title}, warning: {text}" for text in fit.details.get("warnings", ())]
             rows += [
                 {"schedule": schedule, "fit": name}
                 | _parameter(key, one)
-                | {"status": fit.status, "reason": fit.reason, "paper": PAPER_PARAMETERS.get((name, key))}
-                | {"caveat": fit.caveat, "standing": standing(fit)}
+                | {"status": fit.status, "reason": fit.reason, "caveat": fit.caveat, "standing": standing(fit)}
                 for key, one in {**(fit.estimates or {"": Estimate(None)}), **held_out_errors(fit)}.items()
             ]
-    names = ("schedule", "fit", "parameter", "value", "low", "high", "status", "reason", "paper", "caveat")
-    own = [name for name in names if paper or name != "paper"]
-    data = pd.DataFrame(rows, columns=pd.Index(own), dtype=object)
+    names = ("schedule", "fit", "parameter", "value", "low", "high", "status", "reason", "caveat")
+    data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
     shown = data.assign(
         fit=data["fit"].map(FIT_TITLES.__getitem__),
         status=pd.Series([row["standing"] for row in rows], dtype=object),
         parameter=data["parameter"].map(symbol),
     )
     columns = [
-        Column("Schedule" if paper else "Runs", "schedule"),
+        Column(groups, "schedule", "schedule"),
         Column("Fit", "fit"),
         Column("Parameter", "parameter"),
         Column("Value (95 % interval)", "value", "number", interval=("low", "high")),
         Column("Status", "status"),
-        *([Column("Paper", "paper", "given")] if paper else []),
     ]
     return Table(data, columns, shown, tuple(dict.fromkeys(notes)), number="value")
 
@@ -131,7 +115,7 @@ def _parameter(key: str, one: Estimate) -> dict[str, Any]:
     return {"parameter": key, "value": one.value, "low": one.low, "high": one.high}
 
 
-def optimal_sizes(results: LawResults, *, paper: bool = True) -> Table:
+def optimal_sizes(results: LawResults, *, groups: str = "Schedule") -> Table:
     """Table 2: one row per schedule, fit and budget; no number far outside the sizes trained."""
     keys = (
         "n_params",
@@ -142,28 +126,26 @@ def optimal_sizes(results: LawResults, *, paper: bool = True) -> Table:
         "n_tokens_high",
         "tokens_per_param",
     )
-    names = ("schedule", "fit", "flops", "status", *keys, *(("paper_n_params",) if paper else ()))
+    names = ("schedule", "fit", "flops", "status", *keys)
     rows = [
         {"schedule": schedule, "fit": name, "flops": row["flops"], "status": row["status"]}
         | {key: row.get(key) for key in keys}
-        | {"paper_n_params": PAPER_SIZES.get(row["flops"])}
         for schedule in results.schedules
         for name, fit in fits_of(results, schedule).items()
         for row in fit.details.get("optimal_sizes", ())
     ]
     data = pd.DataFrame(rows, columns=pd.Index(names), dtype=object)
     columns = [
-        Column("Schedule" if paper else "Runs", "schedule"),
+        Column(groups, "schedule", "schedule"),
         Column("Fit", "fit"),
         Column("C (FLOPs)", "flops", "given"),
         Column("Status", "status"),
         Column("N_opt (parameters, 95 % interval)", "n_params", "short", ("n_params_low", "n_params_high")),
         Column("D_opt (tokens, 95 % interval)", "n_tokens", "short", ("n_tokens_low", "n_tokens_high")),
         Column("D/N", "tokens_per_param", "number"),
-        *([Column("Paper's N_opt", "paper_n_params", "given")] if paper else []),
     ]
     notes = {
-        f"{schedule}, {FIT_TITLES[name]}, {standing(fit)}:{beside(fit)}": None
+        f"{schedule_title(schedule)}, {FIT_TITLES[name]}, {standing(fit)}:{beside(fit)}": None
         for schedule in results.schedules
         for name, fit in fits_of(results, schedule).items()
         if fit.caveat and fit.details.get("optimal_sizes")

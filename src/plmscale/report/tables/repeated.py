@@ -5,6 +5,7 @@ from typing import Any
 import pandas as pd
 
 from ...presentation.formats import verdict
+from ...presentation.schedule_words import schedule_title
 from ...presentation.tables import Column, Table
 from ...results.analysed import LawResults
 
@@ -18,16 +19,17 @@ def repeated_table(results: LawResults) -> Table:
     for schedule, fit in results.fits.get("repeated", {}).items():
         if not fit.details.get("applies", False):
             continue
-        notes.append(f"{schedule}, {verdict(fit)}")
+        notes.append(f"{schedule_title(schedule)}, {verdict(fit)}")
         rows += [{"schedule": schedule, "status": fit.status} | dict(row) for row in fit.details.get("effective", ())]
         if over := fit.details.get("overfitting"):
             wanted = "want" if over["wanted"] else "do not want"
             notes.append(
-                f"{schedule}: the runs {wanted} a penalty P·√R·N/U beside this law (drop of the likelihood "
-                f"{over['drop']:.1f}, one term needs {over['limit']:.1f}; AICc {over['aicc_gain']:+.1f} for it)."
+                f"{schedule_title(schedule)}: the runs {wanted} a penalty P·√R·N/U beside this law (drop of the "
+                f"likelihood {over['drop']:.1f}, one term needs {over['limit']:.1f}; AICc "
+                f"{over['aicc_gain']:+.1f} for it)."
             )
     columns = (
-        Column("Schedule", "schedule"),
+        Column("Schedule", "schedule", "schedule"),
         Column("Passes", "epochs", "count"),
         Column("Worth, in passes over new data (95 % interval)", "worth", "number", ("worth_low", "worth_high")),
         Column("Worth of the next token (95 % interval)", "last", "number", ("last_low", "last_high")),

@@ -7,11 +7,12 @@ import pandas as pd
 from ...estimates import Estimate
 from ...presentation.formats import with_interval
 from ...presentation.reasons import words
+from ...presentation.schedule_words import schedule_title
 from ...presentation.tables import Column, Table
 from ...results.study_results import Results
 
 COLUMNS = (
-    Column("Schedule", "schedule"),
+    Column("Schedule", "schedule", "schedule"),
     Column("Set", "first"),
     Column("Against", "second"),
     Column("Pairs of runs", "n_pairs", "count"),
@@ -39,4 +40,6 @@ def set_worth_table(results: Results) -> Table:
 
 def _sentence(row: dict[Any, Any]) -> str:
     worth = with_interval(Estimate(row["worth"], row["worth_low"], row["worth_high"]))
-    return f"{row['schedule']}: tokens of {row['first']} are worth {worth} times those of {row['second']}."
+    return (
+        f"{schedule_title(row['schedule'])}: tokens of {row['first']} are worth {worth} times those of {row['second']}."
+    )

@@ -20,6 +20,7 @@ from ..learning_rates import rates_table
 from ..sensitivity import sensitivity_table
 from .costs import plan_table, planned_vs_actual
 from .laws import law_parameters, optimal_sizes
+from .paper import paper_table
 from .repeated import repeated_table
 from .set_worth import set_worth_table
 
@@ -250,5 +251,6 @@ BUILDERS: dict[str, Callable[[Results], Table]] = {
     "set_worth": set_worth_table,
     "forecast": forecast_table,
     "published_models": published_models,
+    "paper": paper_table,
 }
 """The table of every name in `plmscale.study.catalog.TABLES`."""

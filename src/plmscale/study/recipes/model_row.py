@@ -3,12 +3,13 @@
 from pydantic import Field
 
 from ..config import ModelSize
-from ..settings import Names, SeedCount
+from ..settings import Names, SeedCount, Tokens
 from .settings import RateSetting
 
 
 class ModelRow(ModelSize):
-    """A row of models.tsv: its learning rate may be a rule, or left to the configuration, and fewer sets and seeds."""
+    """A row of models.tsv: its learning rate may be a rule, or left to the configuration; it may have fewer sets and
+    seeds, and a stop of its own."""
 
     learning_rate: RateSetting | None = Field(  # pyright: ignore[reportIncompatibleVariableOverride]  (numbers in cells)
         default=None,
@@ -19,4 +20,8 @@ class ModelRow(ModelSize):
     )
     n_seeds: SeedCount | None = Field(
         default=None, description="With how many of `seeds` this size is trained, the first ones; empty: with all."
+    )
+    patience_tokens: Tokens | None = Field(
+        default=None,
+        description="`training.stop.patience_tokens` of this size; empty: that of the configuration.",
     )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ...errors import InputError
 from ..config import AskedTraining, ModelSize, Optimizer, Training
 from ..flops import VOCABULARY_SIZE, count_params, train_flops
+from .model_row import ModelRow
 from .published import Quantity
 from .rule import Rule, RunSize
 from .settings import BOUNDS, rule_of
@@ -97,6 +98,8 @@ class Recipe:
         settings = {name: getattr(self.training, name) for name in Training.model_fields}
         optimizer = self.training.optimizer.model_dump() | {"weight_decay": values["weight_decay"]}
         settings |= {"batch_tokens": values["batch_tokens"], "optimizer": Optimizer.model_validate(optimizer)}
+        if isinstance(self.model, ModelRow) and self.model.patience_tokens is not None:
+            settings["stop"] = self.training.stop.model_copy(update={"patience_tokens": self.model.patience_tokens})
         return model, Training.model_validate(settings)
 
     def _value(self, rule: Rule, quantity: Quantity, run: RunSize) -> float:
