@@ -181,7 +181,7 @@ RESULT_FILES = {
     "them, but not `trunk.json`",
     "analysis/runs.parquet": "all runs in one table, one row per evaluation",
     "analysis/curves.parquet": "the same curves, smoothed",
-    "analysis/outcomes.json": "what came of every cell and trunk",
+    "analysis/outcomes.json": "what came of every cell and trunk, and the versions that trained them",
     "analysis/costs.json": "the plan with the tokens as counted, and planned against actual",
     "analysis/learning_rates.json": "sweeps of the learning rate, their rule, and sizes trained beside their best rate",
     "analysis/sensitivity.json": "exponents by every combination of choices",

@@ -52,6 +52,7 @@ def run(args: argparse.Namespace) -> None:
     from ..advise.candidates import of_runs
     from ..advise.report import text_of, write_advice
     from ..advise.targets import Target
+    from ..runs.curves import smooth
 
     question = Question(Target(args.target, args.at_flops), device_hours=args.budget_gpu_hours)
     if args.seed < 0:
@@ -59,8 +60,8 @@ def run(args: argparse.Namespace) -> None:
     if args.out:
         check_writable(args.out, option="--out")
     each = partial(of_runs, speed=speed_of(args))
-    runs = run_sources.read(args).frame
-    found = advice_by_schedule(runs, question, candidates=lambda _: each, seed=args.seed)
+    curves = smooth(run_sources.read(args).frame)
+    found = advice_by_schedule(curves, question, candidates=lambda _: each, seed=args.seed)
     out: Path | None = args.out
     if out is None:
         print(text_of(found), end="")

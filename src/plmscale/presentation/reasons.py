@@ -222,6 +222,9 @@ BESIDE_LAWS: dict[str, Words] = {
     "rates_unknown": _rates_unknown,
     "no_token_worth": _no_verdict,
     "beyond_tokens": "the difference is beyond what any number of tokens could make",
+    "few_hand_overs_seen": "{n} hand-overs",
+    "few_optima_seen": "{n} different optima",
+    "law_not_identified": "the law is not identified",
     "few_sizes_for_interval": "too few sizes for an interval: {n_sizes}, {needed} are needed",
 }
 """Of learning rates, and of what the tokens of a set are worth."""

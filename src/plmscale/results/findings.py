@@ -62,6 +62,8 @@ class Findings:
     published : Published
     forecast, forecast_sizes : DataFrame
         The cells and optimal sizes that were forecast, and what came (`plmscale.forecast.score`).
+    software : DataFrame
+        The versions that trained the runs (`plmscale.runs.collect.trained_with`).
     """
 
     cells: pd.DataFrame
@@ -74,6 +76,7 @@ class Findings:
     published: Published
     forecast: pd.DataFrame
     forecast_sizes: pd.DataFrame
+    software: pd.DataFrame
 
     @property
     def trained(self) -> tuple[float, float]:

@@ -16,7 +16,7 @@ from ..plan.plan import whole_plan
 from ..study.grid import grid
 from ..study.study import Study
 from ..study.trunks import Trunk, trunk_of_each
-from ..training.attempts import LEDGER, Attempts, attempts_of, device_seconds, read_events
+from ..training.attempts import LEDGER, Attempts, attempts_of, device_seconds, failed, read_events
 from ..training.checkpoints import METRICS_LOG
 from ..training.lock import lock_files, seems_alive
 from ..training.trunk_files import is_there, to_count, trunk_record, trunks_here
@@ -238,7 +238,7 @@ def _by_attempts(job: _Job, attempts: list[dict[str, Any]]) -> dict[str, Any]:
     if job.away and (job.folder / "cell.json").exists():
         return {"state": "controller away", "reason": f"SLURM does not answer{f'; last attempt: {why}' if why else ''}"}
     if attempts:
-        return {"state": "failed" if why.startswith("error") else "interrupted", "reason": why}
+        return {"state": "failed" if failed(attempts[-1]) else "interrupted", "reason": why}
     return {"state": "not begun"}
 
 

@@ -26,6 +26,9 @@ RESULT = "finished.json"
 KILLED = "killed"
 """Reason of an attempt that left no word: SIGKILL, a lost node, a machine that went down."""
 
+FAILED = "error: "
+"""How the reason of an attempt begins that failed by itself."""
+
 NEEDED = {
     "start": {"host", "world"},
     "resumed": {"step"},
@@ -118,6 +121,10 @@ class Attempts:
         if step is not None:
             self._add("saved", step=step)
         self._add("end", reason=reason, wall_seconds=process_age())
+
+    def fail(self, error: BaseException) -> None:
+        """Close the attempt for an error."""
+        self.end(f"{FAILED}{error}"[:500])
 
     def table(self) -> list[Attempt]:
         """All attempts, the first one first."""
@@ -213,6 +220,11 @@ def _is_event(row: Mapping[str, Any]) -> bool:
 def interrupted(attempt: Attempt) -> bool:
     """Whether an attempt ended because it was asked to, by a scheduler or a person."""
     return (attempt["reason"] or "").startswith(tuple(REASONS.values()))
+
+
+def failed(attempt: Attempt) -> bool:
+    """Whether an attempt ended by an error of its own."""
+    return (attempt["reason"] or "").startswith(FAILED)
 
 
 def attempts_of(events: Iterable[dict[str, Any]]) -> list[Attempt]:
