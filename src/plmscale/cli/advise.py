@@ -12,6 +12,7 @@ from ..plan.hardware.devices import device_of
 from ..plan.hardware.utilisation import UTILISATION
 from ..study.catalog import ADVICE_TARGETS
 from ..study.config import Hardware
+from ..study.table_rows import validated
 from . import run_sources
 
 if TYPE_CHECKING:
@@ -92,6 +93,7 @@ def speed_of(args: argparse.Namespace) -> "DeviceSpeed":
         raise InputError(f"--device: {args.device!r} is not a known type ({known}). Name one, or give --peak-flops.")
     from ..advise.candidates import DeviceSpeed
 
-    hardware = Hardware(name=args.device, peak_flops=args.peak_flops, mfu=args.utilisation, memory_gib=1)
+    given = {"name": args.device, "peak_flops": args.peak_flops, "mfu": args.utilisation, "memory_gib": 1}
+    hardware = validated(Hardware, given, what="advise: the device (mfu is --utilisation)")
     device = device_of(hardware, args.precision)
     return DeviceSpeed(device.peak_flops * device.mfu * 3600, args.startup_seconds / 3600)
