@@ -196,7 +196,9 @@ RESULT_FILES = {
     "calibration/{model}.json": "speeds that `plmscale calibrate` measured",
     "bracket/": "`bracket.txt` and `bracket.json`, the verdict of `plmscale run bracket`; its runs, each as in `runs/`",
     "own_runs/": "`report.html`, fits, tables and figures of runs that somebody else trained",
-    "logs/, benchmarks/": "log, time and memory of every job",
+    "logs/, benchmarks/": "log, time and memory of every job. For cells that `plmscale run` trains on local CPUs, "
+    "`benchmarks/` has the time of the training (`s`, `h:m:s`), but memory, I/O and CPU load of a process that waits "
+    "for it: one server forks all of these jobs",
     "status/": "`status.html` and `status.tsv`: progress of the study",
     "report.html": "report: the answer on one page",
     "summary.txt": "summary of the study in numbers",
