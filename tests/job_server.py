@@ -9,9 +9,9 @@ job like any other, prints the process id, and when it has ended its status, neg
 - `largest_file`: how many bytes a file may have;
 - `ranks`: how many processes train together. They meet where its environment says.
 
-It is not the server of `plmscale run` (`plmscale.cli.in_jobs.fork_server`): that one starts no Snakemake, a job of it is
-a proxy whose id is not the training's, and it declines environments that tests change. What both have in common, a fork
-that takes over an environment, is ten lines.
+It is not the server of `plmscale run` (`plmscale.cli.in_jobs.fork_server`). That one starts no Snakemake, shows its
+client a proxy whose process id is not the training's, and declines the environments that tests change. What both have
+in common, a fork that takes over an environment, is ten lines.
 """
 
 import atexit

@@ -117,14 +117,15 @@ def summary(table: pd.DataFrame) -> str:
     Examples
     --------
     >>> rows = {"state": ["waiting", "running"], "device_hours": [0.0, 0.5], "planned_device_hours": [1.25, 1.25]}
-    >>> summary(pd.DataFrame({"schedule": ["wsd", TRUNK]} | rows))
-    '1 waiting; trunks: 1 running; 0.50 of 2.50 planned device-hours spent'
+    >>> summary(pd.DataFrame({"schedule": ["wsd", TRUNK], "device_hours_left": [1.5, 1.0]} | rows))
+    '1 waiting; trunks: 1 running; 0.50 of 2.50 planned device-hours spent, about 2.50 left'
     """
     of_trunks = table["schedule"] == TRUNK
     cells, trunks = (_counts(table.loc[which, "state"].tolist()) for which in (~of_trunks, of_trunks))
-    spent, planned = sum(table["device_hours"].tolist()), sum(table["planned_device_hours"].tolist())
+    names = ("device_hours", "planned_device_hours", "device_hours_left")
+    spent, planned, left = (_hours(sum(table[name].tolist())) for name in names)
     parts = [cells, *([f"trunks: {trunks}"] if trunks else [])]
-    return f"{'; '.join(parts)}; {_hours(spent)} of {_hours(planned)} planned device-hours spent"
+    return f"{'; '.join(parts)}; {spent} of {planned} planned device-hours spent, about {left} left"
 
 
 def _counts(found: Sequence[str]) -> str:

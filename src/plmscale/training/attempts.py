@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -262,9 +262,12 @@ def attempts_of(events: Iterable[dict[str, Any]]) -> list[Attempt]:
     return found
 
 
-def device_seconds(attempts: Iterable[Attempt]) -> float:
-    """Time that devices were held: ranks × seconds, over all attempts."""
-    return sum(each["world"] * (each["wall_seconds"] or 0.0) for each in attempts)
+def device_seconds(attempts: Sequence[Attempt], *, now: float | None = None) -> float:
+    """Time that devices were held: ranks × seconds, over all attempts; `now`, if the last one goes on."""
+    seconds = sum(each["world"] * (each["wall_seconds"] or 0.0) for each in attempts)
+    if now is not None and attempts and attempts[-1]["end"] is None:
+        seconds += attempts[-1]["world"] * (now - datetime.fromisoformat(attempts[-1]["start"]).timestamp())
+    return seconds
 
 
 def _n_nodes() -> int:
