@@ -346,7 +346,7 @@ def test_laws_that_are_not_there_are_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="serrano2024 gives no answers"):
         read_law("serrano2024")
     (tmp_path / "cheng2024-mlm").mkdir()
-    with pytest.raises(InputError, match="for that say ./cheng2024-mlm"):
+    with pytest.raises(InputError, match="For the file, give ./cheng2024-mlm"):
         read_law("cheng2024-mlm")
     with pytest.raises(InputError, match="Leave --fit and --group out"):
         read_law("cheng2024-clm", fit="chinchilla")

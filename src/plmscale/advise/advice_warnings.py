@@ -1,4 +1,4 @@
-"""What a ranking of cells cannot see: optima at the edge of the grid, confounded sizes, noise that nobody measured."""
+"""What a ranking of cells leaves out of account: optima at the edge of the grid, confounding, unmeasured noise."""
 
 from collections.abc import Sequence
 

@@ -165,7 +165,7 @@ def _none(prior: Prior, means: Means, budget: Budget, counted: Proteins) -> str:
 
 
 def _told(prior: Prior, draft: Draft, *, target_flops: float) -> tuple[Expected, Simulated]:
-    """What the draft as it is written is expected to tell: by linear theory, and by fits to simulated runs."""
+    """What to expect of the draft as it is written: by linear theory, and by fits to simulated runs."""
     one = draft.design
     judgement = judged(prior, one.places, draft.tokens, one.seeds, target_flops=target_flops)
     return judgement.expected, simulated(prior, judgement.grid, target_flops=target_flops)

@@ -90,7 +90,7 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
 
 
 def _calibrations(study: Study, results: Path) -> Records:
-    """Measured speeds; none where a file of them is damaged: the status does without."""
+    """Measured speeds; none where a file of them is damaged: the status is shown nevertheless."""
     try:
         return read_calibrations(study, results / "calibration")[0]
     except InputError:
@@ -122,7 +122,7 @@ def _cell(path: str, row: Mapping[Hashable, Any], queue: Queue, most: int, *, re
 
 
 def _trunk(trunk: Trunk, row: Mapping[Hashable, Any], queue: Queue, most: int, *, results: Path) -> dict[str, Any]:
-    """The row of a trunk; one that was trained, and is to be longer now, is not done."""
+    """The row of a trunk; a trunk that was trained, but must be longer now, is not done."""
     folder = results / "trunks" / trunk.path
 
     def look_at() -> dict[str, Any]:
@@ -142,7 +142,7 @@ def _trunk(trunk: Trunk, row: Mapping[Hashable, Any], queue: Queue, most: int, *
 
 
 def _readable(look_at: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a look at a cell says; of one with a damaged file that: the others are told of nevertheless."""
+    """The state of a cell; `unreadable` where a file of it is damaged, so that the others are still shown."""
     try:
         return look_at()
     except Exception as error:  # whatever a damaged file makes of its reader
@@ -202,7 +202,7 @@ class _Job:
 
 NOTHING = {"reason": None, "loss": None, "percent": 0.0, "eta_hours": None, "job": None, "host": None}
 NOTHING |= {"attempts": 0, "device_hours": 0.0}
-"""What there is to say of a cell of which nothing is known."""
+"""The row of a cell of which nothing is known."""
 
 
 def _state(job: _Job, *, record: dict[str, Any] | None) -> dict[str, Any]:
@@ -244,7 +244,7 @@ def _going_on(job: _Job, attempts: list[dict[str, Any]]) -> dict[str, Any] | Non
 
 
 def _by_attempts(job: _Job, attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The state of a cell that nobody is seen to train."""
+    """The state of a cell that has neither a process nor a job."""
     try:
         Attempts(job.folder / LEDGER).refuse_after(job.max_attempts)
     except InputError as error:

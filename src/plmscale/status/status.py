@@ -36,7 +36,7 @@ COLOURS = {
     "unreadable": "#8c510a",
     "not begun": "#e8e8e8",
 }
-"""Of the ColorBrewer schemes that colour-blind readers tell apart; every field says its state in words too."""
+"""Of the ColorBrewer schemes that colour-blind readers tell apart; every field also has its state in words."""
 
 DARK = {"done", "diverged", "running", "starting", "refused", "failed", "unreadable"}
 
@@ -197,7 +197,7 @@ def _map(title: str, cells: pd.DataFrame) -> str:
 
 
 def _field(row: dict) -> str:
-    """A field of the map: its state in colour and in words, and what there is to say of it."""
+    """A field of the map: its state in colour and in words, and its details."""
     state, ink = row["state"], "#fff" if row["state"] in DARK else "#222"
     background = COLOURS[state]
     if state == "running":  # as far as it is

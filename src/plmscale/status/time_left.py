@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 LEAST_SHARE = 0.05
-"""Share of a job from which its device-hours tell its speed: before, they tell its start-up."""
+"""Share of a job from which its device-hours show its speed: before, they are mostly start-up."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class Work:
 
     @property
     def measures(self) -> bool:
-        """Whether it tells the speed of its size."""
+        """Whether its device-hours show the speed of its size."""
         return bool(self.taken) and self.share >= LEAST_SHARE
 
 
