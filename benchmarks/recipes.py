@@ -14,6 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 
+from plmscale.estimates import Estimate
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.methods import fit_all
 from plmscale.study.recipes.rule import Rule, RunSize, parse_rule
@@ -59,8 +60,8 @@ def exponents(make: Callable[[np.random.Generator], pd.DataFrame], *, studies: i
     found = []
     for seed in range(studies):
         runs = make(np.random.default_rng([7, seed]))
-        fit = fit_all(runs, name="chinchilla", settings=FitSettings(n_bootstrap=40))["schedules"]["all"]
-        found.append({**(fit["estimates"].get("a") or {"value": None}), "status": fit["status"]})
+        fit = fit_all(runs, name="chinchilla", settings=FitSettings(n_bootstrap=40))["all"]
+        found.append(vars(fit.estimates.get("a", Estimate(None))) | {"status": fit.status})
     return found
 
 

@@ -8,6 +8,10 @@ job like any other, prints the process id, and when it has ended its status, neg
 - `folder` and `environment` in which it runs, if they are not the server's;
 - `largest_file`: how many bytes a file may have;
 - `ranks`: how many processes train together. They meet where its environment says.
+
+It is not the server of `plmscale run` (`plmscale.cli.in_jobs.fork_server`). That one starts no Snakemake, shows its
+client a proxy whose process id is not the training's, and declines the environments that tests change. What both have
+in common, a fork that takes over an environment, is ten lines.
 """
 
 import atexit

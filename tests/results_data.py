@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from plmscale.analysis.study import find
-from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.fit import FitSettings
 from plmscale.laws.methods import FITS, fit_curves
 from plmscale.results.study_results import Results
 from plmscale.runs.curves import smooth
@@ -65,11 +65,9 @@ def make_results(study: Study, *, law=chinchilla_loss, diverged=(), interrupted=
     """
     runs, records = make_runs(study, law=law, diverged=diverged, interrupted=interrupted, noise=noise)
     curves = smooth(runs)
-    found = {name: fit_curves(curves, name=name, settings=SETTINGS)["schedules"] for name in FITS} if fits else {}
-    read = {name: {schedule: Fit.from_json(fit) for schedule, fit in one.items()} for name, one in found.items()}
-    read = read or {name: {} for name in FITS}
+    found = {name: fit_curves(curves, name=name, settings=SETTINGS) if fits else {} for name in FITS}
     subsets = {name: _counts(name, tokens) for name, tokens in (SETS | {"close_30": 90_000, "holdout": 5_000}).items()}
-    results = Results(study, curves, records, read, subsets, {"unigram_entropy": UNIGRAM_ENTROPY})
+    results = Results(study, curves, records, found, subsets, {"unigram_entropy": UNIGRAM_ENTROPY})
     return with_findings(results) if fits else results
 
 

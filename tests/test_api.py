@@ -77,10 +77,10 @@ def test_a_wrong_name_suggests_the_right_one():
 
 
 def test_fits_are_those_of_the_workflow(laws, runs_file):
-    """`plmscale.laws.methods.fit_all` is what the workflow's rule calls; its JSON is what it writes."""
+    """`plmscale.laws.methods.fit_all` is what the workflow's rule calls; its file has their JSON."""
     frame = load(runs_file).frame
     for name in laws:
-        expected = json.loads(json.dumps(fit_all(frame, name=name)["schedules"]["all runs"]))
+        expected = json.loads(json.dumps(fit_all(frame, name=name)["all runs"].to_json()))
         assert json.loads(json.dumps(laws[name].fit.to_json())) == expected
 
 

@@ -200,6 +200,10 @@ def test_distances_are_decades_of_n_of_d_and_of_c():
         ({"days": 5, "devices": 1.5, "device": "H100"}, "--devices is 1.5; it must be a whole number"),
         ({"money": 5, "device": "H100"}, "--money buys device-hours at which price? Add --price"),
         ({"flops": 1e21, "utilisation": 35, "device": "H100"}, "--utilisation is 35; it is a share"),
+        (
+            {"flops": 1e21, "peak_flops": 1e3},
+            "peak_flops: Input should be greater than or equal to 1000000; found 1000",
+        ),
         ({"flops": 1e21, "passes": 2}, "--passes over which data? Add --sequences or --residues"),
         ({"sequences": 1e7, "residues": 1e9, "flops": 1e20}, "both say how much data there is. Leave one out"),
         ({"tokens": 1e9, "sequences": 1e7, "passes": 1, "flops": 1e20}, "both fix the tokens seen: 1B, and 3.27B"),
@@ -342,7 +346,7 @@ def test_laws_that_are_not_there_are_named(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="serrano2024 gives no answers"):
         read_law("serrano2024")
     (tmp_path / "cheng2024-mlm").mkdir()
-    with pytest.raises(InputError, match="for that say ./cheng2024-mlm"):
+    with pytest.raises(InputError, match="For the file, give ./cheng2024-mlm"):
         read_law("cheng2024-mlm")
     with pytest.raises(InputError, match="Leave --fit and --group out"):
         read_law("cheng2024-clm", fit="chinchilla")

@@ -273,6 +273,32 @@ def test_what_cannot_be_spent_is_refused_with_the_remedy(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("tokens", "given", "said"),
+    [
+        (10**17, {"flops": 1e13}, "the set of all proteins:\n  n_tokens: .* 10000000000000000; found 1" + 17 * "0"),
+        (10**15, {"flops": 1e13}, "token budget budget1:\n  epochs: .* 0.000000001; found"),
+        (
+            10**8,
+            {"deadline": 1e12, "devices": 8, "device": "H100"},
+            "hardware.*:\n  deadline_hours: .* 1000000000; found",
+        ),
+        (
+            10**8,
+            {"gpu_hours": 1e3, "devices": 1e9, "device": "H100"},
+            "hardware.*:\n(.*\n)*  max_devices: .* found 1000",
+        ),
+        (10**8, {"money": 1e3, "price": 1e11, "device": "H100"}, "hardware.*:\n  price_per_device_hour: "),
+    ],
+)
+def test_what_no_study_can_have_is_one_clear_error(tmp_path, monkeypatch, tokens, given, said):
+    """Not the error of the model that checks settings, which names neither setting nor remedy of this command."""
+    monkeypatch.setattr(Proteins, "tokens", lambda self, max_length: tokens)
+    with pytest.raises(InputError, match=said):
+        design(EXAMPLE, tmp_path / "s", root=ROOT, **given)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.usefixtures("few")
 def test_the_command_prints_the_first_lines_and_plan_finds_the_study(tmp_path, capsys):
     out = str(tmp_path / "s")

@@ -82,10 +82,10 @@ def test_the_command_writes_everything_and_recovers_the_law(tmp_path, monkeypatc
 def test_the_same_request_gives_the_same_numbers(tmp_path):
     runs = load(table_of_runs(tmp_path / "runs.csv"))
     request = Request(fits=("chinchilla",), seed=7, settings=FitSettings(n_bootstrap=20))
-    one, two = (analyse(runs, request).fit_json for _ in range(2))
+    one, two = (analyse(runs, request).results.fits for _ in range(2))
     assert one == two
     assert list(one) == ["chinchilla"]
-    other = analyse(runs, Request(fits=("chinchilla",), seed=8, settings=FitSettings(n_bootstrap=20))).fit_json
+    other = analyse(runs, Request(fits=("chinchilla",), seed=8, settings=FitSettings(n_bootstrap=20))).results.fits
     assert one != other
 
 

@@ -10,7 +10,8 @@ from plmscale.plan.allocation import allocate
 from plmscale.plan.dispatch import dispatch, stoppable
 from plmscale.plan.pace import assumed_pace
 from plmscale.plan.plan import grid_resources, plan, plan_summary
-from plmscale.status.progress import line, state
+from plmscale.status.progress import StudyProgress, line, state
+from plmscale.status.time_left import Work, costs, left
 from plmscale.study.config import Execution, Hardware
 from plmscale.study.grid import grid
 from plmscale.study.jobs import Workload, workloads
@@ -133,15 +134,38 @@ def test_progress_is_read_from_the_files_of_the_runs(tmp_path):
     runs = tmp_path / "runs"
     for name in ("done", "running", "stale"):
         (runs / name).mkdir(parents=True)
-    (runs / "done/run.json").write_text("{}")
+    (runs / "done/run.json").write_text('{"n_tokens": 100, "device_seconds": 3600}')
     rows = [json.dumps({"step": i, "n_tokens": 10 * i, "loss": 3.0}) for i in (1, 2, 3)]
     (runs / "running/metrics.jsonl").write_text("\n".join(rows) + '\n{"step": 4, "n_to')  # a row being written
     (runs / "stale/metrics.jsonl").write_text(rows[0] + "\n")
     lock = CellLock(runs / "running")
     assert lock.take() is None
-    found = state(cells, results=tmp_path)
+    start, found = StudyProgress(dict.fromkeys(cells, Work("", 10.0)), 0.0), state(cells, results=tmp_path)
     lock.release()
-    assert (found.done, found.running, found.left) == (1, 1, 2)
+    assert found.cells == (1, 1, 2)
     assert found.share == pytest.approx((10 + 3 + 1) / 40)
-    text = line(found, share_before=0.1, seconds=100)
-    assert text == "cells: 1 done, 1 running, 2 left; 35 % of the FLOPs; about 4 min left"
+    (runs / "done/run.json").write_text("not read again")
+    assert state(cells, results=tmp_path, before=found).jobs["done"] == found.jobs["done"]
+    assert found.jobs["done"] == Work("done", 10.0, share=1.0, taken=1.0, done=True)
+    text = line(found, before=start, seconds=100)
+    assert text == "cells: 1 done, 1 running, 2 left; 35 % of the FLOPs; about 3 min left"
+    assert line(found, before=None, seconds=100).endswith("; time left not known yet")
+
+
+def test_time_left_goes_by_what_jobs_of_the_size_took_and_not_by_their_flops():
+    """The small size takes ten times its plan, the large one its plan: 3 hours in the first, then 8 + 10 are left."""
+    cells = {
+        **{f"small/{i}": Work("small", 0.1, done=i < 2, share=float(i < 2), taken=1.0) for i in range(10)},
+        **{f"large/{i}": Work("large", 5.0, share=0.2 * (i == 0), taken=1.0, running=i == 0) for i in range(2)},
+    }
+    cells["large/1"] = Work("large", 6.0)
+    first = {path: Work(job.size, job.planned) for path, job in cells.items()}
+    assert sum(left(list(first.values()))) == pytest.approx(12), "by the plan"
+    assert sum(left(list(cells.values()))) == pytest.approx(8 * 1.0 + 4 + 6)
+    text = line(StudyProgress(cells, 0.5), before=StudyProgress(first, 0.0), seconds=3600)
+    assert text.endswith("; about 6.0 h left"), text
+    assert costs([Work("small", 1.0, 1.0, 3.0, True), Work("new", 2.0)]) == [3.0, 6.0], (
+        "as all others, if none is known"
+    )
+    barely = Work("new", 2.0, share=0.01, taken=1.0, running=True)
+    assert costs([barely]) == [2.0], "the start-up is no speed"

@@ -12,7 +12,7 @@ from plmscale.cli.main import main
 from plmscale.errors import InputError
 from plmscale.files import write_json
 from plmscale.laws.budgets import EXTRAPOLATED, INSIDE
-from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.fit import FitSettings, fits_json
 from plmscale.laws.methods import fit_all
 from plmscale.laws.size_law import SizeAt, SizeLaw, best_law
 from plmscale.presentation.figure_labels import place_labels
@@ -38,13 +38,9 @@ def fits():
 
 @pytest.fixture(scope="module")
 def law(fits) -> SizeLaw:
-    found = best_law(parsed(fits))
+    found = best_law(fits)
     assert found is not None
     return found
-
-
-def parsed(fits):
-    return {name: {s: Fit.from_json(fit) for s, fit in one["schedules"].items()} for name, one in fits.items()}
 
 
 def model(name: str, *, n_params: float, n_tokens: float | None = None, **more) -> PublishedModel:
@@ -138,8 +134,7 @@ def test_the_compute_of_a_mixture_of_experts_has_its_active_parameters():
 
 
 def test_the_best_verdict_is_the_law(fits):
-    read = parsed(fits)
-    read |= {"chinchilla": {s: replace(fit, status="identified") for s, fit in read["chinchilla"].items()}}
+    read = fits | {"chinchilla": {s: replace(fit, status="identified") for s, fit in fits["chinchilla"].items()}}
     weak = {"envelope": {s: replace(fit, status="weakly_identified") for s, fit in read["envelope"].items()}}
     assert best_law(read | weak).fit == "chinchilla"
     assert best_law(read).fit == "envelope"
@@ -152,7 +147,7 @@ def test_the_best_verdict_is_the_law(fits):
 
 def test_the_command_judges_by_any_law_and_names_what_is_wrong(fits, tmp_path, capsys):
     for name, fit in fits.items():
-        write_json(tmp_path / f"{name}.json", fit)
+        write_json(tmp_path / f"{name}.json", fits_json(name, fit))
     table = tmp_path / "models.tsv"
     table.write_text(HEADER + "mine\tMLM\t1e5\t1e8\tunverified\ttokens_seen\tmy notebook\n")
     out = tmp_path / "out"

@@ -275,6 +275,9 @@ SENTENCES = [
         "Chinchilla's law is not identified: nothing says what a token is worth",
     ),
     (Reason.of("beyond_tokens"), "the difference is beyond what any number of tokens could make"),
+    (Reason.of("few_hand_overs_seen", n=2), "2 hand-overs"),
+    (Reason.of("few_optima_seen", n=1), "1 different optima"),
+    (Reason.of("law_not_identified"), "the law is not identified"),
     (
         Reason.of("few_sizes_for_interval", n_sizes=2, needed=3),
         "too few sizes for an interval: 2, 3 are needed",

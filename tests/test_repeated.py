@@ -61,7 +61,7 @@ def data_of(runs: pd.DataFrame) -> tuple[np.ndarray, ...]:
 
 
 def fitted(runs: pd.DataFrame, *, name: str = "repeated") -> Fit:
-    return Fit.from_json(fit_curves(smooth(runs), name=name, settings=SETTINGS)["schedules"]["constant"])
+    return fit_curves(smooth(runs), name=name, settings=SETTINGS)["constant"]
 
 
 @pytest.fixture(scope="module")
@@ -107,14 +107,14 @@ def test_with_the_published_base_the_worth_of_repeats_has_no_upper_end(c4):
 
 def test_the_fit_of_the_published_runs_says_what_is_wrong_with_the_law():
     imported = load(published("datablations", "c4_runs_182_used_in_fit.csv"))
-    found = fit_curves(smooth(imported.frame), name="repeated", settings=SETTINGS)["schedules"]["all runs"]
-    assert found["status"] == "weakly_identified"
-    assert "does not fit" in found["reason"]
-    assert found["details"]["objective"] < 0.0158046645, "more parameters are free than in the published fit"
-    assert found["details"]["overfitting"]["wanted"]
+    found = fit_curves(smooth(imported.frame), name="repeated", settings=SETTINGS)["all runs"]
+    assert found.status == "weakly_identified"
+    assert "does not fit" in found.reason
+    assert found.details["objective"] < 0.0158046645, "more parameters are free than in the published fit"
+    assert found.details["overfitting"]["wanted"]
     assert found["estimates"]["r_n"]["high"] is None
-    once = fit_curves(smooth(imported.frame), name="chinchilla", settings=SETTINGS)["schedules"]["all runs"]
-    assert len(once["points"]) == 29 and len(once["excluded"]) == 153
+    once = fit_curves(smooth(imported.frame), name="chinchilla", settings=SETTINGS)["all runs"]
+    assert len(once.points) == 29 and len(once.excluded) == 153
 
 
 def test_jacobian_is_that_of_finite_differences():
@@ -192,7 +192,7 @@ def test_runs_that_repeat_are_in_no_law_of_single_passes():
 def test_without_repeats_nothing_is_said():
     curves = smooth(make_runs(chinchilla, n_rows=1))
     fits = {
-        name: {"constant": Fit.from_json(fit_curves(curves, name=name, settings=SETTINGS)["schedules"]["constant"])}
+        name: {"constant": fit_curves(curves, name=name, settings=SETTINGS)["constant"]}
         for name in ("chinchilla", "repeated")
     }
     fit = fits["repeated"]["constant"]

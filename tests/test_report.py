@@ -10,7 +10,6 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from plmscale.errors import InputError
 from plmscale.estimates import Estimate
 from plmscale.laws.budgets import INSIDE, OUTSIDE
 from plmscale.laws.fit import Fit
@@ -258,10 +257,14 @@ def test_choices_are_complete_and_marked():
     assert len(rows) > 60
 
 
-def test_a_page_that_is_no_table_is_refused(made, tmp_path):
-    _, path = made
-    for source in (path.parent / "tables").iterdir():
-        (tmp_path / source.name).write_bytes(source.read_bytes())
-    (tmp_path / "runs.html").write_text("nothing")
-    with pytest.raises(InputError, match=r"runs\.html: not a page of a table"):
-        report_parts.tables(tmp_path, {}, relative="tables")
+def test_versions_have_the_number_of_their_runs_where_they_differ(made):
+    results, _ = made
+    first, second, *rest = results.records
+    first = first | {"versions": {"plmscale": "0.0.9", "torch": None}}
+    second = second | {"versions": {"plmscale": "0.1.0", "torch": "2.13.0"}}
+    rows = report_parts.software(with_findings(replace(results, records=[first, second, *rest])))
+    trained = {row["name"]: row["trained"] for row in rows}
+    n = len(results.records)
+    assert trained["plmscale"] == f"0.1.0 ({n - 1} runs), 0.0.9 (1 runs)"
+    assert trained["torch"] == f"unknown ({n - 1} runs), 2.13.0 (1 runs)"
+    assert trained["numpy"] == "" and {row["name"]: row["page"] for row in rows}["numpy"]

@@ -58,7 +58,7 @@ def test_a_study_of_diverged_runs_alone_fails_no_rule(tmp_path, paper_study):
     assert frame.empty
     assert smooth(frame) == []
     for name in FITS:
-        assert fit_all(frame, name=name)["schedules"] == {}
+        assert fit_all(frame, name=name) == {}
 
 
 def test_runs_that_are_compared_at_their_ends_may_enter_by_their_holdout_loss(tmp_path, paper_study):

@@ -16,7 +16,7 @@ from plmscale.laws.confidence.chinchilla_profiles import profile_intervals
 from plmscale.laws.confidence.misfit import misfit_tests
 from plmscale.laws.confidence.run_noise import RunNoise, run_noise
 from plmscale.laws.confidence.uncertainty import huber_scale
-from plmscale.laws.fit import Fit, FitSettings
+from plmscale.laws.fit import Fit, FitSettings, fits_json
 from plmscale.laws.methods import FITS, fit_all, fit_curves
 from plmscale.laws.plateau_levels import Plateau, find_plateau, last_doubling_share, levels_of
 from plmscale.laws.points import Points
@@ -31,7 +31,7 @@ KEPT_WITHOUT_LAW = {"a_all_points", "b_all_points", "a_plus_b_all_points", "plat
 
 
 def run_fit(name: str, runs, *, settings: FitSettings = SETTINGS, seed: int = 0) -> Fit:
-    return Fit.from_json(fit_all(runs, name=name, seed=seed, settings=settings)["schedules"]["constant"])
+    return fit_all(runs, name=name, seed=seed, settings=settings)["constant"]
 
 
 def contains(one: Estimate, truth: float) -> bool:
@@ -58,7 +58,7 @@ def known_curves():
 
 @pytest.mark.parametrize("name", ["envelope", "isoflop", "chinchilla"])
 def test_exponent_of_a_known_law_is_inside_its_interval(name, known_curves):
-    fit = Fit.from_json(fit_curves(known_curves, name=name, settings=SETTINGS)["schedules"]["constant"])
+    fit = fit_curves(known_curves, name=name, settings=SETTINGS)["constant"]
     assert fit.status == "identified", fit.reason
     assert contains(fit.estimates["a"], TRUE_A), fit.estimates["a"]
     assert fit.estimates["a"].high - fit.estimates["a"].low < 0.15
@@ -83,10 +83,10 @@ def test_optimal_sizes_agree_with_the_closed_form():
 
 @pytest.mark.parametrize("name", ["envelope", "isoflop", "chinchilla"])
 def test_no_size_is_given_far_outside_the_data(name, known_curves):
-    sizes = fit_curves(known_curves, name=name, settings=SETTINGS)["schedules"]["constant"]["details"]["optimal_sizes"]
+    sizes = fit_curves(known_curves, name=name, settings=SETTINGS)["constant"].details["optimal_sizes"]
     assert sizes[-1] == {"flops": 1e20, "status": "outside the data"} | dict.fromkeys(list(sizes[0])[2:])
     wider = replace(SETTINGS, extrapolation_factor=1e9)
-    asked = fit_curves(known_curves, name=name, settings=wider)["schedules"]["constant"]["details"]["optimal_sizes"]
+    asked = fit_curves(known_curves, name=name, settings=wider)["constant"].details["optimal_sizes"]
     assert asked[-1]["status"] == "extrapolated" and asked[-1]["n_params"] > 2e6 * 3
 
 
@@ -154,7 +154,7 @@ def test_lines_of_the_plateau_stay_inside_the_data():
 
 
 def test_curves_that_do_not_flatten_have_no_plateau(known_curves):
-    fit = Fit.from_json(fit_curves(known_curves, name="plateau")["schedules"]["constant"])
+    fit = fit_curves(known_curves, name="plateau")["constant"]
     assert fit.status == "not_identified" and "do not flatten" in fit.reason
     assert all(one == Estimate(None) for one in fit.estimates.values())
 
@@ -199,7 +199,7 @@ def test_a_diverged_run_does_not_move_the_fit():
 
 
 def test_envelope_counts_interior_optima_only(known_curves):
-    fit = Fit.from_json(fit_curves(known_curves, name="envelope", settings=SETTINGS)["schedules"]["constant"])
+    fit = fit_curves(known_curves, name="envelope", settings=SETTINGS)["constant"]
     by_run = {curve.run: curve for curve in known_curves}
     sizes = sorted({curve.n_params for curve in known_curves})
     assert len(fit.points) + len(fit.excluded) == SETTINGS.n_envelope
@@ -214,34 +214,32 @@ def test_envelope_counts_interior_optima_only(known_curves):
 
 @pytest.mark.parametrize("name", FITS)
 def test_json_round_trip_and_determinism(name, known_curves, tmp_path):
-    one = fit_curves(known_curves, name=name, seed=3, settings=SETTINGS)
-    text = json.dumps(one, allow_nan=False)
-    assert text == json.dumps(fit_curves(known_curves, name=name, seed=3, settings=SETTINGS), allow_nan=False)
-    assert one["fit"] == name
-    assert Fit.from_json(json.loads(text)["schedules"]["constant"]).to_json() == one["schedules"]["constant"]
-    assert isinstance(one["schedules"]["constant"]["details"]["warnings"], list)
+    one, again = (fit_curves(known_curves, name=name, seed=3, settings=SETTINGS) for _ in range(2))
+    text = json.dumps(fits_json(name, one), allow_nan=False)
+    assert text == json.dumps(fits_json(name, again), allow_nan=False)
+    written = json.loads(text)
+    assert written["fit"] == name
+    assert Fit.from_json(written["schedules"]["constant"]) == one["constant"], "a fit is what its file holds"
+    assert isinstance(one["constant"].details["warnings"], list)
 
 
 def test_other_schedules_do_not_change_the_numbers(known_curves):
     other = [replace(curve, run=curve.run + "x", schedule="cosine") for curve in known_curves[:9]]
-    alone = fit_curves(known_curves, name="envelope", settings=SETTINGS)["schedules"]
-    both = fit_curves([*other, *known_curves], name="envelope", settings=SETTINGS)["schedules"]
+    alone = fit_curves(known_curves, name="envelope", settings=SETTINGS)
+    both = fit_curves([*other, *known_curves], name="envelope", settings=SETTINGS)
     assert list(both) == ["cosine", "constant"] and both["constant"] == alone["constant"]
 
 
 def test_seeds_differ(known_curves):
-    fits = [
-        fit_curves(known_curves, name="chinchilla", seed=seed, settings=SETTINGS)["schedules"]["constant"]
-        for seed in (0, 1)
-    ]
-    assert fits[0]["estimates"] == fits[1]["estimates"], "profile likelihood draws nothing"
-    assert fits[0]["details"]["bootstrap"]["a"] != fits[1]["details"]["bootstrap"]["a"]
+    fits = [fit_curves(known_curves, name="chinchilla", seed=seed, settings=SETTINGS)["constant"] for seed in (0, 1)]
+    assert fits[0].estimates == fits[1].estimates, "profile likelihood draws nothing"
+    assert fits[0].details["bootstrap"]["a"] != fits[1].details["bootstrap"]["a"]
 
 
 def test_mixed_batches_and_uneven_learning_rates_are_warned_of(known_curves):
     mixed = [replace(c, batch_tokens=1000 if c.n_params > 1e6 else 2000) for c in known_curves]
     mixed = [replace(c, lr_fraction_end=0.2 if c.unique_tokens > 5e7 else 1.0) for c in mixed]
-    warnings = fit_curves(mixed, name="chinchilla", settings=SETTINGS)["schedules"]["constant"]["details"]["warnings"]
+    warnings = fit_curves(mixed, name="chinchilla", settings=SETTINGS)["constant"].details["warnings"]
     assert any("[1000, 2000]" in text for text in warnings) and any("0.20 to 1.00" in text for text in warnings)
 
 
@@ -321,7 +319,7 @@ def test_a_power_law_is_not_flat_however_long_it_is_trained():
 
 @pytest.mark.parametrize("name", FITS)
 def test_held_out_errors_are_beside_every_fit(name, known_curves):
-    errors = fit_curves(known_curves, name=name, settings=SETTINGS)["schedules"]["constant"]["details"]["held_out"]
+    errors = fit_curves(known_curves, name=name, settings=SETTINGS)["constant"].details["held_out"]
     assert set(errors) == {"largest_budget", "largest_size"}
     for one in errors.values():
         assert (one["rms_log_error"] is None) == bool(one["reason"])
@@ -330,7 +328,7 @@ def test_held_out_errors_are_beside_every_fit(name, known_curves):
 def test_held_out_error_tells_the_right_law_from_the_wrong_one(known_curves):
     """Both laws have their interval; on the largest size the wrong one is off by ten times as much."""
     errors = {
-        name: fit_curves(known_curves, name=name, settings=SETTINGS)["schedules"]["constant"]["details"]["held_out"]
+        name: fit_curves(known_curves, name=name, settings=SETTINGS)["constant"].details["held_out"]
         for name in ("chinchilla", "kaplan")
     }
     right, wrong = (errors[name]["largest_size"]["rms_log_error"] for name in ("chinchilla", "kaplan"))
@@ -352,7 +350,7 @@ def test_held_out_error_is_that_of_the_law_fitted_without_it():
 def test_envelope_without_noise_returns_the_exponent_itself():
     """Sizes are whole numbers here, so that their ratio is constant to 1e-5 only."""
     fine = smooth(make_runs(chinchilla, sizes=np.geomspace(3e6, 2e8, 8), tokens=[3e9], n_rows=400), level=0.0)
-    fit = Fit.from_json(fit_curves(fine, name="envelope", settings=SETTINGS)["schedules"]["constant"])
+    fit = fit_curves(fine, name="envelope", settings=SETTINGS)["constant"]
     assert fit.estimates["a"].value == pytest.approx(TRUE_A, abs=1e-6)
     assert fit.estimates["b"].value == pytest.approx(1 - TRUE_A, abs=1e-6)
     assert abs(fit.estimates["a_all_points"].value - TRUE_A) > 0.01, "the staircase is biased"

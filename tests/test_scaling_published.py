@@ -109,7 +109,7 @@ def epoch_fit(n_bootstrap: int) -> Fit:
     runs = points.assign(run=names, model=names, step=1, lr_fraction=0.1, **constants)
     runs["n_params"] = runs["n_params"].round().astype(int)
     settings = FitSettings(n_bootstrap=n_bootstrap)
-    return Fit.from_json(fit_all(runs, name="chinchilla", settings=settings)["schedules"]["cosine"])
+    return fit_all(runs, name="chinchilla", settings=settings)["cosine"]
 
 
 def test_bootstrap_errors_agree_with_the_published_ones():

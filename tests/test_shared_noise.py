@@ -41,10 +41,8 @@ def test_trunks_of_one_run_each_change_nothing(name):
     runs = make_runs(chinchilla, noise=0.004, n_rows=30)
     runs["n_tokens"] *= 4 if name == "repeated" else 1
     alone = runs.assign(trunk=runs["run"])
-    before, after = (
-        fit_all(one, name=name, seed=0, settings=SETTINGS)["schedules"]["constant"] for one in (runs, alone)
-    )
-    for point in after["points"]:
+    before, after = (fit_all(one, name=name, seed=0, settings=SETTINGS)["constant"] for one in (runs, alone))
+    for point in after.points:
         point.pop("trunk", None)
     assert before == after
 

@@ -23,6 +23,7 @@ from plmscale.status.status import write_status
 from plmscale.study.study import load_study
 from plmscale.training.attempts import Attempts
 from plmscale.training.lock import CellLock, Holder
+from test_calibrate import record_of
 
 MODELS = """name\tn_layers\td_model\td_ffn\tn_heads\tlearning_rate\tschedules
 S\t1\t16\t64\t1\t4e-3\ttoken_decay,constant
@@ -125,6 +126,32 @@ def test_every_state_is_told_from_the_files(begun, tmp_path):
     assert table["planned_device_hours"].sum() == pytest.approx(planned["device_hours"].sum())
     assert "1 done, 1 diverged, 1 running, 1 interrupted, 1 failed, 4 not begun" in said
     assert "M/s2/constant/seed0 failed: error: no room" in said
+
+
+def test_what_is_left_goes_by_the_speed_of_the_size_so_far(begun, tmp_path):
+    """Size S takes what its finished and its running cell took of their plan, size M as much of its own."""
+    said = write_status(begun, results=tmp_path / "results")
+    table = read(tmp_path)
+    done, running = table.loc[("S", "s1", "constant")], table.loc[("S", "s3", "constant")]
+    share = running["percent"] / 100
+    assert share > 0.05 and done["device_hours_left"] == table.loc[("S", "s2", "constant"), "device_hours_left"] == 0
+    assert running["device_hours_left"] == pytest.approx(running["device_hours"] * (1 - share) / share)
+    ratio = (4 + running["device_hours"]) / (done["planned_device_hours"] + share * running["planned_device_hours"])
+    for key in (("S", "s1", "token_decay"), ("M", "s3", "constant")):
+        assert table.loc[key, "device_hours_left"] == pytest.approx(ratio * table.loc[key, "planned_device_hours"])
+    assert f"device-hours spent, about {table['device_hours_left'].sum():.0f} left" in said
+
+
+def test_planned_hours_of_the_status_are_by_measured_speeds_and_without_a_damaged_one(study, tmp_path):
+    folder = tmp_path / "results/calibration"
+    folder.mkdir(parents=True)
+    (folder / "S.json").write_text("{")
+    write_status(study, results=tmp_path / "results")
+    assumed = read(tmp_path)["planned_device_hours"]
+    (folder / "S.json").write_text(json.dumps(record_of(study, "S")))
+    write_status(study, results=tmp_path / "results")
+    found = read(tmp_path)["planned_device_hours"]
+    assert (found["S"] != assumed["S"]).all() and (found["M"] == assumed["M"]).all()
 
 
 def squeue_says(tmp_path, monkeypatch, *lines: str, status: int = 0) -> None:

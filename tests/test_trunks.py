@@ -213,22 +213,22 @@ def test_the_progress_line_counts_trunks_and_of_branches_what_they_train(tmp_pat
 
     tokens, folder = 64e6 * 325, results / "trunks" / trunk.path
     now = trained(folder, 0.6 * tokens)
-    assert (now.done, now.running, now.left, now.trunks, now.trunks_done, now.trunks_running) == (0, 0, 2, 1, 0, 1)
+    assert (now.cells, now.trunks) == ((0, 0, 2), (0, 1, 0))
     assert now.share == pytest.approx(0.6 / 1.1)
-    assert "trunks: 0 of 1 done, 1 running" in line(now, share_before=0, seconds=1)
+    assert "trunks: 0 of 1 done, 1 running" in line(now, before=None, seconds=1)
     (folder / "metrics.jsonl").unlink()
     record = {"cell": trunk.cell.frozen(), "until_passes": 0.4}
     (folder / "trunk.json").write_text(json.dumps(record))
     assert state(work, results=results, trunks=found).share == pytest.approx(0.4 / 1.1), "to be extended"
     (folder / "trunk.json").write_text(json.dumps(record | {"until_passes": 0.8}))
     now = trained(results / "runs" / half.path, 0.45 * tokens)
-    assert (now.running, now.trunks_done) == (1, 1)
+    assert (now.cells.running, now.trunks.done) == (1, 1)
     assert now.share == pytest.approx((0.8 + 0.05) / 1.1), "the branch has half of its own tokens"
     for cell in (whole, half):
         finished(results, cell, trunk="somewhere")
     (folder / "trunk.json").unlink()
     now = state(work, results=results, trunks=found)
-    assert (now.done, now.trunks_done, now.share) == (2, 1, 1.0), "nobody waits for the trunk"
+    assert (now.cells.done, now.trunks.done, now.share) == (2, 1, 1.0), "nobody waits for the trunk"
 
 
 def test_tokens_of_a_trunk_are_not_those_of_its_branch():

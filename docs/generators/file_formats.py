@@ -181,7 +181,7 @@ RESULT_FILES = {
     "them, but not `trunk.json`",
     "analysis/runs.parquet": "all runs in one table, one row per evaluation",
     "analysis/curves.parquet": "the same curves, smoothed",
-    "analysis/outcomes.json": "what came of every cell and trunk",
+    "analysis/outcomes.json": "what came of every cell and trunk, and the versions that trained them",
     "analysis/costs.json": "the plan with the tokens as counted, and planned against actual",
     "analysis/learning_rates.json": "sweeps of the learning rate, their rule, and sizes trained beside their best rate",
     "analysis/sensitivity.json": "exponents by every combination of choices",
@@ -197,7 +197,9 @@ RESULT_FILES = {
     "calibration/{model}.json": "speeds that `plmscale calibrate` measured",
     "bracket/": "`bracket.txt` and `bracket.json`, the verdict of `plmscale run bracket`; its runs, each as in `runs/`",
     "own_runs/": "`report.html`, fits, tables and figures of runs that somebody else trained",
-    "logs/, benchmarks/": "log, time and memory of every job",
+    "logs/, benchmarks/": "log, time and memory of every job. For cells that `plmscale run` trains on local CPUs, "
+    "`benchmarks/` has the time of the training (`s`, `h:m:s`), but memory, I/O and CPU load of a process that waits "
+    "for it: one server forks all of these jobs",
     "status/": "`status.html` and `status.tsv`: progress of the study",
     "report.html": "report: the answer on one page",
     "summary.txt": "summary of the study in numbers",

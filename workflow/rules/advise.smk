@@ -1,12 +1,12 @@
 # Which cells to train next, by what the study's runs know and what its plan says of cost.
-#   in   results/analysis/runs.parquet, cfg.advice
+#   in   results/analysis/curves.parquet, cfg.advice
 #   out  results/tables/advice.{tsv,md}
 
 
 rule advise:
     """snakemake advise --config advice='{budget_gpu_hours: 500}'"""
     input:
-        runs=advised_runs,
+        curves=advised_curves,
     output:
         tsv="results/tables/advice.tsv",
         md="results/tables/advice.md",

@@ -229,11 +229,11 @@ def compared_files(wildcards):
         sys.exit(f"error: {error}")
 
 
-def advised_runs(wildcards):
-    """The runs that advice is about; without a budget there is no question, and nothing is trained to answer it."""
+def advised_curves(wildcards):
+    """The curves of the runs that advice is about; without a budget there is no question, and nothing is trained to answer it."""
     if cfg.advice.budget_gpu_hours is None:
         sys.exit("error: advice.budget_gpu_hours: no budget. Give one: --config advice='{budget_gpu_hours: 500}'")
-    return rules.collect_runs.output.table
+    return rules.curves.output.curves
 
 
 def captions(wildcards):

@@ -1,15 +1,21 @@
 # What rules of the analysis and of the bracket check take in.
 
 
-def fitted_study():
-    """What is known of the study once its laws are fitted."""
+def analysed_study():
+    """What the study's sets and laws are."""
     return {
         "curves": "results/analysis/curves.parquet",
-        "records": collect("results/runs/{cell}/run.json", cell=CELLS)
-        + collect("results/trunks/{trunk}/trunk.json", trunk=COUNTED_TRUNKS),
         "fits": collect("results/fits/{fit}.json", fit=FITS),
         "subsets": collect("results/subsets/{subset}.json", subset=[*SUBSETS, "holdout"]),
         "stats": "results/store/stats.json",
+    }
+
+
+def fitted_study():
+    """What is known of the study once its laws are fitted, for what computes."""
+    return analysed_study() | {
+        "records": collect("results/runs/{cell}/run.json", cell=CELLS)
+        + collect("results/trunks/{trunk}/trunk.json", trunk=COUNTED_TRUNKS),
     }
 
 
@@ -20,7 +26,7 @@ def forecast_made():
 
 def finished_study():
     """The inputs of everything that shows the study, which computes nothing."""
-    return fitted_study() | {"findings": collect("results/analysis/{finding}.json", finding=FINDINGS)}
+    return analysed_study() | {"findings": collect("results/analysis/{finding}.json", finding=FINDINGS)}
 
 
 @told

@@ -6,12 +6,13 @@ import pandas as pd
 from _job import run
 
 from plmscale.advise.study import advise_study
+from plmscale.runs.curves import from_frame
 from plmscale.study.study import Study
 
 
-def main(*, runs: str, study: dict, counted: dict, calibrations: dict, tsv: str, md: str, **_) -> None:
-    table, whole = pd.read_parquet(runs), Study.from_json(study)
-    print(advise_study(table, whole, counted=counted, records=calibrations, tsv=Path(tsv), md=Path(md)), end="")
+def main(*, curves: str, study: dict, counted: dict, calibrations: dict, tsv: str, md: str, **_) -> None:
+    smoothed, whole = from_frame(pd.read_parquet(curves)), Study.from_json(study)
+    print(advise_study(smoothed, whole, counted=counted, records=calibrations, tsv=Path(tsv), md=Path(md)), end="")
 
 
 run(main, snakemake)

@@ -7,6 +7,7 @@ from _job import run
 
 from plmscale.files import write_json
 from plmscale.laws.analysis import fit_settings
+from plmscale.laws.fit import fits_json
 from plmscale.laws.methods import fit_curves
 from plmscale.runs.curves import from_frame
 from plmscale.study.config import Analysis
@@ -15,7 +16,8 @@ from plmscale.study.config import Analysis
 def main(*, curves: str, fit: str, analysis: dict, seed: int, **_) -> None:
     settings = fit_settings(Analysis.model_validate(analysis))
     smoothed = from_frame(pd.read_parquet(curves))
-    write_json(fit, fit_curves(smoothed, name=Path(fit).stem, seed=seed, settings=settings))
+    name = Path(fit).stem
+    write_json(fit, fits_json(name, fit_curves(smoothed, name=name, seed=seed, settings=settings)))
 
 
 run(main, snakemake)

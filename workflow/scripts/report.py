@@ -12,9 +12,7 @@ from plmscale.results.study_results import read_results
 def main(*, study, page, tables, figures, captions, retrieval, templates, science, **inputs) -> None:
     known = read_json(retrieval[0]) if retrieval else {}
     files = PageFiles(Path(tables[0]).parent, Path(figures[0]).parent, captions, known)
-    results = read_results(
-        study, **{key: inputs[key] for key in ("curves", "records", "fits", "subsets", "stats", "findings")}
-    )
+    results = read_results(study, **{key: inputs[key] for key in ("curves", "fits", "subsets", "stats", "findings")})
     write_report(results, files, Path(page))
 
 

@@ -1,7 +1,7 @@
 """The next best cells: which runs would narrow the answer most for their cost.
 
-Ranked under Chinchilla's law, in which any run of any size and length says something of every other. What it cannot see
-is said in words (`plmscale.advise.advice_warnings`).
+Ranked under Chinchilla's law, in which a run of any size and length informs the loss of every other. What the ranking
+cannot take into account is a warning (`plmscale.advise.advice_warnings`).
 """
 
 import math
@@ -190,7 +190,7 @@ def _ranked(
 
 class Rule(NamedTuple):
     """How a greedy plan chooses: `worth` of each candidate divided by `per` (m,), none dearer than `dearest`
-    device-hours, none twice: a cell beside it tells as much, and shows besides whether the law holds."""
+    device-hours, none twice: a cell beside it informs as much, and also shows whether the law holds."""
 
     worth: Callable[[KnownLaw, Array], Array]
     per: Array

@@ -1,9 +1,8 @@
-"""What a ranking of cells cannot see: optima at the edge of the grid, confounded sizes, noise that nobody measured."""
+"""What a ranking of cells leaves out of account: optima at the edge of the grid, confounding, unmeasured noise."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
@@ -87,19 +86,14 @@ def _predicted(law: Fit, curves: Sequence[Curve], cost: TokenCost) -> dict[float
     return {flops: size for flops, size in found.items() if np.isfinite(size)}
 
 
-def confounding_warnings(runs: pd.DataFrame) -> list[str]:
-    """Settings that change with size or compute, so that no fit can tell one from the other.
-
-    Parameters
-    ----------
-    runs : DataFrame
-        The tidy frame, one row per (run, evaluation); `batch_tokens` and `learning_rate` are looked at where they are.
-    """
-    index = np.unique(np.array([str(run) for run in runs["run"]]), return_inverse=True)[1]
-    size, flops = _largest(runs, "n_params", index), _largest(runs, "flops", index)
+def confounding_warnings(curves: Sequence[Curve]) -> list[str]:
+    """Settings that change with size or compute, so that no fit can tell one from the other."""
+    size = np.array([float(curve.n_params) for curve in curves])
+    flops = np.array([float(curve.flops.max(initial=0.0)) for curve in curves])
     warnings = []
-    for name in (name for name in SETTINGS if name in runs):
-        values = _largest(runs, name, index)
+    for name in SETTINGS:
+        # A rate is a quotient: its last digits are no difference.
+        values = np.array([float(f"{getattr(curve, name):.9g}") for curve in curves])
         known = values > 0
         if np.unique(values[known]).size < 2:
             continue
@@ -109,13 +103,6 @@ def confounding_warnings(runs: pd.DataFrame) -> list[str]:
                 warnings.append(_confounded(size[known], values[known], SETTINGS[name], what, found))
                 break
     return warnings
-
-
-def _largest(runs: pd.DataFrame, name: str, index: NDArray[np.intp]) -> Array:
-    """Largest value of a column in each run, 0 where it has none."""
-    found = np.zeros(int(index.max()) + 1)
-    np.maximum.at(found, index, np.nan_to_num(runs[name].to_numpy(dtype=float)))
-    return found
 
 
 def _rank_correlation(x: Array, y: Array) -> float:

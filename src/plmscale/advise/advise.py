@@ -1,20 +1,19 @@
 """Advice on the runs of every schedule."""
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 
 from ..laws.fit import FitSettings
-from ..runs.curves import smooth
+from ..runs.curves import Curve
 from .advice import Advice, Candidates, Question, advise
 from .advice_warnings import confounding_warnings, edge_warnings, law_warnings, seed_warnings
 
 
 def advice_by_schedule(
-    runs: pd.DataFrame,
+    curves: Sequence[Curve],
     question: Question,
     *,
     candidates: Callable[[str], Candidates],
@@ -25,8 +24,8 @@ def advice_by_schedule(
 
     Parameters
     ----------
-    runs : DataFrame
-        The tidy frame (`plmscale.runs.curves.smooth` names its columns).
+    curves : sequence of Curve
+        The smoothed runs.
     question : Question
         The budget is that of each schedule.
     candidates : callable
@@ -41,7 +40,6 @@ def advice_by_schedule(
         By schedule.
     """
     settings = settings or FitSettings()
-    curves = smooth(runs)
     found = {}
     for schedule in dict.fromkeys(curve.schedule for curve in curves):
         own = [curve for curve in curves if curve.schedule == schedule]
@@ -50,7 +48,7 @@ def advice_by_schedule(
         warnings = [
             *law_warnings(advice, own),
             *edge_warnings(own, settings=settings, law=advice.fit),
-            *confounding_warnings(runs.loc[runs["schedule"] == schedule]),
+            *confounding_warnings(own),
             *seed_warnings(advice, own),
         ]
         found[schedule] = replace(advice, warnings=tuple(warnings))

@@ -1,4 +1,4 @@
-"""How well runs know what is asked of Chinchilla's law, and how much better they would with more of them.
+"""How well runs determine a target of Chinchilla's law, and how much further more runs would narrow it.
 
 The derivatives that say so depend on the law, which is itself uncertain: gains are averaged over the fitted law and its
 bootstrap resamples (the "pseudo-Bayesian" design of Chaloner and Verdinelli 1995, section 4).
@@ -29,7 +29,7 @@ AT_BOUND = 1e-2
 
 
 class KnownLaw:
-    """What runs tell of a target.
+    """What is known of a target from runs.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ def of_runs(
     rng: np.random.Generator,
     settings: FitSettings,
 ) -> KnownLaw:
-    """What runs tell of a target by the law that is fitted to them.
+    """What is known of a target from runs, by the law that is fitted to them.
 
     Parameters
     ----------

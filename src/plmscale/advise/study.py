@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from ..errors import InputError
 from ..laws.analysis import fit_settings
 from ..plan.plan import Records
@@ -19,14 +17,14 @@ from .targets import Target
 
 
 def advise_study(
-    runs: pd.DataFrame, study: Study, *, counted: Mapping[str, int], records: Records, tsv: Path, md: Path
+    curves: Sequence[Curve], study: Study, *, counted: Mapping[str, int], records: Records, tsv: Path, md: Path
 ) -> str:
     """Advice on every schedule of a study, written and in words.
 
     Parameters
     ----------
-    runs : DataFrame
-        results/analysis/runs.parquet.
+    curves : sequence of Curve
+        Those of results/analysis/curves.parquet.
     study : Study
         With `advice` in its configuration.
     counted : mapping of str to int
@@ -56,7 +54,7 @@ def advise_study(
         return found
 
     advice = advice_by_schedule(
-        runs,
+        curves,
         question,
         candidates=candidates,
         seed=study.config.data_seed,

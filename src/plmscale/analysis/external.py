@@ -6,7 +6,6 @@ from dataclasses import replace
 import pandas as pd
 
 from ..laws.cost_to_loss import Reached, flops_to_reach
-from ..laws.fit import Fit
 from ..laws.methods import fit_curves
 from ..laws.rates.fitted import rate_findings
 from ..report.stages import Progress, silent
@@ -24,14 +23,13 @@ def analyse(imported: ImportedRuns, request: Request) -> ExternalAnalysis:
 def answer(imported: ImportedRuns, request: Request, *, progress: Progress = silent) -> ExternalAnalysis:
     """Smooth the curves, and fit every law asked for per group: what the first lines of a summary say."""
     curves = smooth(imported.frame)
-    found = {
+    fits = {
         name: fit_curves(curves, name=name, seed=request.seed, settings=request.settings)
         for name in progress(request.fits, what="fitting laws")
     }
-    fits = {n: {group: Fit.from_json(fit) for group, fit in one["schedules"].items()} for n, one in found.items()}
     results = Analysed(curves, fits, rates=rate_findings(curves))
     reached = {group: _reached(imported.frame, curves, group, request.target_loss) for group in results.schedules}
-    return ExternalAnalysis(imported, request, results, found, reached)
+    return ExternalAnalysis(imported, request, results, reached)
 
 
 def completed(known: ExternalAnalysis, *, progress: Progress = silent) -> ExternalAnalysis:
@@ -39,7 +37,7 @@ def completed(known: ExternalAnalysis, *, progress: Progress = silent) -> Extern
     from ..laws.confidence.sensitivity import of_curves  # not before the answer is printed
 
     (choices,) = (
-        of_curves(curves, settings=known.request.settings)
+        of_curves(curves, settings=known.request.settings, fits=known.results.fits)
         for curves in progress([known.results.curves], what="varying the choices of the analysis")
     )
     return replace(known, results=replace(known.results, sensitivity=choices))

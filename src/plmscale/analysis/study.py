@@ -18,6 +18,7 @@ from ..results.findings import Findings, Published
 from ..results.findings_files import write_findings
 from ..results.outcomes import counted_tokens, outcomes, trunk_outcomes
 from ..results.study_results import Results
+from ..runs.collect import trained_with
 
 
 def find(results: Results) -> Findings:
@@ -31,12 +32,13 @@ def find(results: Results) -> Findings:
         plan=plan,
         costs=planned_and_actual(results, plan, done=(cells, trunks)),
         rates=rate_findings(results.curves),
-        sensitivity=of_curves(results.curves, settings=fit_settings(study.config.analysis)),
+        sensitivity=of_curves(results.curves, settings=fit_settings(study.config.analysis), fits=results.fits),
         set_worth=set_worth(results),
         published=Published(law, place(study.published, law), law_line(law)),
         paper=beside_the_paper(results, cells),
         forecast=score_cells(results.forecast, cells),
         forecast_sizes=score_sizes(results.forecast, results.fits),
+        software=trained_with(results.records),
     )
 
 

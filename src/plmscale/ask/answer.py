@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from ..estimates import Estimate
-from ..presentation.formats import MISSING, number, short, with_interval
+from ..presentation.formats import MISSING, number, short, to_width
 from ..runs.extent import INSIDE
 
 LINE = 115
@@ -42,10 +42,10 @@ class Row:
         one = self.estimate
         value, ends = self.say(one.value), MISSING
         if one.low is not None and one.high is not None:
-            ends = f"{self.say(one.low)} to {self.say(one.high)}"
-        if self.shape == "loss" and one.value is not None and one.low is not None and one.high is not None:
-            value, _, rest = with_interval(one).partition(" (")
-            ends = rest.rstrip(")").replace("–", " to ")
+            low, high = self.say(one.low), self.say(one.high)
+            if self.shape == "loss" and one.value is not None:
+                value, low, high = to_width(one.value, one.low, one.high)
+            ends = f"{low} to {high}"
         far = "" if self.beyond is None else "inside" if self.beyond == 0 else _decades(self.beyond)
         return self.title, value, ends, far
 
@@ -118,7 +118,7 @@ class Answer:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        head, *body = [row.split("\0") for row in self._cells]
+        head, *body = self._cells
         cells = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body)
         titles = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in head)
         notes = "".join(f"<li>{escape(note)}</li>" for note in (self.law["title"], self.law["reason"], *self.notes))
@@ -133,13 +133,12 @@ class Answer:
         return f"{self.position}, {', '.join(far)}"
 
     @property
-    def _cells(self) -> list[str]:
-        head = ("", "value", "95 % interval", "beyond the data (decades)")
-        return ["\0".join(cells) for cells in (head, *(row.words for row in self.rows))]
+    def _cells(self) -> list[tuple[str, str, str, str]]:
+        return [("", "value", "95 % interval", "beyond the data (decades)"), *(row.words for row in self.rows)]
 
     @property
     def _table(self) -> list[str]:
-        rows = [row.split("\0") for row in self._cells]
+        rows = self._cells
         widths = [max(len(row[i]) for row in rows) for i in range(4)]
         return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
 

@@ -1,4 +1,4 @@
-"""`ask`: a law and the quantities of a run that are given, to an answer."""
+"""`ask`: from a law and the given quantities of a run to an answer."""
 
 from typing import Any
 
@@ -19,13 +19,13 @@ WORTH_PASSES = 4
 
 
 def ask(law: AskedLaw, **given: Any) -> Answer:
-    """What the law makes of what is given; see `Quantities` for the names.
+    """The answer of a law to the given quantities; see `Quantities` for their names.
 
     Raises
     ------
     InputError
-        If it is too little, too much or contradictory, or the run is outside what the law knows; the message says what
-        to add or to leave out, and how far outside.
+        If it is too little, too much or contradictory, or the run is outside the range of the law; the message says
+        what to add or to leave out, and how far outside.
     """
     asked = Quantities.of({name: value for name, value in given.items() if value is not None})
     check_compute(asked)
@@ -55,7 +55,7 @@ def _tokens(asked: Quantities, *, compute: bool) -> tuple[float | None, list[str
     Raises
     ------
     InputError
-        If data and passes say too much, or passes of nothing.
+        If data and passes contradict each other, or passes are given without data.
     """
     if asked.sequences is not None and asked.residues is not None:
         raise InputError("ask: --sequences and --residues both say how much data there is. Leave one out.")
@@ -172,7 +172,7 @@ def _words(one: Estimate) -> str:
 
 
 def _rivals(law: AskedLaw, known: Known) -> list[str]:
-    """What other laws of the same runs make of a budget, so that nobody takes one estimator for all."""
+    """The optimum at a budget by other laws of the same runs, to show how far the estimators differ."""
     if known.names != "C" or known.served or known.c is None:
         return []
     notes = []

@@ -1,4 +1,4 @@
-"""A law that can be asked: its losses over sizes and tokens, what they rest on, and how far they reach."""
+"""A law that answers questions: its losses over sizes and tokens, their basis, and their range."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -15,6 +15,7 @@ from ..plan.hardware.utilisation import UTILISATION
 from ..runs.cells import amount, positive
 from ..study.config import Hardware
 from ..study.grid import RESIDUES_PER_SEQUENCE
+from ..study.table_rows import validated
 
 TOKENS_PER_SEQUENCE = RESIDUES_PER_SEQUENCE + 2
 """Tokens of a sequence of mean length, START and END among them."""
@@ -177,7 +178,8 @@ def machine_of(asked: Quantities) -> Machine | None:
     if asked.utilisation is not None and asked.utilisation >= 1:
         raise InputError(f"--utilisation is {asked.utilisation:g}; it is a share of the peak, between 0 and 1.")
     name = _name(asked)
-    hardware = Hardware(name=name, peak_flops=asked.peak_flops, mfu=asked.utilisation, memory_gib=1)
+    given = {"name": name, "peak_flops": asked.peak_flops, "mfu": asked.utilisation, "memory_gib": 1}
+    hardware = validated(Hardware, given, what="ask: the device (mfu is --utilisation)")
     device = device_of(hardware, precision)
     slower = DOUBLING_EFFICIENCY ** math.log2(devices or 1)
     words = f"{name} in {precision}: {device.mfu:.2g} of {device.peak_flops:.3g} FLOP/s"

@@ -1,4 +1,4 @@
-"""Two quantities of N, D, C and L, or one and the optimum, to all four."""
+"""From two of N, D, C and L, or from one at the optimum, to all four."""
 
 from dataclasses import dataclass
 
@@ -191,7 +191,7 @@ def _check_floor(law: AskedLaw, loss: float) -> None:
 def _budgets(law: AskedLaw, known: Known) -> str:
     ends = law.budgets(known.served)
     if ends is None:
-        return " It has an optimum within its range at no budget."
+        return " At no budget is its optimum within its range."
     return f" It answers for budgets from {number(ends[0])} to {number(ends[1])} FLOPs."
 
 
@@ -199,7 +199,7 @@ def _losses(law: AskedLaw) -> str:
     """Losses of the optima within the law's range."""
     ends = law.budgets()
     if ends is None or law.surface is None:
-        return "It has an optimum within its range at no loss."
+        return "At no loss is its optimum within its range."
     search = law.search()
     n = [float(search.lowest_loss(law.surface, flops)[0]) for flops in ends]
     losses = [float(law.surface.loss(s, search.tokens(s, c))[0, 0]) for s, c in zip(n, ends, strict=True)]
@@ -207,7 +207,7 @@ def _losses(law: AskedLaw) -> str:
 
 
 def _unsolvable(law: AskedLaw, known: Known) -> str:
-    """Why what is given does not make one run, and what to add or to leave out."""
+    """Why the given quantities do not determine one run, and what to add or to leave out."""
     names = known.names
     if not names:
         return (
@@ -226,7 +226,7 @@ def _unsolvable(law: AskedLaw, known: Known) -> str:
 
 
 def _given(law: AskedLaw, known: Known) -> str:
-    """What two of the quantities make of the third, so that a reader sees what contradicts what."""
+    """What two of the quantities give for the third, to show the contradiction."""
     if known.n is not None and known.d is not None and known.c is not None:
         flops = float(law.search(known.served).total(known.n, known.d))
         return f" N and D take {number(flops)} FLOPs, and {number(known.c)} were given. Leave out one of the three."

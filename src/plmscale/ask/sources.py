@@ -47,7 +47,7 @@ def read_law(name_or_path: str | Path | None = None, *, fit: str | None = None, 
     if is_published(name):
         if name_or_path is not None and Path(name).exists():
             raise InputError(
-                f"--law: {name} is a published law, and there is a file {name} here: for that say ./{name}."
+                f"--law: {name} is a published law, and there is a file {name} here. For the file, give ./{name}."
             )
         if fit is not None or group is not None:
             raise InputError(f"--law: {name} is published, and has no fits and groups. Leave --fit and --group out.")

@@ -12,6 +12,7 @@ from ..plan.hardware.devices import device_of
 from ..plan.hardware.utilisation import UTILISATION
 from ..study.catalog import ADVICE_TARGETS
 from ..study.config import Hardware
+from ..study.table_rows import validated
 from . import run_sources
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ def run(args: argparse.Namespace) -> None:
     from ..advise.candidates import of_runs
     from ..advise.report import text_of, write_advice
     from ..advise.targets import Target
+    from ..runs.curves import smooth
 
     question = Question(Target(args.target, args.at_flops), device_hours=args.budget_gpu_hours)
     if args.seed < 0:
@@ -59,8 +61,8 @@ def run(args: argparse.Namespace) -> None:
     if args.out:
         check_writable(args.out, option="--out")
     each = partial(of_runs, speed=speed_of(args))
-    runs = run_sources.read(args).frame
-    found = advice_by_schedule(runs, question, candidates=lambda _: each, seed=args.seed)
+    curves = smooth(run_sources.read(args).frame)
+    found = advice_by_schedule(curves, question, candidates=lambda _: each, seed=args.seed)
     out: Path | None = args.out
     if out is None:
         print(text_of(found), end="")
@@ -91,6 +93,7 @@ def speed_of(args: argparse.Namespace) -> "DeviceSpeed":
         raise InputError(f"--device: {args.device!r} is not a known type ({known}). Name one, or give --peak-flops.")
     from ..advise.candidates import DeviceSpeed
 
-    hardware = Hardware(name=args.device, peak_flops=args.peak_flops, mfu=args.utilisation, memory_gib=1)
+    given = {"name": args.device, "peak_flops": args.peak_flops, "mfu": args.utilisation, "memory_gib": 1}
+    hardware = validated(Hardware, given, what="advise: the device (mfu is --utilisation)")
     device = device_of(hardware, args.precision)
     return DeviceSpeed(device.peak_flops * device.mfu * 3600, args.startup_seconds / 3600)

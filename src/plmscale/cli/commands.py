@@ -24,12 +24,12 @@ STUDY, LAWS, MODELS, SHARE, WORKFLOW, SHELL = (
 
 COMMANDS = {
     "init": Command(STUDY, "write the folder and the profile of a study on this cluster"),
-    "doctor": Command(STUDY, "test what a study needs of this cluster, with the remedy of what is missing"),
-    "design": Command(STUDY, "write a study that a budget pays for, and what it is expected to tell", "workflow"),
+    "doctor": Command(STUDY, "test whether this cluster has what a study needs, and say how to mend what is missing"),
+    "design": Command(STUDY, "write a study that a budget pays for, with the intervals to expect", "workflow"),
     "plan": Command(STUDY, "compute what a study costs, before it runs"),
     "run": Command(STUDY, "run a study, or one of its targets", "workflow"),
     "calibrate": Command(STUDY, "measure on your devices the speeds that the plan assumes", "workflow"),
-    "forecast": Command(STUDY, "predict cells before they are trained, and score it after"),
+    "forecast": Command(STUDY, "predict cells before they are trained, and compare afterwards"),
     "status": Command(STUDY, "show the progress of a study, and why cells failed"),
     "remove": Command(STUDY, "delete one cell, so that it is trained again"),
     "ask": Command(LAWS, "ask a law: the best model for a budget, the cost of a loss, the loss of a model"),

@@ -6,8 +6,8 @@ from pathlib import Path
 from ..plan.hardware.device_types import DEVICE_TYPES
 
 DESCRIPTION = """Design a study that a budget pays for: sizes, token budgets, seeds, precision and recipe. Writes a
-folder for `plmscale plan --directory` and `plmscale run --directory`, and says first what the study is expected to
-tell. Give one budget. Numbers may have k, M, B or T."""
+folder for `plmscale plan --directory` and `plmscale run --directory`, and first prints the intervals to expect from the
+study. Give one budget. Numbers may have k, M, B or T."""
 
 BUDGETS = {
     "gpu-hours": "budget: hours of one --device",

@@ -1,4 +1,4 @@
-"""`plmscale forecast --cells '*/d64/*'`: predict cells before they are trained; `--score`: what came."""
+"""`plmscale forecast --cells '*/d64/*'`: predict cells before they are trained; `--score`: compare."""
 
 import argparse
 from pathlib import Path
@@ -7,7 +7,7 @@ from ..errors import InputError
 
 DESCRIPTION = """Freeze what the laws of a study's finished runs predict of cells that are not trained yet: losses with
 the 95 % interval of a run, and the optimal size. The file is dated and checksummed, with hashes of data and code. After
-training, --score says what came."""
+training, --score compares it with the finished runs."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,9 @@ def run(args: argparse.Namespace) -> None:
     from ..status.status import study_there
 
     if bool(args.cells) == args.score:
-        raise InputError("forecast: give --cells to predict some, or --score to see what came of a forecast.")
+        raise InputError(
+            "forecast: give either --cells to predict cells, or --score to compare a forecast with finished runs."
+        )
     study = study_there(args.results, configfile=args.configfile)
     path: Path = args.file or args.results / "forecast/forecast.json"
     if args.cells:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 DESCRIPTION = """Ask the cluster (sinfo, scontrol, sacctmgr, nvidia-smi) and write a study's folder: my.yaml and
-profile/. What it does not say is asked here, one question each, or given by an option."""
+profile/. For what the cluster does not answer, plmscale asks you, unless an option gives the answer."""
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:

@@ -92,7 +92,7 @@ def version() -> str:
 
 
 def guarded(call: Callable[[], int | None], *, in_job: bool = False) -> int:
-    """The exit status of a call; whatever it raises ends in one sentence.
+    """The exit status of a call; an exception becomes one sentence.
 
     The traceback of a fault of ours is kept in a file that the sentence names. In a job it goes where all else of the
     job goes, to its log: a node's temporary files are lost.
@@ -113,7 +113,7 @@ def guarded(call: Callable[[], int | None], *, in_job: bool = False) -> int:
 
 
 def _sentence(error: Exception) -> str:
-    """What is said of an error that no one expected."""
+    """The message for an unexpected error."""
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return f"error: {where}{error.strerror or error}.{_kept()}"
@@ -123,7 +123,7 @@ def _sentence(error: Exception) -> str:
 
 
 def _kept() -> str:
-    """Keep the traceback of the exception at hand in a file; a sentence that names it."""
+    """Write the traceback of the current exception to a file; return a sentence that names the file."""
     try:
         handle, path = tempfile.mkstemp(prefix=f"{PROGRAM}-", suffix=".log")
         with os.fdopen(handle, "w") as file:
@@ -147,7 +147,7 @@ def log_to_standard_error() -> None:
 
 
 def on_stderr(items: Sequence[T], *, what: str) -> Iterator[T]:
-    """A bar on a terminal, gone when its stage is over; elsewhere one line a stage.
+    """A progress bar on a terminal, removed at the end of its stage; elsewhere one line per stage.
 
     It is a `plmscale.report.stages.Progress`.
     """

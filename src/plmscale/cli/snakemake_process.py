@@ -1,7 +1,7 @@
-"""Snakemake as a child process: its arguments in the order that it needs, checks before it, its status after it.
+"""Snakemake as a child process: arguments in the order that it needs, checks before it starts, its exit status.
 
-Snakemake with `--quiet` says nothing of a locked folder, of YAML that is none, or of a target that an option swallowed,
-and of a missing file in thirty lines. So all of that is looked for here first.
+With `--quiet`, Snakemake reports neither a locked folder, nor invalid YAML, nor a target that it takes for the value of
+an option; for a missing file it prints thirty lines. So these are checked here first.
 """
 
 import argparse
@@ -90,7 +90,7 @@ def run_workflow(args: argparse.Namespace, targets: Sequence[str]) -> tuple[int,
 def command_line(
     args: argparse.Namespace, targets: Sequence[str], *, settings: Sequence[str], files: Sequence[Path], root: Path
 ) -> list[str]:
-    """The arguments of Snakemake: targets first, since options of several values would take them for values."""
+    """The arguments of Snakemake. Targets come first: after an option of several values they would count as values."""
     words = [sys.executable, "-m", "snakemake", *targets, "--snakefile", str(root / "Snakefile")]
     words += ["--directory", str(args.directory.absolute())]
     if files:
@@ -118,19 +118,20 @@ def _profile_folder(profile: str, root: Path) -> Path:
 def folder_lock(folder: Path, *, unlock: bool = False) -> Iterator[IO[str]]:
     """Hold the folder of a study, and clear the lock that a killed Snakemake left in it.
 
-    The file's lock goes to all children, so that a job that outlives a kill still holds it. Its text says who took it;
-    it is emptied at the end: text without a holder tells of a kill, and that what Snakemake has locked is stale.
+    All child processes inherit the lock of the file, so a job that survives its parent still holds it. The file names
+    the holder and is emptied at the end. If it has text but no process holds it, the holder was killed, and Snakemake's
+    own lock is stale.
 
     Parameters
     ----------
     folder : Path
     unlock : bool
-        Remove Snakemake's lock, whatever is known of its holder: a person says that there is none.
+        Remove Snakemake's lock even where its holder may still run: the user says that none does.
 
     Raises
     ------
     InputError
-        If somebody holds it, or Snakemake's lock is left and nothing tells that its holder is gone.
+        If another process holds it, or Snakemake's lock is left and its holder may still run.
     """
     (folder / ".snakemake").mkdir(parents=True, exist_ok=True)
     with (folder / ".snakemake" / LOCK).open("a+") as handle:
@@ -161,7 +162,7 @@ def _here() -> str:
 
 
 def _child(command: Sequence[str], keep: tuple[int, ...], variables: Mapping[str, str] | None = None) -> int:
-    """Run a command to its end; its status. What this process is told to do, it is told."""
+    """Run a command and return its exit status; signals to this process are passed on to it."""
     bin_folder = str(Path(sys.executable).parent)  # jobs start `python`, and it is this one
     env = os.environ | {"PATH": f"{bin_folder}{os.pathsep}{os.environ.get('PATH', os.defpath)}"} | dict(variables or {})
     with subprocess.Popen(command, env=env, pass_fds=keep) as child:
@@ -171,7 +172,7 @@ def _child(command: Sequence[str], keep: tuple[int, ...], variables: Mapping[str
                 child.send_signal(signum)
 
         before = {number: signal.signal(number, forward) for number in (signal.SIGTERM, signal.SIGHUP)}
-        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal tells the child itself
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)  # the terminal sends it to the child, too
         try:
             return child.wait()
         finally:
@@ -180,7 +181,7 @@ def _child(command: Sequence[str], keep: tuple[int, ...], variables: Mapping[str
 
 
 def _reason(args: argparse.Namespace, command: Sequence[str], *, began: float) -> str:
-    """Where to look; what a dry run says where Snakemake ended before it began, since then it keeps no log."""
+    """Where the cause is: Snakemake's log, or the output of a dry run where Snakemake ended before it wrote one."""
     logs = [path for path in (args.directory / ".snakemake/log").glob("*.log") if path.stat().st_mtime >= began]
     if logs and logs[0].stat().st_size:
         return f" Its log: {max(logs)}"

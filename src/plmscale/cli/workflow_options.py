@@ -37,12 +37,12 @@ def run_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def words_apart(args: argparse.Namespace) -> tuple[list[str], list[str]]:
-    """Settings, and what stands among them without a `=`: targets, which `--config` would swallow."""
+    """Settings, and the words among them without `=`: targets that `--config` would take for settings."""
     return [word for word in args.config if "=" in word], [word for word in args.config if "=" not in word]
 
 
 def study_files(args: argparse.Namespace, root: Path) -> list[Path]:
-    """The configurations that are named, by default the study's own; one that is not here may be the workflow's."""
+    """The configurations that are named, by default the study's own. A path that is not here may be the workflow's."""
     own = args.directory / DESIGNED
     if not args.configfile and own.is_file():
         return [own]

@@ -143,9 +143,7 @@ def _of_sets(whole: Arm, member: ComparedStudy, *, settings: FitSettings, seed: 
     for subset in dict.fromkeys(whole.runs["subset"]):
         curves = [curve for curve in whole.curves if curve.subset == subset]
         found = {name: fit_curves(curves, name=name, seed=seed, settings=settings) for name in SET_FITS}
-        fits = {
-            name: Fit.from_json(one["schedules"][whole.schedule]) if curves else NO_FIT for name, one in found.items()
-        }
+        fits = {name: one.get(whole.schedule, NO_FIT) for name, one in found.items()}
         label = f"{study}, {subset}{prefix}" if study else f"{subset}{prefix}"
         runs = whole.runs.loc[whole.runs["subset"] == subset]
         trunks = _trunks_of(runs, whole.trunks)

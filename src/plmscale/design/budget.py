@@ -180,7 +180,7 @@ def _precision(given: Mapping[str, Any], device: str) -> str:
     if asked is None:
         return has[-1] if has[-1] != "tf32" else "fp32"
     if asked not in UTILISATION or asked not in has:
-        raise InputError(f"--precision: {asked!r} is none of {device}. Choose {' or '.join(has)}.")
+        raise InputError(f"--precision: {asked!r} is not available on {device}. Choose {' or '.join(has)}.")
     return str(asked)
 
 

@@ -15,6 +15,7 @@ from ..plan.hardware.devices import device_of
 from ..presentation.formats import short
 from ..study.config import Hardware
 from ..study.configuration import read_configuration
+from ..study.table_rows import validated
 from .budget import Budget, budget_of, number_of
 from .expectation import IDENTIFIED, Expected
 from .ladder import ladder
@@ -24,7 +25,7 @@ from .remedy import remedy
 from .search import Means, best_designs, judged
 from .simulation import NO_FLOOR, Simulated, simulated
 from .spending import LEAST_SHARE, Cost, filled, in_another
-from .study import Draft, Source, source_in, write_files
+from .study import Draft, Source, source_in, whole_set, write_files
 from .words import Alternative, Promise, first_lines, record
 
 TRIED = 8
@@ -76,6 +77,7 @@ def design(proteins: Path, out: Path, *, root: Path, **given: Any) -> Made:
     options = {name: number_of(given, name) for name in named}
     means = _means(budget)
     counted = count_proteins(proteins)
+    whole_set(counted, max_length=means.max_length)  # too large a set is refused before a design is searched
     # Runs that see tokens again are in no law of size and tokens (plmscale.runs.selection): one pass is the longest.
     means = replace(means, most_tokens=float(counted.tokens(means.max_length)))
     target = options.get("target_flops", means.flops)
@@ -110,7 +112,9 @@ def _means(budget: Budget) -> Means:
 
     Starts cost no FLOPs: of a budget in FLOPs they may take `STARTS` times as long as training.
     """
-    hardware = Hardware.model_validate(budget.hardware())
+    hardware = validated(
+        Hardware, budget.hardware(), what="design: the settings of hardware that follow from the budget"
+    )
     device = device_of(hardware, budget.precision)
     speed = device.peak_flops * device.mfu
     if budget.device_hours is None:
@@ -161,7 +165,7 @@ def _none(prior: Prior, means: Means, budget: Budget, counted: Proteins) -> str:
 
 
 def _told(prior: Prior, draft: Draft, *, target_flops: float) -> tuple[Expected, Simulated]:
-    """What the draft as it is written is expected to tell: by linear theory, and by fits to simulated runs."""
+    """What to expect of the draft as it is written: by linear theory, and by fits to simulated runs."""
     one = draft.design
     judgement = judged(prior, one.places, draft.tokens, one.seeds, target_flops=target_flops)
     return judgement.expected, simulated(prior, judgement.grid, target_flops=target_flops)

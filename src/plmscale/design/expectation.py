@@ -1,6 +1,6 @@
-"""What a grid is expected to tell, as the fit will say it: intervals of a and of the optimal size at a target.
+"""What a fit to a grid is expected to give: intervals of a and of the optimal size at a target.
 
-Fisher information of Chinchilla's law (`plmscale.plan.information`), with what the fit does besides: its Huber loss
+Fisher information of Chinchilla's law (`plmscale.plan.information`), corrected for what the fit does: its Huber loss
 (`plmscale.laws.confidence.uncertainty.huber_moments`), and noise that branches of one trunk have in common, of which a
 share is assumed (`plmscale.laws.confidence.design_effects`). Both intervals are symmetric where profiles of the fit
 nearly are: the logit of a and the logarithm of the size.
@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 N_FREE = 5
 SIZE_FREE = 3
-"""Of the five parameters, those of floor and size are told by differences between trunks."""
+"""Of the five parameters, those of floor and size follow from differences between trunks."""
 
 IDENTIFIED, WEAK, NOT = "identified", "weakly identified", "not identified"
 
@@ -102,7 +102,7 @@ class Expected:
 
 
 def expected(prior: Prior, grid: Grid, *, target_flops: float, share: float = ASSUMED_SHARE) -> Expected:
-    """What the runs of a grid are expected to tell.
+    """What a fit to the runs of a grid is expected to give.
 
     Parameters
     ----------

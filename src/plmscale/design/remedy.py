@@ -49,7 +49,7 @@ def remedy(prior: Prior, means: Means, told: Expected, *, width: float, target_f
     target_flops : float
     """
     wide = max(width, 1.02 * WIDE_EXPONENT)
-    # An interval that excludes nothing tells of no factor.
+    # An interval that excludes nothing gives no factor.
     stretch = _factor(told, width=wide) if wide < 1 else 1.0
 
     def enough(factor: float) -> bool:

@@ -1,4 +1,4 @@
-"""The design that is expected to tell most for a budget: sizes, token budgets and seeds.
+"""The design with the narrowest expected intervals for a budget: sizes, token budgets and seeds.
 
 Every candidate is a ladder of sizes with a constant ratio, all of them trained on the same token budgets with a
 constant ratio, each size and seed one trunk whose branches are the budgets. Its tokens are what the budget pays for.
@@ -26,7 +26,7 @@ Array = NDArray[np.float64]
 SIZE_RATIOS, SIZES = (1.6, 2.0, 2.5, 3.2, 4.0), (5, 6, 7, 8, 10, 12)
 TOKEN_RATIOS, LENGTHS = (2.0, 4.0), (4, 5, 6)
 SEEDS = (1, 2, 3, 4, 5, 6, 8, 12)
-"""Many: noise that all runs of a trunk share is told by other trunks alone."""
+"""Many: only other trunks show the noise that all runs of a trunk share."""
 
 STARTS_PER_DECADE = 4
 
@@ -69,7 +69,7 @@ class Means:
 
 @dataclass(frozen=True)
 class Design:
-    """Sizes by their places in the ladder, token budgets and seeds, and what they are expected to tell.
+    """Sizes by their places in the ladder, token budgets and seeds, and the intervals that they are expected to give.
 
     Attributes
     ----------
@@ -125,7 +125,7 @@ def best_designs(prior: Prior, means: Means, *, target_flops: float) -> list[Des
 
 
 def judged(prior: Prior, places: Sequence[int], tokens: Sequence[float], seeds: int, *, target_flops: float) -> Design:
-    """A design with what it is expected to tell."""
+    """A design with the intervals that it is expected to give."""
     grid = grid_of(places, tokens, seeds)
     told = expected(prior, grid, target_flops=target_flops)
     errors = told.quantile * np.array([told.error_logit, told.error_size])

@@ -1,4 +1,4 @@
-"""What fits to simulated runs of a design say: the interval and the verdict that a study is promised.
+"""Fits to simulated runs of a design: the interval and the verdict that a study can expect.
 
 Linear theory (`plmscale.design.expectation`) ranks designs in milliseconds, but the interval that a fit reports is not
 linear: a floor of zero bounds the law on one side, and what runs of a trunk have in common is estimated from few
@@ -122,7 +122,7 @@ def simulated(prior: Prior, grid: Grid, *, target_flops: float, n: int = STUDIES
 
 
 def _interval(a: float, fits: Sequence[Fit]) -> Estimate:
-    """The median interval, moved to the law's own a: a few studies tell its reach better than its place."""
+    """The median interval, moved to the law's own a: a few studies give its width better than its position."""
     reach = np.array([_reach(one) for one in fits])
     below, above = np.median(reach, axis=0).tolist()
     return Estimate(a, float(expit(logit(a) - below)), float(expit(logit(a) + above)))

@@ -13,6 +13,7 @@ from ..study.config import Config, ModelSize, Subset
 from ..study.configuration import overlaid
 from ..study.recipes.model_row import ModelRow
 from ..study.study import Study
+from ..study.table_rows import validated
 from .budget import CPU, Budget
 from .ladder import ladder, ladder_params
 from .proteins import Proteins
@@ -80,13 +81,13 @@ class Draft:
     @property
     def subsets(self) -> tuple[Subset, ...]:
         """The set of all proteins, and passes over it."""
-        n, once = self.proteins.n_sequences, self.proteins.tokens(self.budget.max_length)
-        whole = Subset(name=SET, kind="all", n_sequences=n, n_tokens=once, train=False)
-        passes = (
-            Subset(name=f"budget{i}", kind="passes", of=SET, epochs=epochs, train=True)
+        whole = whole_set(self.proteins, max_length=self.budget.max_length)
+        rows = (
+            {"name": f"budget{i}", "kind": "passes", "of": SET, "epochs": epochs, "train": True}
             for i, epochs in enumerate(self.epochs, start=1)
         )
-        return whole, *(row.model_copy(update={"n_sequences": n}) for row in passes)
+        passes = (validated(Subset, row, what=f"design: token budget {row['name']}") for row in rows)
+        return whole, *(row.model_copy(update={"n_sequences": whole.n_sequences}) for row in passes)
 
     def settings(self) -> dict[str, Any]:
         """What the configuration file says."""
@@ -115,8 +116,9 @@ class Draft:
 
     def study(self) -> Study:
         """The study in memory."""
-        rows = tuple(ModelRow.model_validate(size.model_dump()) for size in self.models)
-        return Study(Config.model_validate(overlaid(self.base, self.settings())), rows, self.subsets)
+        rows = tuple(validated(ModelRow, size.model_dump(), what=f"design: size {size.name}") for size in self.models)
+        config = validated(Config, overlaid(self.base, self.settings()), what="design: the configuration")
+        return Study(config, rows, self.subsets)
 
     def scaled(self, factor: float) -> "Draft":
         """The same with so many times the tokens."""
@@ -125,6 +127,20 @@ class Draft:
     def in_precision(self, precision: str) -> "Draft":
         """The same in another precision."""
         return replace(self, budget=replace(self.budget, precision=precision))
+
+
+def whole_set(proteins: Proteins, *, max_length: int) -> Subset:
+    """The set of all proteins.
+
+    Raises
+    ------
+    InputError
+        If it has more sequences or tokens than a study can have.
+    """
+    counts = {"n_sequences": proteins.n_sequences, "n_tokens": proteins.tokens(max_length)}
+    return validated(
+        Subset, {"name": SET, "kind": "all", "train": False} | counts, what="design: the set of all proteins"
+    )
 
 
 class Source(NamedTuple):

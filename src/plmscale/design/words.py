@@ -28,7 +28,7 @@ class Alternative:
 
 @dataclass(frozen=True)
 class Promise:
-    """A design and what is said of it; `remedy` is None where a law will be identified, or no budget would do."""
+    """A design and what its first lines say; `remedy` is None where a law will be identified, or no budget would do."""
 
     draft: Draft
     cost: Cost
@@ -53,7 +53,7 @@ def expectation(promise: Promise) -> str:
     a, size = told.interval, told.size
     ends = f"a = {told.a:.2f} (95 % interval {a.low or 0:.2f} to {a.high or 0:.2f})"
     if size.low is None or size.high is None:
-        reach = f"nothing of the best size for {target} FLOPs"
+        reach = f"no interval for the best size at {target} FLOPs"
     else:
         reach = f"N_opt for {target} FLOPs = {_size(size.value)} ({_size(size.low)} to {_size(size.high)})"
     studies = f"{told.n_identified} of {told.n_studies} simulated studies"
@@ -118,10 +118,12 @@ def law(promise: Promise) -> str:
     beyond = {"N": (least.n_params, most.n_params), "D": (least.n_tokens, most.n_tokens)}
     far = [f"{_decades(value)} in {name}" for name, both in beyond.items() for value in both if value]
     far += [f"{_decades(target)} in the C of N_opt"] if target else []
-    where = f"Beyond its runs: {', '.join(far)} (decades)." if far else "All of it is within its runs."
+    where = (
+        f"Beyond its runs: {', '.join(far)} (decades)." if far else "All sizes, tokens and FLOPs are within its runs."
+    )
     return (
         f"Expected under: {prior.title}. Noise of a run {prior.noise:g} in log loss, 90 % of its variance common to a "
-        f"trunk (assumptions). If the law is another one, so are the intervals. {where}"
+        f"trunk (assumptions). Under another law, the intervals differ. {where}"
     )
 
 

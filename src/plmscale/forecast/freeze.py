@@ -103,8 +103,7 @@ def code() -> str:
 
 def _fits(curves: Sequence[Curve], *, seed: int, settings: FitSettings) -> Fits:
     names = dict.fromkeys((*SIZE_LAWS, *METHODS))
-    found = {name: fit_curves(curves, name=name, seed=seed, settings=settings)["schedules"] for name in names}
-    return {name: {schedule: Fit.from_json(one) for schedule, one in fits.items()} for name, fits in found.items()}
+    return {name: fit_curves(curves, name=name, seed=seed, settings=settings) for name in names}
 
 
 def _loss_law(fits: Fits, schedule: str, curves: Sequence[Curve], seed: int, settings: FitSettings) -> LossLaw | None:

@@ -64,6 +64,14 @@ class Fit:
         """`why` as one sentence."""
         return words(self.why)
 
+    @property
+    def plain(self) -> "Fit":
+        """The same fit of plain lists, dicts, numbers and None, as its file has it."""
+        estimates = {key: Estimate(*jsonable((one.value, one.low, one.high))) for key, one in self.estimates.items()}
+        why, *caveats = (Reason.from_json(jsonable(one.to_json())) for one in (self.why, *self.caveats))
+        held = {key: jsonable(getattr(self, key)) for key in ("points", "excluded", "details")}
+        return replace(self, why=why, caveats=tuple(caveats), estimates=estimates, **held)
+
     def to_json(self) -> dict[str, Any]:
         """Plain lists, dicts, numbers and None. NaN and infinities become None: JSON has neither.
 
@@ -95,6 +103,11 @@ class Fit:
         if fit.status not in STATUSES:
             raise InputError(f"the fit {fit.name!r} has status {fit.status!r}; it must be one of {STATUSES}.")
         return fit
+
+
+def fits_json(name: str, fits: Mapping[str, Fit]) -> dict[str, Any]:
+    """The fits of one method by schedule, as results/fits/{name}.json has them."""
+    return {"fit": name, "schedules": {schedule: fit.to_json() for schedule, fit in fits.items()}}
 
 
 NO_FIT = Fit("none", "failed", Reason.of("no_curve"), {})

@@ -6,7 +6,6 @@ go on, so schedules are compared, never pooled.
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -31,7 +30,7 @@ FITS: dict[str, FitFunction] = {
 }
 
 
-def fit_all(runs: pd.DataFrame, *, name: str, seed: int = 0, settings: FitSettings | None = None) -> dict[str, Any]:
+def fit_all(runs: pd.DataFrame, *, name: str, seed: int = 0, settings: FitSettings | None = None) -> dict[str, Fit]:
     """Smooth the runs and fit one law per schedule.
 
     Parameters
@@ -47,8 +46,8 @@ def fit_all(runs: pd.DataFrame, *, name: str, seed: int = 0, settings: FitSettin
 
     Returns
     -------
-    dict
-        {"fit": name, "schedules": {schedule: `Fit.to_json()`}}, ready for `plmscale.files.write_json`.
+    dict of str to Fit
+        By schedule, each `Fit.plain`; `plmscale.laws.fit.fits_json` is what its file holds.
 
     Raises
     ------
@@ -60,12 +59,12 @@ def fit_all(runs: pd.DataFrame, *, name: str, seed: int = 0, settings: FitSettin
 
 def fit_curves(
     curves: Sequence[Curve], *, name: str, seed: int = 0, settings: FitSettings | None = None
-) -> dict[str, Any]:
+) -> dict[str, Fit]:
     """`fit_all` on curves smoothed already."""
     if name not in FITS:
         raise InputError(f"there is no fit {name!r}; choose one of {', '.join(FITS)}.")
     settings = settings or FitSettings()
-    schedules = {}
+    found = {}
     for schedule in dict.fromkeys(curve.schedule for curve in curves):
         rng = resampling(name, schedule, seed=seed)
         own = [curve for curve in curves if curve.schedule == schedule]
@@ -73,8 +72,8 @@ def fit_curves(
             fit = _fitted(name, own, rng=rng, settings=settings)
         except Exception as error:  # a fault of ours: no law takes the others with it
             fit = raised(FITS[name]((), rng=rng, settings=settings), error)
-        schedules[schedule] = fit.to_json()
-    return {"fit": name, "schedules": schedules}
+        found[schedule] = fit.plain
+    return found
 
 
 def _fitted(name: str, curves: Sequence[Curve], *, rng: np.random.Generator, settings: FitSettings) -> Fit:

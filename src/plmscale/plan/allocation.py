@@ -148,7 +148,7 @@ def fewest_devices(found: Iterable[Allocation], *, hardware: Hardware) -> Alloca
 
 
 def _works_well(allocation: Allocation, hardware: Hardware) -> bool:
-    """Whether devices keep enough of their speed; a fixed loss a doubling is the user's own, and says nothing of it."""
+    """Whether devices keep enough of their speed; not tested where the user has set `doubling_efficiency`."""
     modelled = hardware.doubling_efficiency is None and hardware.device == "gpu"
     return not modelled or allocation.efficiency >= hardware.least_efficiency
 

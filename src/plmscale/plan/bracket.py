@@ -1,11 +1,11 @@
-"""The bracket check: half and twice the learning rate at the largest size and the longest run, over a beginning of it.
+"""The bracket check: half and twice the learning rate at the largest size, over the first part of the longest run.
 
 A rate that is too high or too low at the largest size costs the most expensive cells, and bends the law. Three short
-runs tell before: at half, at once and at twice the rate, with the cell's own schedule over a tenth of its tokens, from
-the same seed, so with the same data in the same order.
+runs show it beforehand: at half the rate, at the rate and at twice the rate, with the cell's own schedule over a tenth
+of its tokens, from the same seed, so with the same data in the same order.
 
 The best rate falls with the tokens of a run (Bjorck et al. 2024, arXiv 2409.19913: as D^-0.32 at constant batch). So a
-rate that is too high over a beginning is too high for the whole run, while one that seems too low need not be.
+rate that is too high over the first part is too high for the whole run; one that seems too low there need not be.
 """
 
 from collections.abc import Iterable, Mapping
@@ -49,7 +49,7 @@ def share_of(study: Study, cell: Cell) -> float:
 
 
 def bracket_run(study: Study, cell: Cell, rate: str) -> dict[str, Any]:
-    """The frozen cell of one run of the check: the cell with another rate, over the beginning of its tokens."""
+    """The frozen cell of one run of the check: the cell with another rate, over the first part of its tokens."""
     model = cell.model.model_copy(update={"learning_rate": RATES[rate] * cell.model.learning_rate})
     epochs = float(f"{share_of(study, cell) * cell.epochs:.4g}")
     return replace(cell, model=model, of=cell.data, epochs=epochs).frozen()
@@ -118,7 +118,8 @@ def _loss(rate: str, record: Mapping[str, Any]) -> float | None:
     held = record["holdout"]
     if held is None:
         raise InputError(
-            f"bracket: the run at {rate} rate has no loss on the holdout. Remove results/bracket, and run."
+            f"bracket: the run at {rate} rate has no loss on the holdout. Remove results/bracket, and run "
+            "`plmscale run bracket` again."
         )
     return float(held["loss"])
 
@@ -132,7 +133,10 @@ def _judged(losses: Mapping[str, float | None]) -> tuple[str, str]:
     noise = NOISE * same
     ends = f"Half the rate ends {_change(lower)}, twice the rate {_change(upper)}"
     if lower is None:
-        return OPEN, f"{ends}: a run that diverges at the lower rate alone tells of something else. See its log."
+        return (
+            OPEN,
+            f"{ends}: divergence at half the rate alone has another cause than the rate. See its log.",
+        )
     if lower < -noise and (upper is None or lower <= upper):
         return TOO_HIGH, f"{ends}."
     if upper is not None and upper < -noise:

@@ -16,14 +16,14 @@ WIDTH = 110
 
 
 def brief(sums: pd.DataFrame, *, sentences: Sequence[str], headline: str, folder: Path) -> str:
-    """Sums of the sizes, what is to be known, where the whole plan is, and the headline.
+    """The sums by size, the remarks, the files of the whole plan, and the headline.
 
     Parameters
     ----------
     sums : pandas.DataFrame
         See `plmscale.plan.plan.plan_summary`.
     sentences : sequence of str
-        Warnings and what there is to say of trunks, deadline and budget; shortened where the lines do not suffice.
+        Warnings and remarks on trunks, deadline and budget; shortened to fit the lines.
     headline : str
         Cells, FLOPs, device-hours.
     folder : Path

@@ -22,7 +22,7 @@ SHAPE = ("n_layers", "d_model", "d_ffn", "n_heads")
 
 
 def settings_of(study: Study, cell: Cell) -> dict[str, Any]:
-    """Everything that the speed of a cell's size may depend on; a change of it makes a measurement void."""
+    """Everything that the speed of a cell's size may depend on; a measurement under other values is not used."""
     hardware, execution = study.config.hardware, study.config.execution
     return {
         "hardware.name": hardware.name,
@@ -59,7 +59,7 @@ def timed_run(cell: Cell) -> dict[str, Any]:
 
 
 def specification(study: Study, cell: Cell) -> str:
-    """What `plmscale.training.calibrate` is told of a size, as JSON text."""
+    """The input of `plmscale.training.calibrate` for a size, as JSON text."""
     steps = study.config.hardware.calibration_steps
     return json.dumps({"cell": timed_run(cell), "settings": settings_of(study, cell), "steps": steps})
 

@@ -1,11 +1,11 @@
 """The cheapest allocation of a whole study that meets a deadline on so many devices.
 
-Cells and trunks are jobs that may be as wide as one chooses: wider is faster, and dearer, since devices lose speed to
-each other. Choosing widths and order for the least makespan is NP-hard (Du and Leung 1989). Here every job gets the
-fewest devices with which it ends within a common time, the jobs are placed by list scheduling in the order in which
-Snakemake starts them, a branch when its trunk has ended, and the common time is the longest for which that schedule
-meets the deadline (the thresholds of Ludwig and Tiwari 1994). The schedule is written out, so that its end is a promise
-and no bound; what no allocation can undercut is told beside it.
+Cells and trunks are jobs that may use any number of devices: more devices are faster and cost more, since each loses
+speed to communication. Choosing numbers of devices and order for the least makespan is NP-hard (Du and Leung 1989).
+Here every job gets the fewest devices with which it ends within a common time, the jobs are placed by list scheduling
+in the order in which Snakemake starts them, a branch when its trunk has ended, and the common time is the longest for
+which that schedule meets the deadline (the thresholds of Ludwig and Tiwari 1994). The end is that of a whole schedule,
+not a bound; a lower bound on the cost of any allocation is given beside it.
 """
 
 from collections.abc import Mapping, Sequence

@@ -26,12 +26,12 @@ def dispatch(
     -------
     dict
         `launcher`, the command that starts the ranks: `python`, or `torchrun` for those of one node. `step`, what
-        starts the launcher on the nodes: `srun` on several. On one node nothing has to; the profile for SLURM says srun
-        there too, since SLURM gives its signals to what srun started and not to that one's children. `step_tasks`, the
-        processes that `step` starts, and `cpus_per_task`, their cores. `mpi`: that it is there, and be it empty, tells
-        Snakemake's plugin that the command calls srun itself. `nodes`, `tasks` (ranks of a job of several nodes) and
-        `slurm_extra`, what sbatch has to know besides: devices of a node, and to warn before the walltime. On the
-        warning (SIGUSR1) a rank writes a checkpoint and leaves, and the next job goes on from there.
+        starts the launcher on the nodes: `srun` on several. On one node nothing is needed; the profile for SLURM uses
+        srun there too, since SLURM sends its signals to the processes that srun started, not to their children.
+        `step_tasks`, the processes that `step` starts, and `cpus_per_task`, their cores. `mpi`: if it is set, even if
+        empty, Snakemake's plugin knows that the command calls srun itself. `nodes`, `tasks` (ranks of a job of several
+        nodes) and `slurm_extra`, further options of sbatch: devices per node, and the warning before the walltime. On
+        the warning (SIGUSR1) a rank writes a checkpoint and leaves, and the next job goes on from there.
 
     Examples
     --------

@@ -75,7 +75,7 @@ def planned_hours(study: Study) -> float:
 
 
 class GridChoice:
-    """The cells of a study with what they cost and tell.
+    """The cells of a study with their costs and what they contribute to the fits.
 
     Parameters
     ----------
@@ -124,7 +124,7 @@ class GridChoice:
             loss[members[candidates]] = _losses(n, d)[candidates]
 
     def known(self, schedule: str, *, without: Sequence[str] = ()) -> Knowledge:
-        """What the cells of a schedule tell, some of them left out."""
+        """How well the cells of a schedule that are kept determine the law."""
         here = self._group == self.schedules.index(schedule)
         here &= np.array([cell.path not in set(without) for cell in self.cells])
         return knowledge(self._n[here], self._d[here])

@@ -1,4 +1,4 @@
-"""What a cell costs beside others: a branch costs its decay, and what its trunk would not have to be without it."""
+"""What leaving out a cell saves: of a branch its decay, and the part of its trunk that no other branch needs."""
 
 from collections.abc import Mapping, Sequence
 

@@ -1,7 +1,7 @@
-"""What a grid of runs lets one know of a scaling law before any of it is trained.
+"""How well a grid of runs will determine a scaling law, computed before any run is trained.
 
 The law is Chinchilla's, L = E + A / N^alpha + B / D^beta, fitted to log L (Hoffmann et al. 2022, appendix D.3). A run
-at (N, D) tells of the parameters what the gradient of its log loss says; with noise of standard deviation sigma the
+at (N, D) informs the parameters through the gradient of its log loss; with noise of standard deviation sigma the
 Fisher information of a grid is the sum of gradient · gradientᵀ / sigma², and its inverse bounds the covariance of any
 unbiased estimate (Cramér and Rao). Constants must be assumed for it: those published for masked protein models.
 """
@@ -20,7 +20,7 @@ Array = NDArray[np.float64]
 E, A, B, ALPHA, BETA = protein_law().constants
 """Cheng et al. 2024 (arXiv 2411.02142), table A9, masked models: the law that `plmscale ask` answers by before there is
 any run. Its E is zero, its exponents are small, and its size term changes little over any grid: far harder to know than
-a law of text, whose E and alpha runs tell apart."""
+a law of text, whose E and alpha runs can separate."""
 
 NOISE = 0.005
 """Standard deviation of the log loss of a run: an assumption. Reruns of protein models differ by 0.010 to 0.016 nats at
@@ -39,7 +39,7 @@ SINGULAR = 1e12
 """Condition number of the scaled information from which the law counts as not identified."""
 
 NAMES = ("a", "alpha", "beta")
-"""Parameters that are told of; a = beta / (alpha + beta) is the exponent of N_opt in C."""
+"""Parameters whose errors are given; a = beta / (alpha + beta) is the exponent of N_opt in C."""
 
 
 def gradients(n_params: ArrayLike, n_tokens: ArrayLike) -> Array:
@@ -64,7 +64,7 @@ VALUES = np.array([BETA / (ALPHA + BETA), ALPHA, BETA])
 
 @dataclass(frozen=True)
 class Knowledge:
-    """What a grid of one schedule is expected to tell.
+    """How well a grid of one schedule is expected to determine the law.
 
     Attributes
     ----------
@@ -91,11 +91,11 @@ class Knowledge:
 
 
 def knowledge(n_params: ArrayLike, n_tokens: ArrayLike) -> Knowledge:
-    """What runs at these sizes and tokens are expected to tell of the law."""
+    """How well runs at these sizes and tokens are expected to determine the law."""
     n, d = np.asarray(n_params, dtype=float), np.asarray(n_tokens, dtype=float)
     found = information(gradients(n, d))
     scale = np.sqrt(np.diag(found))
-    # A parameter of which no run tells has no scale.
+    # A parameter that no run informs has no scale.
     condition = float(np.linalg.cond(found / np.outer(scale, scale))) if scale.all() else float("inf")
     errors = np.full(len(NAMES), np.inf)
     if condition < SINGULAR:

@@ -1,4 +1,4 @@
-"""What runs tell of Chinchilla's law: Fisher information, and what one run more or less changes.
+"""Fisher information of runs about Chinchilla's law, and how one run more or less changes it.
 
 A run of size N and D tokens adds j jᵀ to the information, j being the gradient of its log loss by the parameters over
 the noise between runs. To first order the variance of anything computed from the law with gradient g is g' M⁻¹ g, and
@@ -7,7 +7,7 @@ Pronzato and Pázman 2013, chapter 5).
 
 Parameters are those of the solver: log E, log A, log B, alpha, beta, with A and B at a centre of log N and log D
 (`plmscale.laws.solvers.chinchilla.ChinchillaProblem`). Another centre is another parametrisation of the same law and
-changes no variance. An E of zero has no logarithm, and yet the runs have to say so: there the parameter is E, in nats.
+changes no variance. An E of zero has no logarithm: there the parameter is E itself, in nats.
 """
 
 from collections.abc import Callable

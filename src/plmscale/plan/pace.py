@@ -47,7 +47,7 @@ class Pace:
     def speed(self, devices: int, grad_accum: int = 1) -> float:
         """Tokens per second of `devices`, each with `grad_accum` micro-batches a step.
 
-        At what was measured it is what was measured; elsewhere the scaling says how it changes.
+        The measured speed where it was measured; elsewhere that speed, changed by the scaling.
 
         Examples
         --------

@@ -9,8 +9,7 @@ from ..presentation.formats import is_missing
 from ..results.outcomes import counted_tokens
 from ..results.study_results import Results
 from ..study.jobs import TRUNK, planned_tokens
-from ..study.trunks import trunks_of_records
-from .plan import Shared, chosen
+from .plan import chosen
 
 
 def planned_and_actual(results: Results, planned: pd.DataFrame, *, done: tuple[pd.DataFrame, ...]) -> pd.DataFrame:
@@ -36,8 +35,6 @@ def planned_and_actual(results: Results, planned: pd.DataFrame, *, done: tuple[p
         `planned_for_seen` is what the plan gives that many, and `ratio_seen` actual ÷ that. Rows of sums have `model`
         "all"; those of trunks are in a sum of their own, and in that of the study.
     """
-    counted = counted_tokens(results)
-    shared = trunks_of_records(results.study, results.records)
     # Both have one row per cell, in the order of the grid, then one per trunk.
     jobs = pd.concat([part for part in done if len(part)], ignore_index=True)
     seen = dict(zip(jobs["run"], jobs["tokens_trained"], strict=True))
@@ -49,23 +46,22 @@ def planned_and_actual(results: Results, planned: pd.DataFrame, *, done: tuple[p
         planned_hours=planned["hours"],
         actual_hours=jobs["wall_seconds"].astype(float) / 3600,
         planned_device_hours=planned["device_hours"],
-        planned_for_seen=_planned_for(results, counted, seen, shared=shared),
+        planned_for_seen=_planned_for(results, seen),
         actual_device_hours=jobs["device_seconds"].astype(float) / 3600,
     )
     table["ratio"] = table["actual_device_hours"] / table["planned_device_hours"]
     table["ratio_seen"] = table["actual_device_hours"] / table["planned_for_seen"]
     rows = table.to_dict("records")
-    names = [*results.schedules, *([TRUNK] if shared else [])]
+    names = [*results.schedules, *([TRUNK] if results.trunks else [])]
     sums = [_sum([row for row in rows if row["schedule"] == name], name) for name in names]
     return pd.DataFrame([*rows, *sums, _sum(rows, "study")], columns=table.columns, dtype=object)
 
 
-def _planned_for(
-    results: Results, counted: Mapping[str, int], seen: Mapping[str, int | None], *, shared: Shared
-) -> list[float]:
+def _planned_for(results: Results, seen: Mapping[str, int | None]) -> list[float]:
     """Device-hours that the plan gives the tokens that each job has trained, in the order of `seen`; NaN without."""
     study = results.study
-    found = chosen(study, planned_tokens(study, counted), results.calibrations, shared=shared).allocations
+    tokens = planned_tokens(study, counted_tokens(results))
+    found = chosen(study, tokens, results.calibrations, shared=results.trunks).allocations
     every = study.config.execution.checkpoint_tokens
     hours = []
     for path, n_tokens in seen.items():

@@ -1,4 +1,4 @@
-"""Short cells, several of which one job trains: a study of a thousand cells of seconds is no storm of jobs."""
+"""Short cells share a job, so that a study of a thousand short cells does not submit a thousand jobs."""
 
 from collections.abc import Mapping
 from math import ceil

@@ -59,7 +59,7 @@ def _and(words: Sequence[str]) -> str:
 
 
 def _less(study: Study, table: pd.DataFrame, device: Device) -> str:
-    """What devices lose to each other, by which rule."""
+    """What speed devices lose to communication, by which rule."""
     hardware, measures = study.config.hardware, "`plmscale calibrate` measures"
     if hardware.device == "cpu" or hardware.doubling_efficiency is not None:
         lost = 1 - (hardware.doubling_efficiency or DOUBLING_EFFICIENCY)
@@ -210,9 +210,10 @@ def budget_words(study: Study, table: pd.DataFrame) -> tuple[str, pd.DataFrame |
             "estimates, so that it does not change while the study runs. Lower the budget to leave out more."
         )
     return (
-        f"The budget of {number(budget)} device-hours pays for {n_kept} of {n_all} cells. Left out, since the fits "
-        f"lose least by them for what they cost: {', '.join(study.left_out)}.{over} The table tells what the rest is "
-        "expected to tell of Chinchilla's law, at the constants of Cheng et al. 2024 for masked protein models and "
-        "0.5 % noise of a run's loss: relative standard errors are proportional to the noise, their ratios are not. An "
-        "interior decade is one of FLOPs in which the best size of the grid is neither its smallest nor its largest."
+        f"The budget of {number(budget)} device-hours pays for {n_kept} of {n_all} cells. Left out, because "
+        f"they cost most for what they add to the fits: {', '.join(study.left_out)}.{over} The table shows how well "
+        "the rest is expected to determine Chinchilla's law, at the constants of Cheng et al. 2024 for masked protein "
+        "models and 0.5 % noise of a run's loss: relative standard errors are proportional to the noise, their ratios "
+        "are not. An interior decade is one of FLOPs in which the best size of the grid is neither its smallest nor "
+        "its largest."
     ), rows

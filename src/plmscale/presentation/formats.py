@@ -117,7 +117,7 @@ def with_interval(one: Estimate) -> str:
     if one.low is None or one.high is None:
         bounds = [f"{sign} {number(v)}" for sign, v in (("≥", one.low), ("≤", one.high)) if v is not None]
         return " ".join([number(one.value), *(f"({bound})" for bound in bounds)])
-    value, low, high = _to_width(one.value, one.low, one.high)
+    value, low, high = to_width(one.value, one.low, one.high)
     return f"{value} ({low}{' to ' if one.low < 0 else '–'}{high})"
 
 
@@ -137,11 +137,12 @@ def sized(one: Estimate) -> str:
     unit, prefix = next((pair for pair in _PREFIXES if abs(one.value) >= pair[0] * 0.9995), (1.0, ""))
     if max(abs(one.low), abs(one.high)) / unit >= _FIXED[1]:
         return f"{short(one.value)} ({short(one.low)}–{short(one.high)})"
-    value, low, high = _to_width(one.value / unit, one.low / unit, one.high / unit)
+    value, low, high = to_width(one.value / unit, one.low / unit, one.high / unit)
     return f"{value}{prefix} ({low}{' to ' if one.low < 0 else '–'}{high}{prefix})"
 
 
-def _to_width(value: float, low: float, high: float) -> list[str]:
+def to_width(value: float, low: float, high: float) -> list[str]:
+    """A value and the ends of its interval, rounded alike: see `with_interval`."""
     largest, width = max(abs(value), abs(low), abs(high)), high - low
     if largest == 0 or not math.isfinite(largest) or width <= 0:
         return [number(v) for v in (value, low, high)]

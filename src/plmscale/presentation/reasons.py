@@ -223,6 +223,9 @@ BESIDE_LAWS: dict[str, Words] = {
     "no_token_worth": _no_verdict,
     "beyond_tokens": "the difference is beyond what any number of tokens could make",
     "budget_not_asked": "the study does not ask for this budget (`analysis.budgets`).",
+    "few_hand_overs_seen": "{n} hand-overs",
+    "few_optima_seen": "{n} different optima",
+    "law_not_identified": "the law is not identified",
     "few_sizes_for_interval": "too few sizes for an interval: {n_sizes}, {needed} are needed",
 }
 """Of learning rates, of what the tokens of a set are worth, and of what the paper asks and a study does not."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..files import atomic, write_json
+from ..laws.fit import fits_json
 from ..presentation.tables import Table, write_table
 from ..provenance import versions
 from ..results.external import ExternalAnalysis
@@ -41,8 +42,8 @@ def write(analysis: ExternalAnalysis, folder: Path, *, figures: bool = True, pro
     for name, frame in (("runs", analysis.imported.frame), ("curves", to_frame(analysis.results.curves))):
         with atomic(folder / f"{name}.parquet") as partial_file:
             frame.to_parquet(partial_file, index=False)
-    for name, found in analysis.fit_json.items():
-        write_json(folder / "fits" / f"{name}.json", found)
+    for name, found in analysis.results.fits.items():
+        write_json(folder / "fits" / f"{name}.json", fits_json(name, found))
     tables = _tables(analysis)
     for name, (title, table) in progress(list(tables.items()), what="writing tables"):
         write_table(table, folder / "tables", name=name, title=title)

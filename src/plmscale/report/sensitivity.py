@@ -9,10 +9,13 @@ import pandas as pd
 from ..estimates import Estimate
 from ..laws.confidence.choices import CONVENTIONS, OUTLIER_RULES
 from ..laws.fit import NO_FIT, Fit
+from ..laws.size_law import VERDICTS
 from ..presentation.figure_page import page
-from ..presentation.formats import FIT_TITLES, with_interval
+from ..presentation.formats import FIT_TITLES, is_missing, with_interval
+from ..presentation.reasons import words
 from ..presentation.schedule_words import schedule_title
 from ..presentation.tables import Column, Table
+from ..reasons import Reason
 from ..results.analysed import LawResults
 
 if TYPE_CHECKING:
@@ -20,9 +23,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ..presentation.figure_style import SizeScale
-
-LAWS = {"envelope": "envelope", "IsoFLOP": "isoflop", "parametric law": "chinchilla"}
-"""Law of an estimator, by the beginning of its name."""
 
 HEADLINES = ("envelope", "isoflop", "chinchilla")
 """Fits whose exponent a may be the headline, the first identified one is."""
@@ -50,16 +50,12 @@ def of_standing_laws(results: LawResults) -> pd.DataFrame:
     data = results.sensitivity
     if data.empty:
         return data
-    fits = {schedule: _fits(results, schedule) for schedule in dict.fromkeys(data["schedule"])}
-    laws = [LAWS[str(estimator).partition(",")[0]] for estimator in data["estimator"]]
-    stands = [
-        fits[schedule][law].status in ("identified", "weakly_identified")
-        for schedule, law in zip(data["schedule"], laws, strict=True)
-    ]
+    of_each = zip(data["law"], data["schedule"], strict=True)
+    stands = [results.fits.get(law, {}).get(schedule, NO_FIT).status in VERDICTS for law, schedule in of_each]
     without = pd.Series([not one for one in stands], index=data.index) & data["a"].notna()
-    shown = data.astype({"reason": object})
+    why = data["why"].astype(object).mask(without, Reason("law_not_identified"))
+    shown = data.drop(columns=["law", "why"]).assign(reason=["" if is_missing(one) else words(one) for one in why])
     shown.loc[without, ["a", "b"]] = np.nan
-    shown.loc[without, "reason"] = "the law is not identified"
     return shown
 
 

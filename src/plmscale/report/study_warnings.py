@@ -17,7 +17,7 @@ def study_warnings(results: Results) -> list[str]:
     return [
         *(f"Learning rate of {text}" for text in off_optimum(results.rates)),
         *initial_weights_warning(results.study),
-        *(f"The {warning}." for warning in version_warnings(results.records)),
+        *(f"The {warning}." for warning in version_warnings(results.findings.software)),
     ]
 
 

@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -21,46 +22,53 @@ from .tables.laws import fits_of
 
 def write_summary(results: Results, path: Path, *, page: Path) -> None:
     """Write `summary_text` to `path`, and to `page` as HTML for the report, each atomically."""
-    text = summary_text(results)
-    for target, content in ((path, text), (page, to_page(text))):
+    parts = summary_parts(results)
+    for target, content in ((path, to_text(parts)), (page, to_page(parts))):
         with atomic(target) as partial:
             partial.write_text(content, encoding="utf-8")
 
 
-def to_page(text: str) -> str:
-    """The text as an HTML page of its own: a line without indent that follows a blank one is a heading."""
-    parts = []
-    for block in text.strip().split("\n\n"):
-        title, _, body = block.partition("\n")
-        parts.append(f"<h2>{escape(title)}</h2>\n<pre>{escape(body)}</pre>")
+Part = tuple[str, list[str]]
+"""A heading, and the lines below it."""
+
+
+def to_text(parts: Sequence[Part]) -> str:
+    """Plain text, a blank line between parts."""
+    return "\n\n".join("\n".join([title, *lines]) for title, lines in parts) + "\n"
+
+
+def to_page(parts: Sequence[Part]) -> str:
+    """An HTML page of its own."""
     style = "body { margin: 1.5rem; color: #222; } h2 { font: 600 16px system-ui, sans-serif; margin: 1.2rem 0 .3rem; }"
     style += " pre { font: 13px/1.45 ui-monospace, monospace; white-space: pre-wrap; margin: 0; }"
     head = f'<meta charset="utf-8"><title>The study in numbers</title><style>{style}</style>'
-    page = "\n".join(parts)
+    page = "\n".join(f"<h2>{escape(title)}</h2>\n<pre>{escape(chr(10).join(lines))}</pre>" for title, lines in parts)
     return f'<!DOCTYPE html>\n<html lang="en">\n<head>{head}</head>\n<body>\n{page}\n</body>\n</html>\n'
 
 
 def summary_text(results: Results) -> str:
-    """What was trained, what it says per schedule, the best perplexity, and the cost against the plan.
+    """The summary as plain text, in lines of at most `plmscale.report.law_lines.LINE` characters."""
+    return to_text(summary_parts(results))
 
-    Returns
-    -------
-    str
-        Lines of at most `plmscale.report.law_lines.LINE` characters.
-    """
+
+def summary_parts(results: Results) -> list[Part]:
+    """What was trained, what it says per schedule, the best perplexity, and the cost against the plan."""
     table, cost = results.findings.cells, results.findings.costs
     total = cost.to_dict("records")[-1]
-    lines = ["What was trained", *_trained(results, table, total), *_failures(table)]
+    parts = [("What was trained", [*_trained(results, table, total), *_failures(table)])]
     for schedule in results.schedules:
         fits = fits_of(results, schedule)
-        lines += ["", *_heading(f"{schedule}{_loss_of(results, schedule)}", caveats(fits)), *law_lines(fits)]
-        lines += [line for text in choices_lines(results, schedule) for line in paragraph(text)]
+        title, *lines = _heading(f"{schedule}{_loss_of(results, schedule)}", caveats(fits))
+        lines += [*law_lines(fits), *_paragraphs(choices_lines(results, schedule))]
+        parts.append((title, lines))
     if forecast := forecast_lines(results):
-        lines += ["", "Forecast", *(line for text in forecast for line in paragraph(text))]
-    lines += ["", "Holdout", *_holdout(results, table), "", "Cost", *paragraph(cost_sentence(results))]
-    for warning in study_warnings(results):
-        lines += ["", "Warning", *paragraph(warning)]
-    return "\n".join(lines) + "\n"
+        parts.append(("Forecast", _paragraphs(forecast)))
+    parts += [("Holdout", _holdout(results, table)), ("Cost", paragraph(cost_sentence(results)))]
+    return [*parts, *(("Warning", paragraph(warning)) for warning in study_warnings(results))]
+
+
+def _paragraphs(texts: Sequence[str]) -> list[str]:
+    return [line for text in texts for line in paragraph(text)]
 
 
 def _loss_of(results: Results, schedule: str) -> str:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from ..errors import InputError
 from ..laws.cost_to_loss import PAPER_PLATEAU, Reached
@@ -50,8 +49,6 @@ class ExternalAnalysis:
     request : Request
     results : Analysed
         Curves and fits of all groups, learning rates and, once they have been varied, choices.
-    fit_json : dict
-        What the files of the fits hold, by method.
     reached : mapping of str to Reached
         By group.
     """
@@ -59,5 +56,4 @@ class ExternalAnalysis:
     imported: ImportedRuns
     request: Request
     results: Analysed
-    fit_json: Mapping[str, dict[str, Any]]
     reached: Mapping[str, Reached]

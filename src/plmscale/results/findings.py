@@ -64,6 +64,8 @@ class Findings:
         What the paper prints beside its procedures on these runs (`plmscale.published.paper`); `why` is a `Reason`.
     forecast, forecast_sizes : DataFrame
         The cells and optimal sizes that were forecast, and what came (`plmscale.forecast.score`).
+    software : DataFrame
+        The versions that trained the runs (`plmscale.runs.collect.trained_with`).
     """
 
     cells: pd.DataFrame
@@ -77,6 +79,7 @@ class Findings:
     paper: pd.DataFrame
     forecast: pd.DataFrame
     forecast_sizes: pd.DataFrame
+    software: pd.DataFrame
 
     @property
     def trained(self) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from ..runs.extent import Extent
 from .findings import Findings, LawLine, Published
 
 TABLES = {
-    "outcomes": ("cells", "trunks"),
+    "outcomes": ("cells", "trunks", "software"),
     "costs": ("plan", "costs"),
     "sensitivity": ("sensitivity",),
     "set_worth": ("set_worth",),

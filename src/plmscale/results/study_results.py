@@ -30,7 +30,7 @@ class Results:
     curves : list of Curve
         The smoothed runs.
     records : list of dict
-        The run records (`run.json`).
+        The run records (`run.json`); none in results that are drawn: `findings` has what they say.
     fits : dict of str to dict of str to Fit
         Fit by method and schedule.
     subsets : dict of str to dict
@@ -111,10 +111,10 @@ def read_results(
     study: dict[str, Any],
     *,
     curves: Path,
-    records: Sequence[Path],
     fits: Sequence[Path],
     subsets: Sequence[Path],
     stats: Path,
+    records: Sequence[Path] = (),
     calibrations: dict[str, dict[str, Any]] | None = None,
     findings: Sequence[Path] = (),
 ) -> Results:
@@ -125,9 +125,9 @@ def read_results(
     study : dict
         `Study.to_json`.
     curves, stats : Path
-    records : sequence of Path
-        Of runs (`run.json`) and of trunks (`trunk.json`).
     fits, subsets : sequence of Path
+    records : sequence of Path, optional
+        Of runs (`run.json`) and of trunks (`trunk.json`), for whatever computes.
     calibrations : dict, optional
     findings : sequence of Path, optional
         results/analysis/*.json, for whatever draws.

@@ -1,6 +1,7 @@
 """Run records, and all runs as one tidy frame."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def collect(
         If a metrics file lacks columns, or a run the loss that is asked for.
     """
     runs = read_runs(records)
-    for warning in version_warnings(runs):
+    for warning in version_warnings(trained_with(runs)):
         log.warning("%s", warning)
     cells = [Cell.from_json(record["cell"]) for record in runs]
     named = zip(runs, metrics, cells, common_trunks(cells), strict=True)
@@ -111,11 +112,26 @@ def _end(rows: pd.DataFrame, record: dict[str, Any], path: Path) -> pd.DataFrame
     )
 
 
-def version_warnings(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """A sentence for each version in which the runs differ."""
+def trained_with(runs: Sequence[dict[str, Any]]) -> pd.DataFrame:
+    """How many runs were trained with which version of each software.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per software and version, in the order of the records: `name`, `version` (None where a run has recorded
+        none), `runs`.
+    """
+    names = dict.fromkeys(name for run in runs for name in run.get("versions", {}))
+    found = {name: Counter(run.get("versions", {}).get(name) for run in runs) for name in names}
+    rows = [(name, version, n) for name, counts in found.items() for version, n in counts.items()]
+    return pd.DataFrame(rows, columns=pd.Index(["name", "version", "runs"]), dtype=object)
+
+
+def version_warnings(software: pd.DataFrame) -> list[str]:
+    """A sentence for each version in which the runs differ, by `trained_with`."""
     warnings = []
     for name in COMPARED_VERSIONS:
-        found = sorted({str(run["versions"].get(name)) for run in runs})
+        found = sorted(map(str, software.loc[software["name"] == name, "version"]))
         if len(found) > 1:
             warnings.append(f"runs were made with different versions of {name}: {', '.join(found)}")
     return warnings

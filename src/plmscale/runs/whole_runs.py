@@ -1,7 +1,7 @@
 """Rows as runs: what was logged twice, in which order, with which status; the same run under two names."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -81,6 +81,7 @@ def settled(rows: TableRows, *, in_time: bool) -> tuple[TableRows, list[str]]:
     """
     kept: list[int] = []
     notes: list[str] = []
+    again: dict[str, list[Any]] = {}
     step = rows.number("step").copy()
     for run in _runs(rows):
         if not np.isfinite(step[run.at]).all():
@@ -90,13 +91,14 @@ def settled(rows: TableRows, *, in_time: bool) -> tuple[TableRows, list[str]]:
             notes.append(f"Run {run.name!r}: its step falls while its tokens rise; its rows are ordered by tokens.")
             kept += run.at.tolist()
             continue
-        own, said = _settled_run(rows, run, in_time=in_time)
+        own, said, lines = _settled_run(rows, run, in_time=in_time)
         _check_rising(rows, run.name, own)
         _check_rates(rows, run.name, own)
         kept += own.tolist()
         notes += said
+        again |= {run.name: lines} if lines else {}
     numbers = rows.numbers | ({"step": step} if "step" in rows.numbers else {})
-    return replace(rows, numbers=numbers).keep(np.array(sorted(kept), dtype=np.intp)), _gathered(notes)
+    return replace(rows, numbers=numbers).keep(np.array(sorted(kept), dtype=np.intp)), notes + _again_note(again)
 
 
 def with_status(rows: TableRows) -> tuple[TableRows, list[str]]:
@@ -186,13 +188,13 @@ def _tokens_go_on(rows: TableRows, run: _Run) -> bool:
     return falls(run.position) > 0 and bool(np.all(np.diff(rows.numbers["n_tokens"][run.at]) > 0))
 
 
-def _settled_run(rows: TableRows, run: _Run, *, in_time: bool) -> tuple[NDArray[np.intp], list[str]]:
-    """Rows of one run that count, by position."""
+def _settled_run(rows: TableRows, run: _Run, *, in_time: bool) -> tuple[NDArray[np.intp], list[str], list[Any]]:
+    """Rows of one run that count, by position; notes; and lines that a resumed run logged again."""
     at, position, loss = run.at, run.position, rows.numbers["loss"][run.at]
     tokens = rows.numbers["n_tokens"][at]
     again = position.size - np.unique(position).size
     if not in_time and not again:
-        return at[np.argsort(position, kind="stable")], _order_note(rows, run)
+        return at[np.argsort(position, kind="stable")], _order_note(rows, run), []
     if not in_time:
         _check_twice(rows, run, tokens, loss)
     found = settle(position, loss)
@@ -202,9 +204,7 @@ def _settled_run(rows: TableRows, run: _Run, *, in_time: bool) -> tuple[NDArray[
             f"{position[found.reset]:g} while its loss goes on: it began anew when the run was resumed. Give steps or "
             "tokens since the start of the run."
         )
-    lines = [rows.lines[at[i]] for i in found.dropped]
-    said = [f"{run.name}\0{lines_in_words(lines)}"] if lines else []
-    return at[found.kept], said
+    return at[found.kept], [], [rows.lines[at[i]] for i in found.dropped]
 
 
 def _check_twice(rows: TableRows, run: _Run, tokens: Array, loss: Array) -> None:
@@ -257,14 +257,12 @@ def _check_rates(rows: TableRows, name: str, own: NDArray[np.intp]) -> None:
         )
 
 
-def _gathered(notes: list[str]) -> list[str]:
-    """One sentence for all runs that logged rows twice, the other notes as they are."""
-    twice = [note.split("\0") for note in notes if "\0" in note]
-    others = [note for note in notes if "\0" not in note]
-    if twice:
-        shown = "; ".join(f"{run}: {lines}" for run, lines in twice[:8])
-        others.append(
-            f"{count(len(twice))} runs logged steps again after a resume: the later rows count, the earlier were left "
-            f"out ({shown}{'; …' * (len(twice) > 8)})."
-        )
-    return others
+def _again_note(again: Mapping[str, list[Any]]) -> list[str]:
+    """One sentence for all runs that logged rows twice."""
+    if not again:
+        return []
+    shown = "; ".join(f"{run}: {lines_in_words(lines)}" for run, lines in list(again.items())[:8])
+    return [
+        f"{count(len(again))} runs logged steps again after a resume: the later rows count, the earlier were left "
+        f"out ({shown}{'; …' * (len(again) > 8)})."
+    ]

@@ -12,16 +12,18 @@ import pandas as pd
 
 from ..errors import InputError
 from ..files import read_object
-from ..plan.plan import whole_plan
+from ..plan.calibration import read_calibrations
+from ..plan.plan import Records, whole_plan
 from ..study.grid import grid
 from ..study.study import Study
 from ..study.trunks import Trunk, trunk_of_each
-from ..training.attempts import LEDGER, Attempts, attempts_of, device_seconds, read_events
+from ..training.attempts import LEDGER, Attempts, attempts_of, device_seconds, failed, read_events
 from ..training.checkpoints import METRICS_LOG
 from ..training.lock import lock_files, seems_alive
 from ..training.trunk_files import is_there, to_count, trunk_record, trunks_here
 from .rows import last_row, rows
 from .slurm_queue import WAITING, NoSlurm, QueuedJob, by_comment, look, queued
+from .time_left import left_of_rows
 
 STATES = (
     "done",
@@ -62,11 +64,12 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
     pandas.DataFrame
         One row per cell, then one per trunk, whose `schedule` is "wsd trunk" and whose `subset` is the set itself:
         `model`, `subset`, `schedule`, `seed`; `state`, one of `STATES`, and its `reason`; `loss` so far in nats,
-        `percent` of the tokens that the job trains itself, `eta_hours`; `attempts`; `device_hours` spent, and planned;
+        `percent` of the tokens that the job trains itself, `eta_hours`; `attempts`; `device_hours` spent, planned, and
+        left by the speed of jobs of the same size (`plmscale.status.time_left`);
         `learning_rate`, `batch_tokens` and `weight_decay` where there are rules; `job` and `host` of who trains it.
     """
     found = trunks_here(study, results=results)
-    rows = whole_plan(study, counted, {}, shared=found).to_dict("records")
+    rows = whole_plan(study, counted, _calibrations(study, results), shared=found).to_dict("records")
     queue = _queue(results.absolute().parent)
     most = study.config.execution.max_attempts
     branches, counts = trunk_of_each(found), to_count(found, results=results)
@@ -81,7 +84,17 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
         if trunk and there and state["state"] == "not begun" and not is_there(trunk, results=results):
             state |= {"state": "waiting", "reason": f"for its trunk: {there['state']}, {there['percent']:.0f} %"}
         states.append(state)
-    return pd.DataFrame([*states, *of_trunks.values()], dtype=object)  # objects: what is not known stays None
+    rows = [*states, *of_trunks.values()]
+    table = pd.DataFrame(rows, dtype=object)  # objects: what is not known stays None
+    return table.assign(device_hours_left=left_of_rows(rows)).drop(columns="trained", errors="ignore")
+
+
+def _calibrations(study: Study, results: Path) -> Records:
+    """Measured speeds; none where a file of them is damaged: the status is shown nevertheless."""
+    try:
+        return read_calibrations(study, results / "calibration")[0]
+    except InputError:
+        return {}
 
 
 Queue = Mapping[str, QueuedJob] | None
@@ -109,7 +122,7 @@ def _cell(path: str, row: Mapping[Hashable, Any], queue: Queue, most: int, *, re
 
 
 def _trunk(trunk: Trunk, row: Mapping[Hashable, Any], queue: Queue, most: int, *, results: Path) -> dict[str, Any]:
-    """The row of a trunk; one that was trained, and is to be longer now, is not done."""
+    """The row of a trunk; a trunk that was trained, but must be longer now, is not done."""
     folder = results / "trunks" / trunk.path
 
     def look_at() -> dict[str, Any]:
@@ -129,7 +142,7 @@ def _trunk(trunk: Trunk, row: Mapping[Hashable, Any], queue: Queue, most: int, *
 
 
 def _readable(look_at: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What a look at a cell says; of one with a damaged file that: the others are told of nevertheless."""
+    """The state of a cell; `unreadable` where a file of it is damaged, so that the others are still shown."""
     try:
         return look_at()
     except Exception as error:  # whatever a damaged file makes of its reader
@@ -189,7 +202,7 @@ class _Job:
 
 NOTHING = {"reason": None, "loss": None, "percent": 0.0, "eta_hours": None, "job": None, "host": None}
 NOTHING |= {"attempts": 0, "device_hours": 0.0}
-"""What there is to say of a cell of which nothing is known."""
+"""The row of a cell of which nothing is known."""
 
 
 def _state(job: _Job, *, record: dict[str, Any] | None) -> dict[str, Any]:
@@ -202,10 +215,12 @@ def _state(job: _Job, *, record: dict[str, Any] | None) -> dict[str, Any]:
         attempts = record.get("attempts", [])
         holdout = record.get("holdout") or {}
         state |= {"state": record["status"], "reason": record["reason"], "loss": holdout.get("loss"), "percent": 100.0}
+        before = (record.get("branched_from") or {}).get("n_tokens", 0)
+        state["trained"] = (record.get("n_tokens", job.n_tokens) - before) / max(1, job.n_tokens - before)
     else:
         state |= _going_on(job, attempts) or _by_attempts(job, attempts)
     attempts = [*job.earlier, *attempts]
-    spent = device_seconds(attempts) + _open_seconds(attempts, alive=state["state"] == "running")
+    spent = device_seconds(attempts, now=time.time() if state["state"] == "running" else None)
     return state | {"attempts": len(attempts), "device_hours": spent / 3600}
 
 
@@ -229,7 +244,7 @@ def _going_on(job: _Job, attempts: list[dict[str, Any]]) -> dict[str, Any] | Non
 
 
 def _by_attempts(job: _Job, attempts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The state of a cell that nobody is seen to train."""
+    """The state of a cell that has neither a process nor a job."""
     try:
         Attempts(job.folder / LEDGER).refuse_after(job.max_attempts)
     except InputError as error:
@@ -238,7 +253,7 @@ def _by_attempts(job: _Job, attempts: list[dict[str, Any]]) -> dict[str, Any]:
     if job.away and (job.folder / "cell.json").exists():
         return {"state": "controller away", "reason": f"SLURM does not answer{f'; last attempt: {why}' if why else ''}"}
     if attempts:
-        return {"state": "failed" if why.startswith("error") else "interrupted", "reason": why}
+        return {"state": "failed" if failed(attempts[-1]) else "interrupted", "reason": why}
     return {"state": "not begun"}
 
 
@@ -279,15 +294,5 @@ def _eta(run: Path, attempts: list[dict[str, Any]], n_tokens: int) -> float | No
         return None
     before = [row["n_tokens"] for row in seen if row["step"] <= attempts[-1]["from_step"]]
     trained = seen[-1]["n_tokens"] - (before[-1] if before else 0)
-    hours = (time.time() - _epoch(attempts[-1]["start"])) / 3600
+    hours = (time.time() - datetime.fromisoformat(attempts[-1]["start"]).timestamp()) / 3600
     return (n_tokens - seen[-1]["n_tokens"]) * hours / trained if trained else None
-
-
-def _open_seconds(attempts: list[dict[str, Any]], *, alive: bool) -> float:
-    if not (attempts and alive and attempts[-1]["end"] is None):
-        return 0.0
-    return attempts[-1]["world"] * (time.time() - _epoch(attempts[-1]["start"]))
-
-
-def _epoch(text: str) -> float:
-    return datetime.fromisoformat(text).timestamp()

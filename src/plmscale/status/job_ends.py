@@ -1,4 +1,4 @@
-"""What the end of a SLURM job means for the cell that it trained: done, to be gone on with, or failed."""
+"""What the end of a SLURM job means for the cell that it trained: done, to be continued, or failed."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -5,41 +5,70 @@ import sys
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
+from ..errors import InputError
+from ..files import read_object
 from ..presentation.formats import duration
 from ..study.jobs import TRUNKS, Workload
 from ..study.trunks import Trunk
+from ..training.attempts import LEDGER, attempts_of, device_seconds, read_events
 from ..training.checkpoints import METRICS_LOG
 from ..training.lock import lock_files, seems_alive
 from ..training.trunk_files import is_there, reached
 from .rows import last_row
+from .time_left import Work, costs, left
 
 
-@dataclass(frozen=True)
-class StudyProgress:
-    """Cells of a study by state, and its trunks.
-
-    Attributes
-    ----------
-    done, running, left : int
-        Cells.
-    share : float
-        FLOPs done ÷ FLOPs of all jobs, those of trunks among them.
-    trunks, trunks_done, trunks_running : int
-    """
+class Counts(NamedTuple):
+    """Jobs by state."""
 
     done: int
     running: int
     left: int
+
+
+@dataclass(frozen=True)
+class StudyProgress:
+    """How far a study is.
+
+    Attributes
+    ----------
+    jobs : mapping of str to Work
+        Cells and trunks by their paths.
+    share : float
+        FLOPs done ÷ FLOPs of all jobs, those of trunks among them.
+    """
+
+    jobs: Mapping[str, Work]
     share: float
-    trunks: int = 0
-    trunks_done: int = 0
-    trunks_running: int = 0
+
+    @property
+    def cells(self) -> Counts:
+        """Cells by state."""
+        return self._counts(of_trunks=False)
+
+    @property
+    def trunks(self) -> Counts:
+        """Trunks by state."""
+        return self._counts(of_trunks=True)
+
+    def _counts(self, *, of_trunks: bool) -> Counts:
+        own = [job for path, job in self.jobs.items() if path.startswith(TRUNKS) == of_trunks]
+        done, running = sum(job.done for job in own), sum(job.running for job in own)
+        return Counts(done, running, len(own) - done - running)
 
 
-def state(work: Mapping[str, Workload], *, results: Path, trunks: Mapping[str, Trunk] | None = None) -> StudyProgress:
+def state(
+    work: Mapping[str, Workload],
+    *,
+    results: Path,
+    trunks: Mapping[str, Trunk] | None = None,
+    hours: Mapping[str, float] | None = None,
+    before: StudyProgress | None = None,
+) -> StudyProgress:
     """Read the state of a study.
 
     Parameters
@@ -49,22 +78,44 @@ def state(work: Mapping[str, Workload], *, results: Path, trunks: Mapping[str, T
     results : Path
     trunks : mapping of str to Trunk, optional
         Those of the study.
+    hours : mapping of str to float, optional
+        Device-hours of every job by the plan.
+    before : StudyProgress, optional
+        An earlier state: records of jobs that were finished then are not read again.
     """
-    n_cells = sum(not path.startswith(TRUNKS) for path in work)
-    spent, done, running = 0.0, {True: 0, False: 0}, {True: 0, False: 0}
+    jobs: dict[str, Work] = {}
     for path, planned in work.items():
         trunk = (trunks or {}).get(path.removeprefix(TRUNKS)) if path.startswith(TRUNKS) else None
         folder = results / path if trunk else results / "runs" / path
+        job = Work(path.removeprefix(TRUNKS).partition("/")[0], (hours or {}).get(path, planned.flops))
         if _trunk_done(trunk, results) if trunk else (folder / "run.json").is_file():
-            share = 1.0
-            done[trunk is not None] += 1
+            known = before.jobs[path] if before else job
+            jobs[path] = known if known.done else _finished(job, folder, planned)
         else:
             share = _share(folder, planned) or (reached(trunk, results=results) / trunk.until if trunk else 0.0)
-            running[trunk is not None] += _is_trained(folder)
-        spent += planned.flops * share
-    total = sum(planned.flops for planned in work.values())
-    left, n_trunks = n_cells - done[False] - running[False], len(work) - n_cells
-    return StudyProgress(done[False], running[False], left, spent / total, n_trunks, done[True], running[True])
+            jobs[path] = _unfinished(replace(job, share=share), folder)
+    spent = sum(work[path].flops * job.gone for path, job in jobs.items())
+    return StudyProgress(jobs, spent / sum(planned.flops for planned in work.values()))
+
+
+def _finished(job: Work, folder: Path, planned: Workload) -> Work:
+    """A finished job, with what its record says."""
+    try:
+        record = read_object(folder / "run.json")
+        before = (record.get("branched_from") or {}).get("n_tokens", 0)
+        share = (record["n_tokens"] - before) / (planned.n_tokens - planned.before)
+        return replace(job, share=share, taken=record["device_seconds"] / 3600, done=True)
+    except (InputError, LookupError, TypeError):  # a trunk's, damaged, or of a version that did not record it
+        return replace(job, share=1.0, done=True)
+
+
+def _unfinished(job: Work, folder: Path) -> Work:
+    """A job, with the device-hours that it has held if it trains, as `plmscale status` says it."""
+    locks = lock_files(folder) if folder.is_dir() else []
+    if not (locks and seems_alive(locks[-1])):
+        return job
+    hours = device_seconds(attempts_of(read_events(folder / LEDGER)), now=time.time()) / 3600
+    return replace(job, taken=hours, running=True)
 
 
 def _trunk_done(trunk: Trunk, results: Path) -> bool:
@@ -80,54 +131,60 @@ def _share(folder: Path, planned: Workload) -> float:
     return min(1.0, max(0.0, (row["n_tokens"] - planned.before) / own)) if row else 0.0
 
 
-def _is_trained(folder: Path) -> bool:
-    """Whether a process trains there, as `plmscale status` says it."""
-    locks = lock_files(folder) if folder.is_dir() else []
-    return bool(locks) and seems_alive(locks[-1])
+def line(now: StudyProgress, *, before: StudyProgress | None, seconds: float) -> str:
+    """The progress line, `seconds` after `before`; without it the time left is not known.
 
-
-def line(now: StudyProgress, *, share_before: float, seconds: float) -> str:
-    """The progress line after `seconds` in which the share went up from `share_before`.
+    What is left takes as long as what was worked off since, cost for cost: in device-hours as jobs of the same size
+    took them (`plmscale.status.time_left.costs`), not in FLOPs.
 
     Examples
     --------
-    >>> line(StudyProgress(done=8, running=2, left=30, share=0.4), share_before=0.1, seconds=90)
-    'cells: 8 done, 2 running, 30 left; 40 % of the FLOPs; about 3 min left'
-    >>> line(StudyProgress(0, 0, 4, 0.4, trunks=2, trunks_done=1, trunks_running=1), share_before=0.1, seconds=90)
-    'cells: 0 done, 0 running, 4 left; trunks: 1 of 2 done, 1 running; 40 % of the FLOPs; about 3 min left'
+    >>> first = StudyProgress({"5M/a": Work("5M", 1.0, running=True), "9M/a": Work("9M", 3.0)}, 0.0)
+    >>> jobs = {"5M/a": Work("5M", 1.0, share=1.0, done=True), "9M/a": Work("9M", 3.0)}
+    >>> line(StudyProgress(jobs, 0.1), before=first, seconds=60)
+    'cells: 1 done, 0 running, 1 left; 10 % of the FLOPs; about 3 min left'
     """
-    text = f"cells: {now.done} done, {now.running} running, {now.left} left"
-    if now.trunks:
-        text += f"; trunks: {now.trunks_done} of {now.trunks} done, {now.trunks_running} running"
+    cells, trunks = now.cells, now.trunks
+    text = f"cells: {cells.done} done, {cells.running} running, {cells.left} left"
+    if sum(trunks):
+        text += f"; trunks: {trunks.done} of {sum(trunks)} done, {trunks.running} running"
     text += f"; {100 * now.share:.0f} % of the FLOPs"
-    gained = now.share - share_before
-    if now.left + now.running == 0:
+    if cells.left + cells.running == 0:
         return text
+    every = list(now.jobs.values())
+    each = zip(now.jobs.items(), costs(every), strict=True)
+    gained = sum(cost * (job.gone - before.jobs[path].gone) for (path, job), cost in each) if before else 0.0
     if gained <= 0:
         return f"{text}; time left not known yet"
-    return f"{text}; about {duration(seconds * (1 - now.share) / gained)} left"
+    return f"{text}; about {duration(seconds * sum(left(every)) / gained)} left"
 
 
 def watch(
-    work: Mapping[str, Workload], *, results: Path, trunks: Mapping[str, Trunk] | None = None, every: float = 10.0
+    work: Mapping[str, Workload],
+    *,
+    results: Path,
+    trunks: Mapping[str, Trunk] | None = None,
+    hours: Mapping[str, float] | None = None,
+    every: float = 10.0,
 ) -> None:
     """Print the progress line to standard error every few seconds, as long as this process lives.
 
-    On a terminal the line is rewritten in place; elsewhere a new line appears when something changed.
+    On a terminal the line is rewritten in place; elsewhere a new line appears when something changed. Parameters as of
+    `state`.
     """
 
     def loop() -> None:
         start, first = time.monotonic(), None
-        printed = ""
+        now, printed = None, ""
         while True:
-            now = state(work, results=results, trunks=trunks)
-            if first is None and now.running + now.trunks_running:  # the data are no part of it
-                start, first = time.monotonic(), now.share
-            text = line(now, share_before=first if first is not None else 1.0, seconds=time.monotonic() - start)
+            now = state(work, results=results, trunks=trunks, hours=hours, before=now)
+            if first is None and now.cells.running + now.trunks.running:  # the data are no part of it
+                start, first = time.monotonic(), now
+            text = line(now, before=first, seconds=time.monotonic() - start)
             if text != printed:
                 _show(text)
                 printed = text
-            if now.left + now.running == 0:
+            if now.cells.left + now.cells.running == 0:
                 return
             time.sleep(every)
 

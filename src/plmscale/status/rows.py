@@ -1,4 +1,4 @@
-"""Rows of metrics of a run that goes on, for whoever only looks: a damaged line costs that line."""
+"""Rows of metrics of a run in progress, read without the run's lock: a damaged line is left out."""
 
 import json
 import os

@@ -36,7 +36,7 @@ COLOURS = {
     "unreadable": "#8c510a",
     "not begun": "#e8e8e8",
 }
-"""Of the ColorBrewer schemes that colour-blind readers tell apart; every field says its state in words too."""
+"""Of the ColorBrewer schemes that colour-blind readers tell apart; every field also has its state in words."""
 
 DARK = {"done", "diverged", "running", "starting", "refused", "failed", "unreadable"}
 
@@ -117,14 +117,15 @@ def summary(table: pd.DataFrame) -> str:
     Examples
     --------
     >>> rows = {"state": ["waiting", "running"], "device_hours": [0.0, 0.5], "planned_device_hours": [1.25, 1.25]}
-    >>> summary(pd.DataFrame({"schedule": ["wsd", TRUNK]} | rows))
-    '1 waiting; trunks: 1 running; 0.50 of 2.50 planned device-hours spent'
+    >>> summary(pd.DataFrame({"schedule": ["wsd", TRUNK], "device_hours_left": [1.5, 1.0]} | rows))
+    '1 waiting; trunks: 1 running; 0.50 of 2.50 planned device-hours spent, about 2.50 left'
     """
     of_trunks = table["schedule"] == TRUNK
     cells, trunks = (_counts(table.loc[which, "state"].tolist()) for which in (~of_trunks, of_trunks))
-    spent, planned = sum(table["device_hours"].tolist()), sum(table["planned_device_hours"].tolist())
+    names = ("device_hours", "planned_device_hours", "device_hours_left")
+    spent, planned, left = (_hours(sum(table[name].tolist())) for name in names)
     parts = [cells, *([f"trunks: {trunks}"] if trunks else [])]
-    return f"{'; '.join(parts)}; {_hours(spent)} of {_hours(planned)} planned device-hours spent"
+    return f"{'; '.join(parts)}; {spent} of {planned} planned device-hours spent, about {left} left"
 
 
 def _counts(found: Sequence[str]) -> str:
@@ -196,7 +197,7 @@ def _map(title: str, cells: pd.DataFrame) -> str:
 
 
 def _field(row: dict) -> str:
-    """A field of the map: its state in colour and in words, and what there is to say of it."""
+    """A field of the map: its state in colour and in words, and its details."""
     state, ink = row["state"], "#fff" if row["state"] in DARK else "#222"
     background = COLOURS[state]
     if state == "running":  # as far as it is

@@ -61,20 +61,28 @@ class Product(NamedTuple):
 
     Attributes
     ----------
-    title : str
-        Short title; the paper's number where it has one.
+    subject : str
+        What it shows.
+    paper : str
+        Its number in the paper, such as "Table 3", where it has one.
     """
 
-    title: str
+    subject: str
+    paper: str = ""
+
+    @property
+    def title(self) -> str:
+        """Short title with the paper's number."""
+        return f"{self.paper}. {self.subject}" if self.paper else self.subject
 
 
 TABLES = {
-    "law_parameters": Product("Table 1. Scaling laws: parameters, intervals and verdicts"),
-    "optimal_sizes": Product("Table 2. Optimal size per compute budget"),
-    "data_sets": Product("Table 3. Data sets: exact counts"),
-    "models": Product("Table 4. Model sizes"),
-    "forward_flops": Product("Table 5. Forward FLOPs of one sequence, by operation"),
-    "parameters": Product("Table 6. Parameters, by part"),
+    "law_parameters": Product("Scaling laws: parameters, intervals and verdicts", "Table 1"),
+    "optimal_sizes": Product("Optimal size per compute budget", "Table 2"),
+    "data_sets": Product("Data sets: exact counts", "Table 3"),
+    "models": Product("Model sizes", "Table 4"),
+    "forward_flops": Product("Forward FLOPs of one sequence, by operation", "Table 5"),
+    "parameters": Product("Parameters, by part", "Table 6"),
     "runs": Product("Runs: final loss and holdout perplexity"),
     "plan": Product("Compute plan"),
     "planned_vs_actual": Product("Planned versus actual cost"),
@@ -88,11 +96,11 @@ TABLES = {
 }
 
 FIGURES = {
-    "loss_vs_flops_token_decay": Product("Figure 1. Loss against FLOPs, learning rate decaying with tokens"),
-    "loss_vs_flops_constant": Product("Figure 2. Loss against FLOPs, constant learning rate"),
+    "loss_vs_flops_token_decay": Product("Loss against FLOPs, learning rate decaying with tokens", "Figure 1"),
+    "loss_vs_flops_constant": Product("Loss against FLOPs, constant learning rate", "Figure 2"),
     "loss_vs_flops_cosine": Product("Loss against FLOPs, cosine to the end of each run"),
     "loss_vs_flops_wsd": Product("Loss against FLOPs, warm-up, stable learning rate, decay"),
-    "plateau": Product("Figure 3. FLOPs to reach the plateau against model size"),
+    "plateau": Product("FLOPs to reach the plateau against model size", "Figure 3"),
     "compute_optimal": Product("Compute-optimal size and tokens against FLOPs"),
     "isoflop": Product("IsoFLOP profiles: loss against size at equal compute"),
     "contours": Product("Loss by the parametric law over compute and size, and the efficient frontier"),

@@ -1,10 +1,14 @@
 """Settings of the hardware that cells are planned on."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from .settings import Cores, Hours, Settings
+
+FlopsPerSecond = Annotated[float, Field(ge=1e6, le=1e21)]
+GigabytesPerSecond = Annotated[float, Field(ge=1e-3, le=1e5)]
+Amount = Annotated[float, Field(ge=1e-6, le=1e6)]
 
 
 class Hardware(Settings):
@@ -16,11 +20,8 @@ class Hardware(Settings):
         description="Type of the device. For known types (V100-16GB to MI300X, listed below), the data sheet gives the "
         "values that are null.",
     )
-    peak_flops: float | None = Field(
-        default=None,
-        ge=1e6,
-        le=1e21,
-        description="Peak FLOP/s of one device at `training.precision`; null: the data sheet's.",
+    peak_flops: FlopsPerSecond | None = Field(
+        default=None, description="Peak FLOP/s of one device at `training.precision`; null: the data sheet's."
     )
     mfu: float | None = Field(
         default=None,
@@ -29,17 +30,13 @@ class Hardware(Settings):
         description="Utilisation: share of the peak that one device reaches, until calibration has measured it; null: "
         "an assumption, 0.5 in fp32 and 0.35 otherwise.",
     )
-    link_gb_s: float | None = Field(
+    link_gb_s: GigabytesPerSecond | None = Field(
         default=None,
-        ge=1e-3,
-        le=1e5,
         description="Bandwidth of a device to the others of its node, GB/s in one direction, of which a sum over "
         "devices is assumed to reach 0.8; null: the data sheet's.",
     )
-    network_gb_s: float | None = Field(
+    network_gb_s: GigabytesPerSecond | None = Field(
         default=None,
-        ge=1e-3,
-        le=1e5,
         description="Bandwidth of a node to other nodes, GB/s in one direction, all adapters together; null: that of "
         "the vendor's own system for the type, else one adapter of 100 Gb/s.",
     )
@@ -57,14 +54,9 @@ class Hardware(Settings):
         description="Share of its speed alone that a GPU must keep in a cell: the plan gives a cell no more devices "
         "than keep it, even if it misses `target_hours`. Not with `doubling_efficiency` or `deadline_hours`.",
     )
-    memory_gib: float | None = Field(
-        default=None, ge=1e-6, le=1e6, description="Memory of one device in GiB; null: the data sheet's."
-    )
-    watts: float | None = Field(
-        default=None,
-        ge=1e-6,
-        le=1e6,
-        description="Power of one device under load; null: the data sheet's, or no energy in the plan.",
+    memory_gib: Amount | None = Field(default=None, description="Memory of one device in GiB; null: the data sheet's.")
+    watts: Amount | None = Field(
+        default=None, description="Power of one device under load; null: the data sheet's, or no energy in the plan."
     )
     pue: float = Field(
         default=1.58,

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlparse
 
-from pydantic import ValidationError
-
 from ..errors import InputError
 from .config import AskedTraining, Config, Subset
 from .pass_rows import with_passes
@@ -17,7 +15,7 @@ from .recipes.model_row import ModelRow
 from .recipes.resolve import recipes
 from .recipes.settings import FITTED
 from .schedule_settings import Schedule
-from .table_rows import problems, read_rows
+from .table_rows import read_rows, validated
 
 Asked = TypeVar("Asked", ModelRow, AskedTraining)
 Rows = Sequence[tuple[int, ModelRow]] | Sequence[tuple[int, Subset]]
@@ -97,10 +95,7 @@ def load_study(raw: dict[str, Any], *, base: Path, with_published: bool = True) 
     InputError
         For a key, value or row that cannot be used; the message names key or file and line, the value, and the remedy.
     """
-    try:
-        config = Config.model_validate(raw)
-    except ValidationError as error:
-        raise InputError("Invalid configuration:\n" + "\n".join(problems(error, Config))) from None
+    config = validated(Config, raw, what="Invalid configuration")
     models_path, subsets_path = (
         _find(p, key, base) for p, key in ((config.models, "models"), (config.subsets, "subsets"))
     )

@@ -3,7 +3,7 @@
 import csv
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,10 +81,7 @@ def _row(path: Path, line: int, header: list[str], values: list[str], row_type: 
     for name in ("schedules", "subsets", "models"):
         if name in cells:
             cells[name] = [one.strip() for one in cells[name].split(",")]
-    try:
-        row = row_type.model_validate(cells)
-    except ValidationError as error:
-        raise InputError(f"{path}, line {line}:\n" + "\n".join(problems(error, row_type))) from None
+    row = validated(row_type, cells, what=f"{path}, line {line}")
     for name, text in texts.items():
         value = getattr(row, name)
         if isinstance(value, int | float) and not isinstance(value, bool) and not _PLAIN_NUMBER.fullmatch(text):
@@ -97,6 +94,20 @@ def _row(path: Path, line: int, header: list[str], values: list[str], row_type: 
 def _short(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}… ({len(text):,} characters)"
+
+
+def validated(model: type[Row], values: Mapping[str, Any], *, what: str) -> Row:
+    """A block of settings with these values.
+
+    Raises
+    ------
+    InputError
+        If a value cannot be used: `what` it is that has the values, and a line for each problem.
+    """
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{what}:\n" + "\n".join(problems(error, model))) from None
 
 
 def problems(error: ValidationError, model: type[Settings]) -> list[str]:

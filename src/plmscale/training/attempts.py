@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,9 @@ RESULT = "finished.json"
 
 KILLED = "killed"
 """Reason of an attempt that left no word: SIGKILL, a lost node, a machine that went down."""
+
+FAILED = "error: "
+"""How the reason of an attempt begins that failed by itself."""
 
 NEEDED = {
     "start": {"host", "world"},
@@ -118,6 +121,10 @@ class Attempts:
         if step is not None:
             self._add("saved", step=step)
         self._add("end", reason=reason, wall_seconds=process_age())
+
+    def fail(self, error: BaseException) -> None:
+        """Close the attempt for an error."""
+        self.end(f"{FAILED}{error}"[:500])
 
     def table(self) -> list[Attempt]:
         """All attempts, the first one first."""
@@ -215,6 +222,11 @@ def interrupted(attempt: Attempt) -> bool:
     return (attempt["reason"] or "").startswith(tuple(REASONS.values()))
 
 
+def failed(attempt: Attempt) -> bool:
+    """Whether an attempt ended by an error of its own."""
+    return (attempt["reason"] or "").startswith(FAILED)
+
+
 def attempts_of(events: Iterable[dict[str, Any]]) -> list[Attempt]:
     """The attempts that events tell of.
 
@@ -250,9 +262,12 @@ def attempts_of(events: Iterable[dict[str, Any]]) -> list[Attempt]:
     return found
 
 
-def device_seconds(attempts: Iterable[Attempt]) -> float:
-    """Time that devices were held: ranks × seconds, over all attempts."""
-    return sum(each["world"] * (each["wall_seconds"] or 0.0) for each in attempts)
+def device_seconds(attempts: Sequence[Attempt], *, now: float | None = None) -> float:
+    """Time that devices were held: ranks × seconds, over all attempts; `now`, if the last one goes on."""
+    seconds = sum(each["world"] * (each["wall_seconds"] or 0.0) for each in attempts)
+    if now is not None and attempts and attempts[-1]["end"] is None:
+        seconds += attempts[-1]["world"] * (now - datetime.fromisoformat(attempts[-1]["start"]).timestamp())
+    return seconds
 
 
 def _n_nodes() -> int:

@@ -103,7 +103,7 @@ class CellClaim:
             self.attempts.end(self._asked.reason)
             raise
         except BaseException as error:
-            self.attempts.end(f"error: {error}"[:500])
+            self.attempts.fail(error)
             raise
 
     def agreed(self, find: Callable[[], T]) -> T:

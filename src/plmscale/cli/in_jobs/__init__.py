@@ -1,4 +1,4 @@
-"""Subcommands that the workflow calls in its jobs, and nobody by hand.
+"""Subcommands that only jobs of the workflow call.
 
 With `fork_server` they begin at once on this machine.
 """

@@ -1,6 +1,6 @@
-"""Hand a job over to the study's fork server, and be it for everybody outside: its output, its signals, its status.
+"""Hand a job over to the study's fork server, and stand for it: pass on its output, signals and exit status.
 
-Only the standard library is imported: the point is to be there soon. See `fork_server`.
+Only the standard library is imported, so that it starts quickly. See `fork_server`.
 """
 
 import json

@@ -1,9 +1,9 @@
-"""A process that has imported what training needs, and forks for each job: many small cells, one start of Python.
+"""A process that imports what training needs once, and forks for each job: many small cells, one start of Python.
 
 A cell of a small study takes seconds, and importing torch as many. The server belongs to one `plmscale run` on one
-machine without accelerators. Each job is a fork of it, as if started anew: no job sees what another left. A job has the
-output, folder and environment of its client (`fork_client`), gets its signals, and is killed when the client is gone.
-Where libraries would read another environment when they are imported, the job starts Python itself.
+machine without accelerators. Each job is a fork of it, as if it had been started by itself: no job sees the state of
+another. A job has the output, folder and environment of its client (`fork_client`), gets its signals, and is killed
+when the client is gone. Where libraries would read another environment at import, the job starts Python itself.
 """
 
 import json
@@ -48,7 +48,7 @@ class Request:
     files: list[int]
 
     def enter(self) -> list[str]:
-        """Become this job; its words."""
+        """Take over the files, folder and environment of this job; return its words."""
         for number, file in enumerate(self.files):
             os.dup2(file, number)
             os.close(file)

@@ -1,4 +1,4 @@
-"""What the devices of a cell tell each other in an optimizer step, and how long that takes.
+"""What the devices of a cell send each other in an optimizer step, and how long that takes.
 
 Gradients are summed over all devices by a ring all-reduce, in which each device sends and receives 2(p - 1)/p of the
 bytes (Patarasuk and Yuan 2009). Under ZeRO each device then updates its share of the weights, which all gather:
@@ -84,7 +84,7 @@ def traffic_of(model: ModelSize, *, precision: str, execution: Execution, grad_a
 
 
 def communication_seconds(traffic: Traffic, devices: int, *, devices_per_node: int, device: Device) -> float:
-    """Seconds of a step that its devices spend on telling each other.
+    """Seconds of a step that its devices spend on communication.
 
     Parameters
     ----------

@@ -64,7 +64,7 @@ def device_of(hardware: Hardware, precision: str) -> Device:
     if open_fields and known is None:
         raise InputError(
             f"hardware.name: {hardware.name!r} is not a known type ({', '.join(DEVICE_TYPES)}), and "
-            f"hardware.{' and hardware.'.join(open_fields)} say nothing. Name one of these, or give the figures."
+            f"hardware.{' and hardware.'.join(open_fields)} are not set. Name a known type, or set them."
         )
     peak, memory, watts = hardware.peak_flops, hardware.memory_gib, hardware.watts
     if known is not None:

@@ -110,7 +110,7 @@ class StepTime:
         return max(positions * per_position + self.wave_seconds, kernels * KERNEL_SECONDS)
 
     def communication_seconds(self, devices: int, grad_accum: int) -> float:
-        """What devices tell each other, see `plmscale.plan.hardware.communication`."""
+        """Time of communication, see `plmscale.plan.hardware.communication`."""
         precision = self.cell.training.precision
         traffic = traffic_of(self.cell.model, precision=precision, execution=self.execution, grad_accum=grad_accum)
         return communication_seconds(traffic, devices, devices_per_node=self.devices_per_node, device=self.device)

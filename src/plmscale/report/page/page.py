@@ -97,7 +97,7 @@ def page_of(results: Results, files: PageFiles, *, folder: Path) -> Page:
 def _material(results: Results, files: PageFiles, *, folder: Path) -> Material:
     """Tables, figures and interactive figures with what stands for them on paper."""
     captions = parts.captions([path for path in map(Path, files.captions) if path.parent.name in ("figures", "tables")])
-    tables = parts.tables(files.tables, captions, relative=_relative(files.tables, folder))
+    tables = parts.tables(results, captions, relative=_relative(files.tables, folder))
     names = [name for name in figure_names(set(results.schedules)) if name not in IF_ANY or tables[name].n_rows]
     losses = [name for name in names if name.startswith("loss_vs_flops")]
     narrow = [name for name in names if name not in (*DRAWN_MOVING, *losses)]
@@ -108,7 +108,7 @@ def _material(results: Results, files: PageFiles, *, folder: Path) -> Material:
         stands = losses if one.name == "loss_vs_flops" else [one.name]
         moving[one.name] = InteractiveBlock(one, [figures[name] for name in stands if name in figures])
     kept = {name: block for name, block in figures.items() if name in narrow}
-    left_out = [parts.untied(FIGURES[name].title, "figure") for name in names if name not in figures]
+    left_out = [parts.page_title(FIGURES[name]) for name in names if name not in figures]
     return Material(
         {name: block for name, block in tables.items() if name not in IF_ANY or block.n_rows}, kept, moving, left_out
     )

@@ -1,21 +1,20 @@
 """Parts of the report's page: tables, figures, choices and provenance as plain values for the template."""
 
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
-from ...errors import InputError
-from ...presentation.page.contents import FigureBlock, TableBlock
-from ...presentation.page.files import data_uri, svg_uri
+from ...presentation.page.contents import FigureBlock, TableBlock, table_block
+from ...presentation.page.files import svg_uri
 from ...presentation.page.text import from_rst
 from ...provenance import versions
 from ...results.study_results import Results
-from ...study.catalog import FIGURES, TABLES
+from ...study.catalog import FIGURES, TABLES, Product
 from ...study.config import Config, Settings
+from ..tables.study import BUILDERS
 
 
 def captions(paths: Sequence[Path]) -> dict[tuple[str, str], Markup]:
@@ -23,43 +22,31 @@ def captions(paths: Sequence[Path]) -> dict[tuple[str, str], Markup]:
     return {(path.parent.name, path.stem): from_rst(path.read_text(encoding="utf-8")) for path in map(Path, paths)}
 
 
-def tables(folder: Path, words: Mapping[tuple[str, str], Markup], *, relative: str) -> dict[str, TableBlock]:
-    """Every table of the study by name, its data in the page, with links to its files."""
+def tables(results: Results, words: Mapping[tuple[str, str], Markup], *, relative: str) -> dict[str, TableBlock]:
+    """Every table of the study by name, its data in the page, with links to its files, which are in `relative`."""
     found = {}
     for name, product in TABLES.items():
-        html = (folder / f"{name}.html").read_text(encoding="utf-8")
-        tsv = (folder / f"{name}.tsv").read_bytes()
-        found[name] = TableBlock(
-            name,
-            untied(product.title, "table"),
-            _fragment(html, folder / f"{name}.html"),
-            max(tsv.count(b"\n") - 1, 0),
+        table = BUILDERS[name](results)
+        block = table_block(
+            table,
+            name=name,
+            title=page_title(product),
             caption=words.get(("tables", name), ""),
-            tsv=data_uri(tsv, "text/tab-separated-values"),
             files=[(suffix, f"{relative}/{name}.{suffix}") for suffix in ("tsv", "md", "tex")],
         )
+        found[name] = replace(block, n_rows=len(table.data))
     return found
 
 
-def untied(title: str, what: str) -> str:
-    """A title whose number is the paper's, so that the page can give its own.
+def page_title(product: Product) -> str:
+    """The title of a table or figure of a page that numbers them itself.
 
     Examples
     --------
-    >>> untied("Table 3. Data sets: exact counts", "table"), untied("Compute plan", "table")
+    >>> page_title(Product("Data sets: exact counts", "Table 3")), page_title(Product("Compute plan"))
     ("Data sets: exact counts (the paper's table 3)", 'Compute plan')
     """
-    found = re.fullmatch(r"(?:Table|Figure) (\d+)\. (.*)", title)
-    return f"{found[2]} (the paper's {what} {found[1]})" if found else title
-
-
-def _fragment(html: str, path: Path) -> Markup:
-    """The table and its notes out of a page of `table_html`, whose cells are escaped; without its caption."""
-    body = re.search(r"<body>\n(.*)\n</body>", html, re.DOTALL)
-    if body is None:
-        raise InputError(f"{path}: not a page of a table. Make it again: plmscale run tables -- --forcerun tables")
-    table = re.sub(r"<caption>.*?</caption>\n", "", body[1])
-    return Markup(table)  # written by plmscale.presentation.table_html, which escapes
+    return f"{product.subject} (the paper's {product.paper.lower()})" if product.paper else product.subject
 
 
 def figures(
@@ -69,7 +56,7 @@ def figures(
     return {
         name: FigureBlock(
             name,
-            untied(FIGURES[name].title, "figure"),
+            page_title(FIGURES[name]),
             svg_uri(folder / f"{name}.svg"),
             caption=words.get(("figures", name), ""),
             narrow=svg_uri(folder / "column" / f"{name}.svg") if name in narrow else "",
@@ -125,19 +112,18 @@ def source(results: Results, retrieval: Mapping[str, Any]) -> list[tuple[str, st
 
 def software(results: Results) -> list[dict[str, Any]]:
     """Versions of what trained the runs, with the number of runs of each, and of what wrote this page."""
-    seen: dict[str, Counter[str]] = {}
-    for record in results.records:
-        for name, version in record.get("versions", {}).items():
-            seen.setdefault(name, Counter())[str(version or "unknown")] += 1
+    trained: dict[str, list[tuple[str, int]]] = {}
+    rows = results.findings.software.sort_values("runs", ascending=False, kind="stable")
+    for name, version, n_runs in rows.itertuples(index=False):
+        trained.setdefault(name, []).append((version or "unknown", n_runs))
     here = versions()
     return [
         {
             "name": name,
             "trained": ", ".join(
-                f"{version} ({n} runs)" if len(seen.get(name, ())) > 1 else version
-                for version, n in seen.get(name, Counter()).most_common()
+                f"{version} ({n} runs)" if len(trained[name]) > 1 else version for version, n in trained.get(name, ())
             ),
             "page": here.get(name) or "",
         }
-        for name in dict.fromkeys([*seen, *here])
+        for name in dict.fromkeys([*results.findings.software["name"], *here])
     ]

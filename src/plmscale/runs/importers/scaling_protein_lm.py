@@ -6,7 +6,6 @@ table. What is wrong with them is found from the data, mended where the data say
 """
 
 import re
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,8 +123,11 @@ def raw_table(path: Path) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
-def read(path: Path, options: ImportOptions) -> ImportedRuns:
-    """Curves, mended: see the notes of the result. Groups are the objectives, CLM and MLM."""
+def read(path: Path, _: ImportOptions) -> ImportedRuns:
+    """Curves, mended: see the notes of the result. Groups are the objectives, CLM and MLM.
+
+    Tokens follow from the FLOPs by 6ND, so that there is no choice of FLOPs.
+    """
     table = raw_table(path)
     table["run"] = table["objective"] + "/" + table["size_label"] + "/" + table["name"].str.removeprefix("run-")
     _check_rising(table, str(path))
@@ -140,13 +142,9 @@ def read(path: Path, options: ImportOptions) -> ImportedRuns:
     columns = {"run": "run", "model": "size_label", "group": "objective", "step": "eval_index"}
     columns |= {name: name for name in ("n_params", "flops", "loss")}
     kept = pd.DataFrame({new: table[old] for new, old in columns.items()})
-    runs = tidy(kept, source=str(path), kind="scaling_protein_lm", options=ImportOptions(flops=options.flops))
-    return ImportedRuns(runs.frame, runs.source, runs.format, (*notes, *_said(runs.notes)), LOSS)
-
-
-def _said(notes: Sequence[str]) -> list[str]:
-    """Notes of the table that are not said of these data better: what fails, and what is unlikely."""
-    return [note for note in notes if note.startswith("Warning") or "left out" in note or "logged" in note]
+    kept["n_tokens"] = kept["flops"] / (FLOPS_PER_PARAM_TOKEN * kept["n_params"])
+    runs = tidy(kept, source=str(path), kind="scaling_protein_lm")
+    return ImportedRuns(runs.frame, runs.source, runs.format, (*notes, *runs.notes), LOSS)
 
 
 def _check_rising(table: pd.DataFrame, source: str) -> None:
