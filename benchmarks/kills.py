@@ -26,6 +26,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import machine
@@ -225,6 +226,22 @@ def campaign(server: Server, folder: Path, *, n: int, seed: int, seconds: float)
     raise AssertionError  # the loop has no end
 
 
+def one_of_several(n: int, seed: int, seconds: float) -> tuple[Counter, list[str], int]:
+    """A campaign in a process of its own."""
+    with tempfile.TemporaryDirectory() as folder:
+        return campaign(Server(), Path(folder), n=n, seed=seed, seconds=seconds)
+
+
+def campaigns(n: int, *, seed: int, seconds: float, processes: int) -> tuple[Counter, list[str], int]:
+    """Several at a time, each with a seed and a share of the attempts of its own; what they found together."""
+    shares = [n // processes + (i < n % processes) for i in range(processes)]
+    seeds = range(seed, seed + processes)
+    with ProcessPoolExecutor(processes) as pool:
+        found = list(pool.map(one_of_several, shares, seeds, [seconds] * processes))
+    wrong = [f"seed {one}, {each}" for one, (_, own, _) in zip(seeds, found, strict=True) for each in own]
+    return sum((counts for counts, _, _ in found), Counter()), wrong, sum(cells for _, _, cells in found)
+
+
 def written(facts: dict[str, str], counts: Counter, wrong: list[str], *, cells: int, wanted: int, command: str) -> str:
     """The campaign as a page."""
     rows = []
@@ -248,13 +265,14 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=50, help="attempts that are to be ended")
     parser.add_argument("--minutes", type=float, default=math.inf, help="stop before, with what was done in this time")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1, help="campaigns at a time, with a seed each")
     parser.add_argument("--out", type=Path, help="file for the table; without one it is printed alone")
     args = parser.parse_args()
     facts = machine.facts("torch", "deepspeed")
-    with tempfile.TemporaryDirectory() as folder:
-        scratch, seconds = Path(folder), 60 * args.minutes
-        counts, wrong, cells = campaign(Server(), scratch, n=args.kills, seed=args.seed, seconds=seconds)
+    share = {"seed": args.seed, "seconds": 60 * args.minutes, "processes": args.processes}
+    counts, wrong, cells = campaigns(args.kills, **share)
     command = f"python benchmarks/kills.py --kills {args.kills} --seed {args.seed}"
+    command += f" --processes {args.processes}" if args.processes > 1 else ""
     command += f" --minutes {args.minutes:g}" if math.isfinite(args.minutes) else ""
     text = written(facts, counts, wrong, cells=cells, wanted=args.kills, command=command)
     print(text)

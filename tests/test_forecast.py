@@ -138,7 +138,7 @@ def test_text_table_and_figure_say_the_same(content, monkeypatch):
         forecast, forecast_sizes = scored, score_sizes(content, {})
 
     class Shown:
-        findings = Found
+        findings, curves = Found, ()
 
     text = forecast_text({**content, "checksum": "x"}, scored, Found.forecast_sizes)
     assert text.count("nats, ") == 6

@@ -6,8 +6,10 @@ It stands in docs/howto/forecast.md, and a test makes it again. Date and checksu
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
+from matplotlib.figure import Figure
 
 import plmscale
 from plmscale.files import atomic
@@ -15,6 +17,8 @@ from plmscale.forecast.freeze import Asked, freeze
 from plmscale.forecast.score import score_cells, score_sizes
 from plmscale.forecast.words import forecast_text
 from plmscale.laws.fit import FitSettings
+from plmscale.presentation.figure_style import SizeScale
+from plmscale.report.forecast import predicted_and_came
 
 ROOT = Path(__file__).parents[2]
 PAGE = "docs/howto/forecast.md"
@@ -23,8 +27,8 @@ LARGE = "large"
 BLOCK = re.compile(r"(<!-- forecast -->\n```text\n)(.*?)(```\n)", re.S)
 
 
-def printed() -> str:
-    """The lines of every cell, and the score."""
+def made() -> tuple[dict[str, Any], pd.DataFrame]:
+    """The forecast of the largest run, and its score by cell."""
     runs = plmscale.read_runs(ROOT / TABLE).frame
     named, others = (runs.loc[(runs["subset"] == LARGE) == large] for large in (True, False))
     cells = [
@@ -41,8 +45,19 @@ def printed() -> str:
     ]
     found = freeze(others, cells, data={}, seed=0, settings=FitSettings())
     came = pd.DataFrame({"run": named["run"], "status": "done", "final_loss": named["loss"]}, dtype=object)
-    scored, sizes = score_cells(found, came), score_sizes(found, plmscale.fit(ROOT / TABLE).results.fits)
-    return forecast_text({**found, "checksum": ""}, scored, sizes).split("\n\n", 1)[1]
+    return found, score_cells(found, came)
+
+
+def printed() -> str:
+    """The lines of every cell, and the score."""
+    laws = plmscale.fit(ROOT / TABLE)
+    found, scored = made()
+    return forecast_text({**found, "checksum": ""}, scored, score_sizes(found, laws.results.fits)).split("\n\n", 1)[1]
+
+
+def figure(laws: Any) -> Figure:
+    """The largest run beside the others, from whose laws it was predicted."""
+    return predicted_and_came(made()[1], laws.results.curves, SizeScale(laws.results.sizes))
 
 
 def with_output(page: str) -> str:

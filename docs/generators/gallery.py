@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+import forecast_shown
 import plmscale
 from plmscale.files import atomic
 from plmscale.laws.size_law import best_law
@@ -42,7 +43,7 @@ class Entry:
     table : Path or None
         Its runs below the folder of data; of the small study below the checkout.
     figure : str
-        As `plmscale.Laws.plot` calls it.
+        As `plmscale.Laws.plot` calls it, or "forecast": that of the small study.
     licence : str
         Of the data, in words.
     ships : bool
@@ -63,7 +64,7 @@ class Entry:
 
 
 ENTRIES = (
-    Entry("small_study", OWN, "loss_vs_flops", "MIT, in `resources/runs`"),
+    Entry("small_study", OWN, "forecast", "MIT, in `resources/runs`"),
     Entry(
         "cheng_plm",
         Path("cheng_scaling_plm/curves.csv.gz"),
@@ -145,6 +146,8 @@ def _of_valleys() -> str:
 
 def figure_of(entry: Entry, laws: Any) -> Figure:
     """The figure of an entry."""
+    if entry.figure == "forecast":
+        return forecast_shown.figure(laws)
     if entry.table is not None:
         return laws.plot(entry.figure)
     with style():

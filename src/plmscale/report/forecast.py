@@ -1,12 +1,15 @@
 """What was predicted before it was trained, beside what came: a table, a figure and a sentence."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..estimates import Estimate
 from ..forecast.words import inside, sentences
-from ..presentation.axis_labels import SIZE, loss_label
+from ..presentation.axis_labels import COMPUTE, loss_label
 from ..presentation.figure_style import (
     LEFT_OUT,
     SizeScale,
@@ -21,7 +24,9 @@ from ..presentation.formats import is_missing, number, with_interval
 from ..presentation.schedule_words import schedule_title
 from ..presentation.tables import Column, Table
 from ..results.study_results import Results
+from ..runs.curves import Curve
 
+LARGEST_FITTED: dict[str, Any] = {"color": "0.4", "lw": 0.9, "ls": (0, (4, 3))}
 COLUMNS = (
     Column("Schedule", "schedule", "schedule"),
     Column("Size", "model"),
@@ -48,8 +53,21 @@ def forecast_table(results: Results) -> Table:
 
 
 def forecast_figure(results: Results, sizes: SizeScale) -> Figure:
-    """Predicted losses with the intervals of a run, and the losses that came, against size; a panel per schedule."""
-    cells = results.findings.forecast
+    """The forecast of a study, see `predicted_and_came`."""
+    return predicted_and_came(results.findings.forecast, results.curves, sizes)
+
+
+def predicted_and_came(cells: pd.DataFrame, curves: Sequence[Curve], sizes: SizeScale) -> Figure:
+    """Losses against compute, a panel per schedule: runs fitted, and beyond them what was predicted and what came.
+
+    Parameters
+    ----------
+    cells : DataFrame
+        Of `plmscale.forecast.score.score_cells`.
+    curves : sequence of Curve
+        All runs.
+    sizes : SizeScale
+    """
     predicted = cells.loc[cells["loss"].notna()]
     schedules = list(dict.fromkeys(predicted["schedule"]))
     figure, axes = schedule_panels(max(len(schedules), 1), height=3.8)
@@ -57,11 +75,18 @@ def forecast_figure(results: Results, sizes: SizeScale) -> Figure:
         empty(axes[0], "Nothing was predicted before it was trained.")
         return figure
     for ax, schedule in zip(axes, schedules, strict=True):
-        _panel(ax, predicted.loc[predicted["schedule"] == schedule], sizes)
-        ax.set_title(schedule_title(schedule))
+        own = predicted.loc[predicted["schedule"] == schedule]
+        _runs_fitted(ax, [one for one in curves if one.schedule == schedule], own, sizes)
+        _predicted(ax, own, sizes)
+        ax.set_xscale("log")
+        log_ticks(ax.xaxis)
+        ax.set(title=schedule_title(schedule), xlabel=COMPUTE, ylabel=loss_label(masked=True))
+    sizes.legend(figure, axes)
     legend_above(
         figure,
         [
+            marker_entry(".", label="end of a run, fitted"),
+            line_entry(label="largest compute fitted", **LARGEST_FITTED),
             line_entry(label="predicted, 95 % interval of a run", lw=4, alpha=0.35),
             marker_entry("o", label="came, inside"),
             marker_entry("o", label="came, outside", mfc="none", mec=LEFT_OUT),
@@ -70,19 +95,28 @@ def forecast_figure(results: Results, sizes: SizeScale) -> Figure:
     return figure
 
 
-def _panel(ax: Axes, own: pd.DataFrame, sizes: SizeScale) -> None:
+def _runs_fitted(ax: Axes, curves: Sequence[Curve], predicted: pd.DataFrame, sizes: SizeScale) -> None:
+    """Ends of the runs that the forecast rests on; runs of the same schedule that came later are among them."""
+    asked = set(predicted["run"])
+    for curve in curves:
+        if curve.run not in asked and curve.flops.size:
+            look = {"color": sizes[curve.n_params], "ms": 7, "alpha": 0.6, "mew": 0}
+            ax.plot(curve.flops[-1:], curve.loss[-1:], ".", gid=f"{curve.run}, end", zorder=1, **look)
+    for limit in sorted(set((predicted["flops"] / predicted["beyond_flops"]).dropna().round(-3))):
+        ax.axvline(limit, gid="largest compute fitted", zorder=0, **LARGEST_FITTED)
+
+
+def _predicted(ax: Axes, own: pd.DataFrame, sizes: SizeScale) -> None:
     for row in own.to_dict("records"):
-        n, colour = float(row["n_params"]), sizes[int(row["n_params"])]
+        at, colour = float(row["flops"]), sizes[int(row["n_params"])]
         if not is_missing(row["low"]) and not is_missing(row["high"]):
-            ax.plot([n, n], [row["low"], row["high"]], color=colour, lw=5, alpha=0.35, solid_capstyle="butt", zorder=2)
-        ax.plot([n], [row["loss"]], "_", color=colour, ms=11, mew=1.6, zorder=3)
+            ax.plot(
+                [at, at], [row["low"], row["high"]], color=colour, lw=5, alpha=0.35, solid_capstyle="butt", zorder=2
+            )
+        ax.plot([at], [row["loss"]], "_", color=colour, ms=11, mew=1.6, zorder=3)
         if not is_missing(row["observed"]):
             face, edge = (colour, "white") if row["inside"] else ("none", LEFT_OUT)
-            ax.plot([n], [row["observed"]], "o", ms=5, zorder=4, mfc=face, mec=edge)
-    ax.set_xscale("log")
-    log_ticks(ax.xaxis, prefixes=True)
-    ax.set_xlabel(SIZE)
-    ax.set_ylabel(loss_label(masked=True))
+            ax.plot([at], [row["observed"]], "o", ms=5, zorder=4, mfc=face, mec=edge)
 
 
 def forecast_lines(results: Results) -> list[str]:

@@ -23,6 +23,7 @@ from ...presentation.figure_style import (
     OKABE_ITO,
     SizeScale,
     empty,
+    footnote,
     leftmost,
     legend_above,
     line_entry,
@@ -46,6 +47,9 @@ N_FRONTIER = 60
 MARGIN = 1.3
 """Factor by which the contours go beyond the runs, in size and in compute."""
 
+NOT_IDENTIFIED = (0, (4, 3))
+"""Dashes of a frontier."""
+
 LAWS = ("chinchilla", "kaplan")
 TITLE_WIDTH = 26
 """Characters of a line of the title of a panel of residuals."""
@@ -55,28 +59,30 @@ ENOUGH_FOR_MEDIANS = 25
 
 
 def contours(results: LawResults, sizes: SizeScale) -> Figure:
-    """Loss of the parametric law over compute and size, the runs, and the best size of each budget (the frontier)."""
-    schedules = results.schedules
-    figure, axes = schedule_panels(len(schedules), height=4.2)
-    drawn = False
-    for ax, schedule in zip(axes, schedules, strict=True):
-        fit = results.fits.get("chinchilla", {}).get(schedule, NO_FIT)
-        law = chinchilla_of(fit, optimum=False)
-        best = law or chinchilla_of(fit, optimum=True)
+    """Loss of the parametric law over compute and size, the runs, and the best size of each budget (the frontier).
+
+    A schedule has a panel where its law has a best point, identified or not; the others are named below.
+    """
+    fits = {schedule: results.fits.get("chinchilla", {}).get(schedule, NO_FIT) for schedule in results.schedules}
+    laws = {schedule: chinchilla_of(fit, optimum=True) for schedule, fit in fits.items() if fit.points}
+    shown = [schedule for schedule, law in laws.items() if law is not None]
+    figure, axes = schedule_panels(max(len(shown), 1), height=4.2)
+    if not shown:
+        empty(axes[0], f"{FIT_TITLES['chinchilla']}: no schedule has a law to draw.")
+        return figure
+    known = [schedule for schedule in shown if chinchilla_of(fits[schedule], optimum=False) is not None]
+    for ax, schedule in zip(axes, shown, strict=True):
+        fit, law = fits[schedule], chinchilla_of(fits[schedule], optimum=schedule not in known)
+        assert law is not None
         ax.set_title(schedule_title(schedule))
-        if best is None or not fit.points:
-            empty(ax, f"{FIT_TITLES['chinchilla']}: {STATUS_WORDS[fit.status]}.")
-            continue
-        drawn = True
         cost = TokenCost(usable([curve for curve in results.curves if curve.schedule == schedule])[0])
-        _surface(ax, best, fit, cost=cost, sizes=sizes, identified=law is not None)
-    if drawn:
-        frontier = line_entry(color="black", label="efficient frontier")
-        dashed = line_entry(color="black", ls=(0, (4, 3)), label="frontier of a law that is not identified")
-        statuses = {results.fits.get("chinchilla", {}).get(s, NO_FIT).status for s in schedules}
-        lines = [frontier] if statuses & {"identified", "weakly_identified"} else []
-        lines += [dashed] if "not_identified" in statuses else []
-        legend_above(figure, [marker_entry("o", label="end of a run, its colour the loss measured"), *lines])
+        _surface(ax, law, fit, cost=cost, sizes=sizes, identified=schedule in known)
+    lines = [line_entry(color="black", label="efficient frontier")] if known else []
+    if len(known) < len(shown):
+        lines.append(line_entry(color="black", ls=NOT_IDENTIFIED, label="frontier of a law that is not identified"))
+    legend_above(figure, [marker_entry("o", label="end of a run, its colour the loss measured"), *lines])
+    if left := [schedule_words(schedule) for schedule in results.schedules if schedule not in shown]:
+        footnote(figure, [f"No law to draw: {', '.join(left)}."])
     return figure
 
 
@@ -105,7 +111,7 @@ def _surface(ax: Axes, law: ChinchillaLaw, fit: Fit, *, cost: TokenCost, sizes: 
     budgets = np.geomspace(c[0], c[-1], N_FRONTIER)
     best = np.array([cheapest_size(law, float(budget), cost=cost) for budget in budgets])
     inside = np.where((best >= n[0]) & (best <= n[-1]), best, np.nan)
-    ax.plot(budgets, inside, color="black", lw=1.5, ls="-" if identified else (0, (4, 3)), zorder=5)
+    ax.plot(budgets, inside, color="black", lw=1.5, ls="-" if identified else NOT_IDENTIFIED, zorder=5)
     log_ticks(ax.xaxis)
     log_ticks(ax.yaxis, prefixes=True)
     ax.set_xlabel(COMPUTE)
