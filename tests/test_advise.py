@@ -30,7 +30,7 @@ from plmscale.laws.points import points_of
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, chinchilla_law
 from plmscale.plan import information
 from plmscale.plan.plan import plan
-from plmscale.runs.curves import smooth
+from plmscale.runs.curves import smooth, to_frame
 from plmscale.study.config import Config
 from plmscale.study.flops import count_params, train_flops
 from plmscale.study.grid import grid
@@ -384,7 +384,7 @@ def test_snakemake_advise_ranks_the_cells_of_a_study(tmp_path):
         row["flops"] = train_flops(cell.model, tokens, convention="appendix_e", max_length=cell.max_length)
         rows.append(row)
     (tmp_path / "results/analysis").mkdir(parents=True)
-    pd.DataFrame(rows).to_parquet(tmp_path / "results/analysis/runs.parquet")
+    to_frame(smooth(pd.DataFrame(rows))).to_parquet(tmp_path / "results/analysis/curves.parquet")
     done = snakemake(tmp_path, "--allowed-rules", "advise", "--config", "advice={budget_gpu_hours: 0.5}")
     assert done.returncode == 0, done.stderr
     words = (tmp_path / "results/tables/advice.md").read_text()

@@ -25,8 +25,8 @@ from plmscale.study.catalog import ENGINE_NAMES, FITS
 from plmscale.study.configuration import read_configuration
 
 HEAVY = ["torch", "deepspeed", "snakemake", "scipy", "pandas", "matplotlib", "numba", "pyarrow", "plotly"]
-HELPERS = {"__init__", "commands", "fork_client", "fork_server", "main", "run_sources", "snakemake_process"}
-HELPERS |= {"workflow_options"}
+HELPERS = {"__init__", "commands", "fork_client", "fork_server", "loaded_before", "main", "run_sources"}
+HELPERS |= {"snakemake_process", "workflow_options"}
 
 
 def plmscale(*words: str, **options) -> subprocess.CompletedProcess[str]:

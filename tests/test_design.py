@@ -252,7 +252,7 @@ def test_a_folder_that_is_there_is_left_alone(tmp_path):
         ({"money": 5, "device": "H100"}, "--price"),
         ({"deadline": 5, "device": "H100"}, "--devices"),
         ({"deadline": 5, "device": "H100", "devices": 1.5}, "whole number"),
-        ({"flops": 1e13, "precision": "bf16"}, "none of cpu"),
+        ({"flops": 1e13, "precision": "bf16"}, "not available on cpu. Choose fp32"),
         ({"flops": 1e20, "device": "V100-32GB", "precision": "bf16"}, "Choose fp32 or tf32"),
         ({"flops": 1e13, "max_length": 3}, "--max-length is 3"),
     ],

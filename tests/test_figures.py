@@ -20,7 +20,8 @@ from plmscale.presentation.formats import with_interval
 from plmscale.presentation.page.interactive import SIGNS, SYMBOLS
 from plmscale.presentation.schedule_words import SCHEDULE_TITLES
 from plmscale.report.figures.laws import chinchilla_of, kaplan_loss, predicted
-from plmscale.report.figures.study import DRAWERS, loss_vs_flops, write_figures
+from plmscale.report.figures.study import DRAWERS, loss_vs_flops
+from plmscale.report.figures.writing import write_figures
 from plmscale.study.catalog import figure_names
 from plmscale.study.flops import count_params
 from plmscale.study.schedule_settings import Schedule

@@ -9,7 +9,7 @@ import pytest
 from plmscale.laws.rates.fitted import rate_findings
 from plmscale.laws.rates.found import RateFindings
 from plmscale.reasons import Reason
-from plmscale.report.figures.study import write_figures
+from plmscale.report.figures.writing import write_figures
 from plmscale.report.summary import summary_text
 from plmscale.report.tables.study import write_tables
 from plmscale.results.findings_files import read_findings, read_table, table_json, write_findings

@@ -19,7 +19,7 @@ from plmscale.presentation.page.text import mathematics
 from plmscale.presentation.reasons import words as reason_words
 from plmscale.published.models import law_line, place
 from plmscale.reasons import Reason
-from plmscale.report.figures.study import write_figures
+from plmscale.report.figures.writing import write_figures
 from plmscale.report.page import parts as report_parts
 from plmscale.report.page.page import PageFiles, to_html, write_report
 from plmscale.report.page.words import answer, comparison, grows, remedy

@@ -223,13 +223,13 @@ def test_guarantee_3_editing_the_package_retrains_nothing_but_refits(study, tmp_
 
 
 def test_guarantee_3_mixed_versions_are_warned_of(study):
-    from plmscale.runs.collect import read_runs, version_warnings
+    from plmscale.runs.collect import read_runs, trained_with, version_warnings
 
     runs = read_runs(sorted(study.glob("results/runs/*/*/*/*/run.json")))
-    assert version_warnings(runs) == []
+    assert version_warnings(trained_with(runs)) == []
     runs[0]["versions"]["torch"] = "0.4"
-    assert len(version_warnings(runs)) == 1
-    assert "torch" in version_warnings(runs)[0]
+    (warning,) = version_warnings(trained_with(runs))
+    assert "torch" in warning
 
 
 def test_guarantee_6_nothing_in_code_knows_the_small_study():

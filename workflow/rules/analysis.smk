@@ -123,7 +123,7 @@ rule figures:
     threads: 4  # drawing takes longer than all other analysis of a small study
     params:
         study=STUDY.to_json(),
-        science=science("report.figures.study"),
+        science=science("report.figures.writing"),
     script:
         "../scripts/figures.py"
 

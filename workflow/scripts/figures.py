@@ -4,7 +4,7 @@ from pathlib import Path
 
 from _job import run
 
-from plmscale.report.figures.study import write_figures
+from plmscale.report.figures.writing import write_figures
 from plmscale.results.study_results import read_results
 
 

@@ -96,7 +96,7 @@ def beside_the_paper(results: Results, cells: pd.DataFrame) -> pd.DataFrame:
     """
     rows: list[dict[str, Any]] = []
     for schedule in results.schedules:
-        fits = {name: results.fits[name].get(schedule, NO_FIT) for name in ("envelope", "kaplan", "plateau")}
+        fits = {name: results.fits.get(name, {}).get(schedule, NO_FIT) for name in ("envelope", "kaplan", "plateau")}
         found = [*_exponents(fits["envelope"]), *_kaplan(fits["kaplan"]), *_plateau(fits["plateau"])]
         rows += [{"schedule": schedule} | row for row in found]
     rows += _perplexities(cells)

@@ -1,11 +1,7 @@
 """The figures of a finished study. Figures 1 to 3 are those of Serrano et al. 2024 (arXiv 2406.07249)."""
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from itertools import pairwise
-from multiprocessing import get_context
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,7 +25,6 @@ from ...presentation.figure_style import (
     panels,
     schedule_panels,
     sentence,
-    write_on_pages,
 )
 from ...presentation.formats import STATUS_WORDS, number, with_interval
 from ...presentation.schedule_words import schedule_title
@@ -37,7 +32,6 @@ from ...published.figure import of_study as published_models
 from ...results.analysed import LawResults
 from ...results.study_results import Results
 from ...runs.curves import Curve
-from ...study.catalog import figure_names
 from ..envelope_lines import envelope_line
 from ..forecast import forecast_figure
 from ..sensitivity import forest
@@ -62,42 +56,6 @@ LARGEST_GAP = 0.02
 UNIGRAM: dict[str, Any] = {"color": "0.3", "lw": 0.9, "ls": (0, (4, 3))}
 NOT_FITTED: dict[str, Any] = {"color": "black", "lw": 1.0, "ls": (0, (1, 1.5))}
 """Lines of what guessing by frequency gives, and of the part of the envelope that no fit uses."""
-
-
-def write_figures(results: Results, folder: Path, *, processes: int = 1) -> None:
-    """Write every figure that the study's schedules call for (`catalog.figure_names`) as .svg, .pdf and .png.
-
-    Each is there twice: as wide as a page, and in `column/` as wide as a column of a journal.
-
-    Parameters
-    ----------
-    results : Results
-    folder : Path
-        Made if absent. Each file is written atomically; the same results give the same bytes.
-    processes : int
-        How many figures are drawn at a time.
-    """
-    global _write
-    names, _write = figure_names(set(results.schedules)), partial(_write_one, results, SizeScale(results.sizes), folder)
-    if processes == 1:
-        for name in names:
-            _write(name)
-        return
-    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:  # forks know the results already
-        list(pool.map(_written, names))
-
-
-_write: Callable[[str], None]
-"""Writes one of the figures that are being written, by its name."""
-
-
-def _written(name: str) -> None:
-    _write(name)
-
-
-def _write_one(results: Results, sizes: SizeScale, folder: Path, name: str) -> None:
-    draw = DRAWERS.get(name) or partial(loss_vs_flops, schedule=name.removeprefix("loss_vs_flops_"))
-    write_on_pages(partial(draw, results, sizes), folder, name=name)
 
 
 def set_marks(results: LawResults) -> SetMarks:
