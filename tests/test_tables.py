@@ -21,6 +21,7 @@ from plmscale.published import paper
 from plmscale.report.law_lines import LINE
 from plmscale.report.study_warnings import initial_weights_warning
 from plmscale.report.summary import summary_text, write_summary
+from plmscale.report.tables.paper import DIFFERENCES, ITEMS
 from plmscale.report.tables.study import BUILDERS, write_tables
 from plmscale.results.outcomes import outcomes
 from plmscale.study import catalog
@@ -267,7 +268,11 @@ def test_every_row_of_the_paper_says_what_differs_and_tables_of_laws_have_no_col
     text = (written / "paper.md").read_text()
     rows = [line for line in text.splitlines() if line.startswith("| ")][2:]
     assert len(rows) == 2 * 17 + 4
-    assert all(len(line.rsplit("|", 2)[1]) > 40 for line in rows)
+    said = {item: f"- {name}. {DIFFERENCES[item]}" for item, name in ITEMS.items()}
+    assert all(note in text for note in said.values()), "what differs of each kind of number, once"
+    for line in rows:
+        cells = [cell.strip() for cell in line.strip("| \n").split("|")]
+        assert cells[4] or cells[5], f"{line}: no number of ours, and no reason"
     for name in ("law_parameters", "optimal_sizes"):
         assert "aper" not in (written / f"{name}.tsv").read_text().partition("\n")[0]
 

@@ -8,6 +8,15 @@ SCHEDULE_TITLES = {
 }
 
 
+SHORT = {"token_decay": "decaying with tokens", "constant": "constant", "cosine": "cosine"}
+"""Schedules of the learning rate in a column that is called so."""
+
+
+def schedule_short(schedule: str) -> str:
+    """A schedule in a column of a table; groups of imported runs are their own names."""
+    return SHORT.get(schedule) or (schedule_words(schedule) if schedule in SCHEDULE_TITLES else schedule)
+
+
 def schedule_title(schedule: str) -> str:
     """Title of the panels of a schedule; groups of imported runs are their own titles."""
     return SCHEDULE_TITLES.get(schedule, schedule)

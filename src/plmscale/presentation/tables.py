@@ -20,7 +20,7 @@ from .formats import (
     sized,
     with_interval,
 )
-from .schedule_words import schedule_title
+from .schedule_words import schedule_short
 
 NUMBERS: dict[str, Callable[[float], str]] = {
     "count": count,
@@ -78,7 +78,7 @@ class Column:
         if self.kind == "text":
             return ("yes" if value else "no") if isinstance(value, bool) else str(value)
         if self.kind == "schedule":
-            return schedule_title(str(value))
+            return schedule_short(str(value))
         if self.kind == "hash":
             return str(value)[:12]
         return NUMBERS[self.kind](float(value))

@@ -51,8 +51,8 @@ def sections(
     written = [
         _ratio(results, material),
         _size(results, material),
-        _published(results, material),
         _paper(results, material),
+        _published(results, material),
         _runs(results, material),
         _plan(results, material),
     ]

@@ -41,6 +41,15 @@ DIFFERENCES = {
 }
 """What differs between the number printed and those beside it, by item; of perplexities by their source."""
 
+ITEMS = {
+    "exponent": "Exponents a and b",
+    "kaplan": "Kaplan's constants",
+    "plateau": "Plateau loss",
+    "line": "FLOPs to the plateau against size",
+    "size": "Optimal sizes",
+}
+"""Items as a reader calls them, in the order of the rows."""
+
 SOURCES = {
     "serrano_35m": "this paper's 35M run",
     "xtrimopglm_100b": "xTrimoPGLM-100B",
@@ -66,7 +75,7 @@ def paper_table(results: Results) -> Table:
             "paper": [row["paper"] for row in rows],
             "procedure": [_procedure(row) for row in rows],
             "value": [_value(row) for row in rows],
-            "differs": [_differs(row) for row in rows],
+            "here": [_here(row) for row in rows],
             "any": [next((x for x in (_procedure(row), _value(row)) if x), None) for row in rows],
         },
         dtype=object,
@@ -77,9 +86,11 @@ def paper_table(results: Results) -> Table:
         Column("Paper", "paper", "given"),
         Column("The paper's procedure on these runs", "procedure"),
         Column("Our rule (95 % interval)", "value"),
-        Column("What differs", "differs", width=7.5),
+        Column("Here", "here", width=3.6),
     )
+    differences = (f"{name}. {DIFFERENCES[item]}" for item, name in ITEMS.items() if item in set(data["item"]))
     notes = (
+        *differences,
         "Serrano, Ciudad and Molina 2024, arXiv 2406.07249. The paper prints one value each, without an interval and "
         "without naming the schedule.",
         "Perplexities on different sequences and masks do not rank models.",
@@ -118,10 +129,10 @@ def _value(row: Mapping[Any, Any]) -> str:
     return sized(one) if row["item"] == "size" else with_interval(one)
 
 
-def _differs(row: Mapping[Any, Any]) -> str:
+def _here(row: Mapping[Any, Any]) -> str:
+    """What the row's own numbers need to be understood; what differs in procedure is in the notes."""
     if row["item"] != "perplexity":
-        verdict = f" {_verdict(row)}" if is_missing(row["value"]) else ""
-        return f"{DIFFERENCES[row['item']]}{verdict}"
+        return _verdict(row) if is_missing(row["value"]) else ""
     said = DIFFERENCES[row["quantity"]]
     if is_missing(row["run"]):
         return f"{said} No run of this study was scored on its holdout."
@@ -131,8 +142,9 @@ def _differs(row: Mapping[Any, Any]) -> str:
 def _verdict(row: Mapping[Any, Any]) -> str:
     """Why there is no number of ours, in short: the table of the laws has the reason."""
     if row["why"] is not None and row["why"].code == NOT_ASKED:
-        return f"Here {_reason(row)}"
-    return f"Here: {STATUS_WORDS.get(row['status'], row['status'])}."
+        said = _reason(row)
+        return said[:1].upper() + said[1:]
+    return f"Our rule: {STATUS_WORDS.get(row['status'], row['status'])}."
 
 
 def _reason(row: Mapping[Any, Any]) -> str:
