@@ -112,7 +112,7 @@ def test_the_fit_of_the_published_runs_says_what_is_wrong_with_the_law():
     assert "does not fit" in found.reason
     assert found.details["objective"] < 0.0158046645, "more parameters are free than in the published fit"
     assert found.details["overfitting"]["wanted"]
-    assert found["estimates"]["r_n"]["high"] is None
+    assert found.estimates["r_n"].high is None
     once = fit_curves(smooth(imported.frame), name="chinchilla", settings=SETTINGS)["all runs"]
     assert len(once.points) == 29 and len(once.excluded) == 153
 
