@@ -1,8 +1,8 @@
 """A table as a page of its own for the report: no script, no link, prints well."""
 
-import re
 from html import escape
 
+from .symbols import marked
 from .tables import Column, Table
 
 STYLE = """
@@ -39,7 +39,7 @@ def fragment(table: Table, *, title: str = "") -> str:
     rows = ["".join(map(_cell, table.columns, row)) for row in table.cells]
     kinds = [' class="without"' if without else "" for without in table.without_number]
     body = "\n".join(f"<tr{kind}>{row}</tr>" for kind, row in zip(kinds, rows, strict=True))
-    items = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
+    items = "".join(f"<li>{marked(note)}</li>" for note in table.notes)
     notes = f"<ul>{items}</ul>" if items else ""
     caption = f"<caption>{escape(title)}</caption>\n" if title else ""
     return f"<table>\n{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n{notes}"
@@ -52,7 +52,4 @@ def _cell(column: Column, text: str) -> str:
 def _tag(name: str, text: str, *, number: bool, wide: bool = False) -> str:
     kind = "number" if number else "wide" if wide else ""
     attributes = (' scope="col"' if name == "th" else "") + (f' class="{kind}"' if kind else "")
-    return f"<{name}{attributes}>{_SYMBOL.sub(r'<sub>opt</sub>', escape(text))}</{name}>"
-
-
-_SYMBOL = re.compile(r"(?<=\b[ND])_opt\b")
+    return f"<{name}{attributes}>{marked(text)}</{name}>"
