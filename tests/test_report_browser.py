@@ -310,7 +310,7 @@ def test_figures_of_the_page_are_short_and_look_the_same(browser, path, figure):
         wait_until(page, "Number(document.title) > 300")
         pictures.append(page.screenshot())
     page.close()
-    assert len(texts[1]) < 0.75 * len(texts[0])
+    assert len(texts[1]) < 0.85 * len(texts[0])
     assert pictures[0] == pictures[1]
     words = [re.findall(r">([^<>]*[^<>\s][^<>]*)</t", text) for text in (written, texts[1])]
     assert words[0] == words[1] and words[0]
