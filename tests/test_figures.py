@@ -132,7 +132,7 @@ def test_a_schedule_without_a_single_curve_is_an_empty_panel(tmp_path):
     assert "No run of this schedule" in (tmp_path / "holdout_perplexity.svg").read_text()
 
 
-@pytest.mark.parametrize("name", ["plateau", "isoflop", "residuals", "sensitivity"])
+@pytest.mark.parametrize("name", ["isoflop", "residuals", "sensitivity"])
 def test_a_schedule_of_which_nothing_is_drawn_has_no_panel_and_is_named(results, name):
     fits = {law: {s: fit for s, fit in found.items() if s != "constant"} for law, found in results.fits.items()}
     with style():

@@ -86,9 +86,8 @@ def forest(results: LawResults, sizes: "SizeScale") -> "Figure":
     del sizes  # sizes are not shown
     data = of_standing_laws(results)
     known = data.dropna(subset=["a"])
-    schedules = [
-        schedule for schedule in results.schedules if (known["schedule"] == schedule).any()
-    ] or results.schedules
+    drawn = set(known["schedule"])
+    schedules = [schedule for schedule in results.schedules if schedule in drawn] or results.schedules
     rows = list(dict.fromkeys(zip(known["estimator"], known["space"], strict=True)))
     n_rows = max(len(rows), 4)
     row_height = ROW_HEIGHT * (1.6 if page().stacked else 1.0)  # its name takes two lines there
