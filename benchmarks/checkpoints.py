@@ -115,11 +115,7 @@ def main() -> None:
             table += measure(size, folder, rounds=args.rounds)
         finally:
             shutil.rmtree(folder)
-    text = machine.markdown(table) + "\n" + "".join(f"- {key}: {value}\n" for key, value in facts.items())
-    print(text)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(f"# {(__doc__ or '').splitlines()[0]}\n\n`python benchmarks/checkpoints.py`\n\n{text}")
+    machine.write_page(table, facts, args.out)
 
 
 if __name__ == "__main__":

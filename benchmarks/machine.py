@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,6 +23,16 @@ def facts(*packages: str) -> dict[str, str]:
         except PackageNotFoundError:
             found[package] = "not installed"
     return found
+
+
+def write_page(rows: list[dict[str, str]], stated: dict[str, str], out: Path | None) -> None:
+    """Print a table with the facts; write it, too, under the first line and the command of the program that runs."""
+    text = markdown(rows) + "\n" + "".join(f"- {key}: {value}\n" for key, value in stated.items())
+    print(text)
+    if out:
+        title = (sys.modules["__main__"].__doc__ or "").partition("\n")[0]
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_text(f"# {title}\n\n`python benchmarks/{Path(sys.argv[0]).name}`\n\n{text}")
 
 
 def allocator() -> str:

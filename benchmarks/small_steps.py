@@ -87,11 +87,7 @@ def main() -> None:
     torch.set_num_threads(1)
     facts = machine.facts("torch")
     table = [measure(width, rounds=args.rounds, steps=args.steps) for width in args.widths]
-    text = machine.markdown(table) + "\n" + "".join(f"- {key}: {value}\n" for key, value in facts.items())
-    print(text)
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(f"# {(__doc__ or '').splitlines()[0]}\n\n`python benchmarks/small_steps.py`\n\n{text}")
+    machine.write_page(table, facts, args.out)
 
 
 if __name__ == "__main__":

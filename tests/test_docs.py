@@ -207,7 +207,7 @@ def test_links_and_anchors_resolve(name):
 def commands(name: str) -> list[list[str]]:
     """Commands in the blocks of a page that are meant for a shell, as words."""
     blocks = [body for language, body in FENCE.findall(text_of(name)) if language == "bash"]
-    lines = [shlex.split(line, comments=True) for body in blocks for line in body.splitlines()]
+    lines = [shlex.split(line.partition(" | ")[0], comments=True) for body in blocks for line in body.splitlines()]
     return [words for words in lines if words]
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -129,6 +130,18 @@ def test_a_schedule_without_a_single_curve_is_an_empty_panel(tmp_path):
     check_files(tmp_path, {"token_decay", "constant"})
     assert "No run of this schedule" in (tmp_path / "loss_vs_flops_constant.svg").read_text()
     assert "No run of this schedule" in (tmp_path / "holdout_perplexity.svg").read_text()
+
+
+@pytest.mark.parametrize("name", ["isoflop", "residuals", "sensitivity"])
+def test_a_schedule_of_which_nothing_is_drawn_has_no_panel_and_is_named(results, name):
+    fits = {law: {s: fit for s, fit in found.items() if s != "constant"} for law, found in results.fits.items()}
+    with style():
+        figure = DRAWERS[name](replace(results, fits=fits), sizes_of(results))
+    titled = [ax for ax in figure.axes if ax.get_title(loc="left")]
+    titles = " ".join(ax.get_title(loc="left") for ax in titled)
+    assert "tokens" in titles and "onstant" not in titles
+    assert ": constant learning rate." in texts(figure)
+    assert all(ax.has_data() for ax in titled)
 
 
 @pytest.mark.usefixtures("as_svg")

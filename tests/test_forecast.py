@@ -21,7 +21,7 @@ from plmscale.forecast.words import forecast_text, sentences
 from plmscale.laws.fit import FitSettings
 from plmscale.plan.plan import grid_resources
 from plmscale.presentation.figure_style import SizeScale
-from plmscale.report.forecast import forecast_figure, forecast_table
+from plmscale.report.forecast import forecast_figure, forecast_table, predicted_and_came
 from plmscale.study.grid import grid
 from plmscale.study.study import load_study
 from scaling_data import SIZES, chinchilla, make_runs
@@ -148,6 +148,16 @@ def test_text_table_and_figure_say_the_same(content, monkeypatch):
     figure = forecast_figure(Shown, SizeScale([int(n) for n in SIZES]))  # type: ignore[arg-type]
     points = [line for line in figure.axes[0].lines if line.get_marker() == "o"]
     assert [line.get_ydata()[0] for line in points] == scored["observed"].tolist()
+
+
+@pytest.mark.parametrize(("inside", "entries"), [([True, True], ["inside"]), ([False, None], ["outside"]), ([], [])])
+def test_the_legend_of_the_figure_names_what_came_alone(content, inside, entries):
+    scored = score_cells(content, came()).head(max(len(inside), 1)).copy()
+    scored["observed"] = pd.Series([2.0] * len(inside) or [None], index=scored.index, dtype=object)
+    scored["inside"] = pd.Series(inside or [None], index=scored.index, dtype=object)
+    figure = predicted_and_came(scored, (), SizeScale([int(n) for n in SIZES]))
+    words = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+    assert [word.removeprefix("came, ") for word in words if word.startswith("came")] == entries
 
 
 def tables(folder: Path) -> dict[str, str]:

@@ -1,5 +1,7 @@
 """The report's words follow the fits, and its page holds everything that it is made from."""
 
+import base64
+import gzip
 import json
 import re
 from dataclasses import replace
@@ -226,7 +228,8 @@ def test_failures_exclusions_choices_and_provenance_are_on_the_page(made):
 
 def test_the_data_of_interactive_figures_are_those_of_the_runs(made):
     results, path = made
-    data = json.loads(re.search(r'id="figures-data">(.*?)</script>', path.read_text(), re.DOTALL)[1])
+    packed = re.search(r'id="figures-data">(.*?)</script>', path.read_text())[1]
+    data = json.loads(gzip.decompress(base64.b64decode(packed)))
     lines = [t for t in data["loss_vs_flops"]["data"] if (t.get("meta") or {}).get("kind") == "line"]
     ends = {t["hovertemplate"].split("<b>")[1].split("</b>")[0]: (t["x"][-1], t["y"][-1]) for t in lines}
     assert ends == {c.run: pytest.approx((c.flops[-1], c.loss[-1]), rel=1e-5) for c in results.curves}

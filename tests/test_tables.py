@@ -21,7 +21,7 @@ from plmscale.published import paper
 from plmscale.report.law_lines import LINE
 from plmscale.report.study_warnings import initial_weights_warning
 from plmscale.report.summary import summary_text, write_summary
-from plmscale.report.tables.paper import DIFFERENCES, ITEMS
+from plmscale.report.tables.paper import DIFFERENCES, ITEMS, paper_table
 from plmscale.report.tables.study import BUILDERS, write_tables
 from plmscale.results.outcomes import outcomes
 from plmscale.study import catalog
@@ -114,7 +114,10 @@ def test_every_table_is_written_in_three_formats(written, name):
 def test_html_holds_the_same_cells_and_nothing_from_elsewhere(results, written, name):
     text = (written / f"{name}.html").read_text()
     page = ElementTree.fromstring(
-        text.split("\n", 1)[1].replace('<meta charset="utf-8">', "").replace("<sub>", "<sub>_")
+        text.split("\n", 1)[1]
+        .replace('<meta charset="utf-8">', "")
+        .replace("<sub>", "<sub>_")
+        .replace("<sup>", "<sup>^")
     )
     rows = [["".join(cell.itertext()) for cell in row] for row in page.iter("tr")]
     table = BUILDERS[name](results)
@@ -273,8 +276,19 @@ def test_every_row_of_the_paper_says_what_differs_and_tables_of_laws_have_no_col
     for line in rows:
         cells = [cell.strip() for cell in line.strip("| \n").split("|")]
         assert cells[4] or cells[5], f"{line}: no number of ours, and no reason"
+        assert cells[1] in ("decaying with tokens", "constant", "–"), "schedules as in all tables"
     for name in ("law_parameters", "optimal_sizes"):
         assert "aper" not in (written / f"{name}.tsv").read_text().partition("\n")[0]
+
+
+def test_constants_of_a_law_that_is_not_identified_say_so_beside_them(results):
+    found = results.findings.paper.to_dict("records")
+    doubtful = [row | {"value": None, "status": "not_identified"} for row in found if row["item"] == "kaplan"]
+    frame = pd.DataFrame(doubtful, dtype=object)
+    changed = replace(results, found=replace(results.findings, paper=frame))
+    cells = [row[3] for row in paper_table(changed).cells]
+    assert len(cells) == 8 and all(cell == "–" or cell.endswith(", not identified") for cell in cells)
+    assert any(cell != "–" for cell in cells)
 
 
 def test_data_sets_hold_the_counts_of_the_files(results, written):

@@ -6,7 +6,8 @@ import forecast_shown
 import transcripts
 from conftest import ROOT
 
-SHOWN = ["own-runs", "advise", "published", "cells", "plan", pytest.param("compare", marks=pytest.mark.slow)]
+SHOWN = ["own-runs", "advise", "published", "cells", "plan", "cluster", "first-day", "proteins", "publish"]
+SHOWN += [pytest.param("compare", marks=pytest.mark.slow)]
 
 
 @pytest.mark.parametrize("name", SHOWN)

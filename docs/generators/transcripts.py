@@ -2,8 +2,9 @@
 
 A block of `bash` that is followed by a block of `text` is a transcript; one without is run, and its output left out.
 Where blocks stand below a line `<!-- run -->`, they alone are run. All commands of a page run in one empty folder in
-which `resources/` and `config/` are those of the checkout; a page that names `study/` finds there the finished study of
-`tests/data/frozen`, which was made up.
+which `resources/`, `config/` and `profiles/` are those of the checkout; a page that names `study/` finds there the
+finished study of `tests/data/frozen`, which was made up; one with `plmscale init`, programs that answer as those of a
+cluster do. `| head -n 5` and `| tail -n 5` work as in a shell.
 """
 
 import argparse
@@ -16,8 +17,14 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+import yaml
+
 from plmscale.cli.main import main as plmscale
 from plmscale.files import atomic
+from plmscale.results.owner import claim
+from plmscale.runs.collect import collect
+from plmscale.runs.curves import smooth, to_frame
+from plmscale.study.study import load_study
 
 INSIDE = r"(?:(?!```).)*"
 MARK = "<!-- run -->\n"
@@ -25,15 +32,28 @@ FINISHED = "tests/data/frozen/{}.tar.xz"
 BLOCK = re.compile(rf"(?P<mark>{MARK})?(```bash\n(?P<commands>{INSIDE})```\n)(?P<text>\n```text\n{INSIDE})?", re.S)
 
 
+CLUSTER = {
+    "sinfo": "cpu|up|7-00:00:00|20|64|257000|(null)\ngpu|up|2-00:00:00|4|64|515000|gpu:l40s:4",
+    "scontrol": "PartitionName=cpu PreemptMode=OFF\nPartitionName=gpu PreemptMode=REQUEUE",
+    "sacctmgr": "biology",
+}
+"""What the programs of a cluster print: 20 nodes without GPUs, and 4 with four L40S each."""
+
+
 def printed(command: str) -> str:
     """What a command prints, and its error if it ends with one."""
+    command, _, kept = command.partition(" | ")
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         try:
             plmscale(shlex.split(command, comments=True)[1:])
         except SystemExit as error:
             print(error)
-    return out.getvalue()
+    lines = out.getvalue().splitlines(keepends=True)
+    if kept:
+        end, _, n = kept.split()
+        lines = lines[: int(n)] if end == "head" else lines[-int(n) :]
+    return "".join(lines)
 
 
 def with_outputs(page: str, *, root: Path) -> str:
@@ -47,17 +67,42 @@ def with_outputs(page: str, *, root: Path) -> str:
         shown = f"{found['mark'] or ''}{found[2]}"
         return shown if found["text"] is None else f"{shown}\n```text\n{outputs}"
 
-    here, marked = Path.cwd(), MARK in page
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("resources", "config"):
+    here, path, marked = Path.cwd(), os.environ["PATH"], MARK in page
+    with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryDirectory() as programs:
+        for name in ("resources", "config", "profiles"):
             (Path(folder) / name).symlink_to(root / name)
         if " study/" in page and marked:
             _finished_study(Path(folder) / "study", root=root)
+            if "plmscale publish" in page:
+                _recorded(Path(folder) / "study", root=root)
+        if "plmscale init" in page and marked:
+            _cluster(Path(programs))
+            os.environ["PATH"] = f"{programs}{os.pathsep}{path}"
         os.chdir(folder)
         try:
             return BLOCK.sub(block, page)
         finally:
             os.chdir(here)
+            os.environ["PATH"] = path
+
+
+def _cluster(folder: Path) -> None:
+    for name, text in CLUSTER.items():
+        (folder / name).write_text(f"#!/bin/sh\ncat <<'END'\n{text}\nEND\n")
+        (folder / name).chmod(0o755)
+
+
+def _recorded(folder: Path, *, root: Path) -> None:
+    """What a study's own run writes besides, and its archive needs: whose results they are, and the curves."""
+    results = folder / "results"
+    with contextlib.chdir(folder):
+        study = load_study(yaml.safe_load(Path("my.yaml").read_text()), base=root)
+        claim(Path("results"), study=study, configfiles=["my.yaml"])
+    records, asked = sorted(results.glob("runs/*/*/*/*/run.json")), study.config.analysis
+    metrics = [path.with_name("metrics.parquet") for path in records]
+    runs = collect(records, metrics, convention=asked.flops, final_loss=asked.final_loss)
+    (results / "analysis").mkdir()
+    to_frame(smooth(runs)).to_parquet(results / "analysis/curves.parquet")
 
 
 def _finished_study(folder: Path, *, root: Path) -> None:

@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ..estimates import Estimate
 from ..presentation.axis_labels import COMPUTE, SIZE, loss_label
 from ..presentation.figure_style import (
     FONT_SIZE,
@@ -23,7 +22,7 @@ from ..presentation.figure_style import (
     panels,
     schedule_panels,
 )
-from ..presentation.formats import FIT_TITLES, is_missing, with_interval
+from ..presentation.formats import FIT_TITLES, is_missing
 from ..runs.curves import usable
 from .arms import Arm, Comparison, apart
 from .contrasts import DIFFER, pair_name
@@ -174,14 +173,14 @@ def envelope_of(arm: Arm) -> tuple[np.ndarray, np.ndarray]:
     return flops, np.where(np.isfinite(lowest), lowest, np.nan)
 
 
-def matched_figure(comparison: Comparison, runs: pd.DataFrame, means: pd.DataFrame) -> Figure:
-    """Difference in loss of matched runs against size, training loss and holdout loss, with means and their intervals.
+def matched_figure(comparison: Comparison, runs: pd.DataFrame) -> Figure:
+    """Difference in loss of matched runs against size, training loss and holdout loss.
 
     Parameters
     ----------
     comparison : Comparison
-    runs, means : DataFrame
-        `plmscale.compare.matched.matched` and `plmscale.compare.matched.paired`.
+    runs : DataFrame
+        `plmscale.compare.matched.matched`.
     """
     figure, ((left, right),) = panels(1, 2, height=3.6)
     pairs = [(first.label, second.label) for first, second in comparison.pairs]
@@ -205,19 +204,4 @@ def matched_figure(comparison: Comparison, runs: pd.DataFrame, means: pd.DataFra
         ax.margins(0.1)
         log_ticks(ax.xaxis, prefixes=True)
     legend_above(figure, list(shown.values()))
-    footnote(figure, _mean_notes(means))
     return figure
-
-
-def _mean_notes(means: pd.DataFrame) -> list[str]:
-    notes = []
-    for row in means.to_dict("records"):
-        if is_missing(row["value"]):
-            continue
-        mean = Estimate(*(None if is_missing(row[key]) else float(row[key]) for key in ("value", "low", "high")))
-        notes.append(f"{pair_name(row['first'], row['second'])}, {row['kind']}: mean {with_interval(mean)}.")
-    return notes[:MOST_NOTES]
-
-
-MOST_NOTES = 6
-"""Means below a figure; all of them are in the table."""

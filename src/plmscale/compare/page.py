@@ -13,10 +13,14 @@ from .contrasts import DIFFER
 
 SUFFIXES = ("tsv", "md", "tex")
 FIGURES = {
-    "exponents": "Exponents and their differences",
-    "envelopes": "Lowest loss at each budget",
-    "matched": "Differences in loss of matched runs",
+    "exponents": ("Exponents and their differences", "Points that are not filled: the interval contains 0."),
+    "envelopes": ("Lowest loss at each budget", ""),
+    "matched": (
+        "Differences in loss of matched runs",
+        "A point per pair of runs that differ in nothing else; their means and intervals are in the list above.",
+    ),
 }
+"""Titles and captions."""
 QUESTIONS = {"study": "studies", "schedule": "schedules of the learning rate", "set": "training sets"}
 
 
@@ -48,11 +52,10 @@ def write_page(
     }
     sections = []
     for by, sentences in said.items():
-        paths = {name: folder / "figures" / f"{name}_by_{by}" for name in FIGURES}
         figures: list[Block] = [
-            figure_block(path, title=f"{FIGURES[name]}, between {QUESTIONS[by]}", page=folder)
-            for name, path in paths.items()
-            if path.with_suffix(".svg").is_file()
+            figure_block(path, title=f"{title}, between {QUESTIONS[by]}", page=folder, caption=caption)
+            for name, (title, caption) in FIGURES.items()
+            if (path := folder / "figures" / f"{name}_by_{by}").with_suffix(".svg").is_file()
         ]
         sections.append(
             Section(by, QUESTIONS[by].capitalize(), f"Between {QUESTIONS[by]}", [listed(sentences), *figures])

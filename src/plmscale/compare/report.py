@@ -96,7 +96,7 @@ def _figures(found: ComparisonResults) -> dict[str, Callable[[], Figure]]:
     return {
         "exponents": lambda: exponents_figure(one, tables["exponents"], tables["differences"]),
         "envelopes": lambda: envelopes_figure(one),
-        "matched": lambda: matched_figure(one, tables["matched_runs"], tables["matched_losses"]),
+        "matched": lambda: matched_figure(one, tables["matched_runs"]),
     }
 
 

@@ -30,6 +30,7 @@ from .figure_data import figure_csv, has_content
 from .figure_page import PAGES, page, printed_on
 from .figure_rc import FONT_SIZE, RC
 from .formats import short
+from .schedule_words import schedule_words
 
 MARKERS: tuple[Any, ...] = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", (4, 1, 0), "p", "d", "H")
 """Markers of training sets, in the order of the table; they repeat when it has more than these 14."""
@@ -257,6 +258,12 @@ def footnote(figure: Figure, sentences: Sequence[str]) -> None:
     if lines:
         figure.set_figheight(figure.get_figheight() + len(lines) * FONT_SIZE * LINE_SPACING / POINTS_PER_INCH)
         figure.supxlabel("\n".join(lines), x=0.01, ha="left", fontsize=FONT_SIZE, color="0.25")
+
+
+def name_left_out(figure: Figure, what: str, schedules: Iterable[str]) -> None:
+    """A sentence below the panels with the schedules that have none; `what` they lack."""
+    if names := ", ".join(map(schedule_words, schedules)):
+        footnote(figure, [f"{what}: {names}."])
 
 
 def sentence(ax: Axes, text: str, *, top: bool = False, width: int = 40) -> None:

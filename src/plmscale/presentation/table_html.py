@@ -1,8 +1,9 @@
 """A table as a page of its own for the report: no script, no link, prints well."""
 
-import re
+from collections.abc import Sequence
 from html import escape
 
+from .symbols import marked
 from .tables import Column, Table
 
 STYLE = """
@@ -34,15 +35,32 @@ def to_html(table: Table, *, title: str) -> str:
 
 
 def fragment(table: Table, *, title: str = "") -> str:
-    """The table and its notes alone, for a page or a notebook; rows without a number have the class `without`."""
+    """The table and its notes alone, for a page or a notebook."""
+    return _rows(table, table.cells, title=title) + _notes(table)
+
+
+def folded(table: Table) -> tuple[str, str]:
+    """The table and its notes without the rows that have no number; and those rows as a table of their own.
+
+    The second is empty where all rows have a number, or none has.
+    """
+    without = table.without_number
+    if all(without) or not any(without):
+        return fragment(table), ""
+    halves = [[row for row, one in zip(table.cells, without, strict=True) if one == which] for which in (False, True)]
+    return _rows(table, halves[0]) + _notes(table), _rows(table, halves[1])
+
+
+def _rows(table: Table, cells: Sequence[Sequence[str]], *, title: str = "") -> str:
     head = "".join(_tag("th", column.label, number=column.is_number) for column in table.columns)
-    rows = ["".join(map(_cell, table.columns, row)) for row in table.cells]
-    kinds = [' class="without"' if without else "" for without in table.without_number]
-    body = "\n".join(f"<tr{kind}>{row}</tr>" for kind, row in zip(kinds, rows, strict=True))
-    items = "".join(f"<li>{escape(note)}</li>" for note in table.notes)
-    notes = f"<ul>{items}</ul>" if items else ""
+    body = "\n".join(f"<tr>{''.join(map(_cell, table.columns, row))}</tr>" for row in cells)
     caption = f"<caption>{escape(title)}</caption>\n" if title else ""
-    return f"<table>\n{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n{notes}"
+    return f"<table>\n{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
+
+
+def _notes(table: Table) -> str:
+    items = "".join(f"<li>{marked(note)}</li>" for note in table.notes)
+    return f"<ul>{items}</ul>" if items else ""
 
 
 def _cell(column: Column, text: str) -> str:
@@ -52,7 +70,4 @@ def _cell(column: Column, text: str) -> str:
 def _tag(name: str, text: str, *, number: bool, wide: bool = False) -> str:
     kind = "number" if number else "wide" if wide else ""
     attributes = (' scope="col"' if name == "th" else "") + (f' class="{kind}"' if kind else "")
-    return f"<{name}{attributes}>{_SYMBOL.sub(r'<sub>opt</sub>', escape(text))}</{name}>"
-
-
-_SYMBOL = re.compile(r"(?<=\b[ND])_opt\b")
+    return f"<{name}{attributes}>{marked(text)}</{name}>"

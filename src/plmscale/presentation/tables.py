@@ -262,8 +262,8 @@ _TEX_SPECIAL = {
 }
 _DIGITS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 _POWER = re.compile(r"(×?)10([⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)")
-_SYMBOL = re.compile(r"\b([αNDC])([_^])(opt|[NDcabp])\b")
-_MATHEMATICS = re.compile(r"(×?10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|\b[αNDC][_^](?:opt|[NDcabp])\b)")
+_SYMBOL = re.compile(r"\b([αNDCR])([_^])(opt|[NDcabp])\b")
+_MATHEMATICS = re.compile(r"(×?10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+|\b[αNDCR][_^](?:opt|[NDcabp])\b)")
 
 
 def _tex(text: str) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from ..estimates import Estimate
 from ..forecast.words import inside, sentences
@@ -82,17 +83,23 @@ def predicted_and_came(cells: pd.DataFrame, curves: Sequence[Curve], sizes: Size
         log_ticks(ax.xaxis)
         ax.set(title=schedule_title(schedule), xlabel=COMPUTE, ylabel=loss_label(masked=True))
     sizes.legend(figure, axes)
-    legend_above(
-        figure,
-        [
-            marker_entry(".", label="end of a run, fitted"),
-            line_entry(label="largest compute fitted", **LARGEST_FITTED),
-            line_entry(label="predicted, 95 % interval of a run", lw=4, alpha=0.35),
-            marker_entry("o", label="came, inside"),
-            marker_entry("o", label="came, outside", mfc="none", mec=LEFT_OUT),
-        ],
-    )
+    legend_above(figure, _entries(predicted))
     return figure
+
+
+def _entries(predicted: pd.DataFrame) -> list[Line2D]:
+    """Of the legend; of what came only what did."""
+    inside = set(predicted.loc[predicted["observed"].notna(), "inside"].eq(True))
+    came = {
+        True: marker_entry("o", label="came, inside"),
+        False: marker_entry("o", label="came, outside", mfc="none", mec=LEFT_OUT),
+    }
+    return [
+        marker_entry(".", label="end of a run, fitted"),
+        line_entry(label="largest compute fitted", **LARGEST_FITTED),
+        line_entry(label="predicted, 95 % interval of a run", lw=4, alpha=0.35),
+        *(entry for which, entry in came.items() if which in inside),
+    ]
 
 
 def _runs_fitted(ax: Axes, curves: Sequence[Curve], predicted: pd.DataFrame, sizes: SizeScale) -> None:

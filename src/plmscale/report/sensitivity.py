@@ -81,19 +81,24 @@ def sensitivity_table(results: LawResults) -> Table:
 def forest(results: LawResults, sizes: "SizeScale") -> "Figure":
     """Exponent a by every estimator and space, one panel per schedule; the headline and its interval as a band."""
     # The table and its sentence are written without drawing anything: matplotlib takes a second to import.
-    from ..presentation.figure_style import OKABE_ITO, legend_above, marker_entry, panels
+    from ..presentation.figure_style import OKABE_ITO, legend_above, marker_entry, name_left_out, panels
 
     del sizes  # sizes are not shown
-    schedules, data = results.schedules, of_standing_laws(results)
-    n_rows = max(len(data[["estimator", "space"]].drop_duplicates()), 4)
+    data = of_standing_laws(results)
+    known = data.dropna(subset=["a"])
+    drawn = set(known["schedule"])
+    schedules = [schedule for schedule in results.schedules if schedule in drawn] or results.schedules
+    rows = list(dict.fromkeys(zip(known["estimator"], known["space"], strict=True)))
+    n_rows = max(len(rows), 4)
     row_height = ROW_HEIGHT * (1.6 if page().stacked else 1.0)  # its name takes two lines there
     figure, (row,) = panels(1, len(schedules), height=1.6 + row_height * n_rows, sharey=True)
     for ax, schedule in zip(row, schedules, strict=True):
         ax.set_title(schedule_title(schedule), loc="right" if page().stacked else "left")
-        _panel(ax, data.loc[data["schedule"] == schedule, :], headline(_fits(results, schedule)))
+        _panel(ax, known.loc[known["schedule"] == schedule, :], headline(_fits(results, schedule)), rows=rows)
     colours = [marker_entry("o", label=f"C: {name}", color=OKABE_ITO[i]) for i, name in enumerate(CONVENTIONS)]
     rules = [marker_entry(MARKERS[i], label=name, mfc="none", mec="0.3") for i, name in enumerate(OUTLIER_RULES)]
     legend_above(figure, [*colours, *rules])
+    name_left_out(figure, "No estimator has an exponent", (one for one in results.schedules if one not in schedules))
     return figure
 
 
@@ -134,14 +139,14 @@ def _design(row: pd.Series) -> str:
     return f"{row['estimator']}, {row['space']}{flops}{outliers}"
 
 
-def _panel(ax: "Axes", data: pd.DataFrame, first: tuple[str, Estimate] | None) -> None:
+def _panel(
+    ax: "Axes", known: pd.DataFrame, first: tuple[str, Estimate] | None, *, rows: Sequence[tuple[str, str]]
+) -> None:
     from ..presentation.figure_style import OKABE_ITO, empty
 
-    known = data.dropna(subset=["a"])
     if known.empty:
         empty(ax, "No estimator has an exponent on these runs.")
         return
-    rows = list(dict.fromkeys(zip(data["estimator"], data["space"], strict=True)))
     if first is not None and first[1].value is not None:
         if first[1].low is not None and first[1].high is not None:
             ax.axvspan(first[1].low, first[1].high, color="0.9", lw=0, zorder=0)

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..table_html import fragment
+from ..table_html import folded
 from ..tables import Table, to_tsv
 from .files import data_uri, svg_uri
 from .interactive import Interactive
@@ -26,9 +26,9 @@ class TableBlock:
     name : str
         Part of the `id` of its element, and the name of the file that its data are saved as.
     title, caption : str
-    html : Markup
-        `plmscale.presentation.table_html.fragment`, without a caption.
-    n_rows : int
+    html, folded : Markup
+        `plmscale.presentation.table_html.folded`: what is shown, and the rows that have no number.
+    n_rows, n_folded, n_columns : int
     tsv : str
         Its data as an address; empty where there are none.
     files : sequence of (str, str)
@@ -39,7 +39,10 @@ class TableBlock:
     name: str
     title: str
     html: Markup
+    folded: Markup
     n_rows: int
+    n_folded: int
+    n_columns: int
     caption: Markup | str = ""
     tsv: str = ""
     files: Files = ()
@@ -169,5 +172,6 @@ def table_block(table: Table, *, name: str, title: str, **more: Any) -> TableBlo
         Of `TableBlock`: caption, files, open.
     """
     tsv = data_uri(to_tsv(table).encode(), "text/tab-separated-values")
-    html = Markup(fragment(table))  # it escapes
-    return TableBlock(name, title, html, len(table.cells), tsv=tsv, **more)
+    html, rest = map(Markup, folded(table))  # it escapes
+    n_folded = sum(table.without_number) if rest else 0
+    return TableBlock(name, title, html, rest, len(table.cells), n_folded, len(table.columns), tsv=tsv, **more)

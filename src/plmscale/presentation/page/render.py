@@ -1,28 +1,23 @@
 """A page as HTML: one file with its style, script, data and figures, which asks nothing of a network."""
 
-import base64
-import gzip
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import jinja2
 from markupsafe import Markup
 
 from ...files import atomic
 from .contents import Block, FigureBlock, InteractiveBlock, Page, Section, TableBlock
-from .interactive import SIGNS, TITLES
+from .files import compressed
+from .interactive import SIGNS, TITLES, Interactive
 
 TEMPLATES = Path(__file__).parent / "templates"
 
 MANY = 10
 """Columns of a table from which its type is smaller on a screen, and its page lies on its side on paper."""
-
-_ROWS = re.compile(r'<tr class="without">.*?</tr>\n?', re.DOTALL)
 
 
 def write_page(page: Page, path: Path) -> None:
@@ -40,8 +35,8 @@ def to_html(page: Page) -> str:
         "numbers": numbers(page.blocks),
         "titles": TITLES,
         "signs": SIGNS,
-        "figures_json": _script_json({one.name: {**one.figure, "axes": list(one.log)} for one in interactives}),
-        "plotly": _library() if interactives else Markup(""),
+        "figures": _figures(interactives),
+        "plotly": _library() if interactives else "",
         "css": _asset("page.css"),
         "script": _asset("page.js"),
     }
@@ -79,43 +74,21 @@ def _numbered(blocks: Sequence[Block]) -> Iterator[tuple[str, str]]:
                 yield f"figure-{one.name}", f"Figure {n_figures}{letter}"
 
 
-def folded(html: Markup) -> tuple[Markup, Markup, int]:
-    """A table without the rows that have no number; those rows as a table of their own, and how many they are.
-
-    A table that would have no row left is not folded.
-    """
-    text = str(html)
-    without = _ROWS.findall(text)
-    kept = _ROWS.sub("", text)
-    if not without or "<tr" not in kept.partition("<tbody>")[2].partition("</tbody>")[0]:
-        return html, Markup(""), 0
-    head = text.partition("<thead>")[2].partition("</thead>")[0]
-    rows = "".join(without)
-    return Markup(kept), Markup(f"<table><thead>{head}</thead><tbody>{rows}</tbody></table>"), len(without)  # escaped
-
-
-def n_columns(html: Markup) -> int:
-    """Columns of a table."""
-    return str(html).partition("</thead>")[0].count("<th ")
-
-
 def wide(section: Section) -> bool:
     """Whether a section needs paper that lies on its side: it has a table of many columns."""
-    return any(isinstance(block, TableBlock) and n_columns(block.html) >= MANY for block in section.blocks)
+    return any(isinstance(block, TableBlock) and block.n_columns >= MANY for block in section.blocks)
 
 
-def _script_json(value: Any) -> Markup:
-    """JSON that may stand inside a script element: no `<` that could end it."""
-    text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return Markup(text.replace("<", "\\u003c"))  # escaped here
+def _figures(interactives: Sequence[Interactive]) -> str:
+    """Interactive figures by name as JSON, compressed."""
+    value = {one.name: {**one.figure, "axes": list(one.log)} for one in interactives}
+    return compressed(json.dumps(value, allow_nan=False, separators=(",", ":")).encode())
 
 
 @cache
 def _template() -> jinja2.Template:
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
-    environment.filters["folded"] = folded
-    environment.filters["n_columns"] = n_columns
     environment.filters["wide"] = wide
     environment.globals["many"] = MANY
     return environment.get_template("page.html.j2")
@@ -128,7 +101,6 @@ def _asset(name: str) -> Markup:
 
 
 @cache
-def _library() -> Markup:
+def _library() -> str:
     """plotly.js, compressed: the page's script unpacks it, so that the page is small and shows its text first."""
-    content = (TEMPLATES / "plotly-basic.min.js").read_bytes()
-    return Markup(base64.b64encode(gzip.compress(content, 9, mtime=0)).decode("ascii"))
+    return compressed((TEMPLATES / "plotly-basic.min.js").read_bytes())

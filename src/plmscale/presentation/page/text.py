@@ -6,6 +6,7 @@ from html import escape
 
 from markupsafe import Markup
 
+from ..symbols import marked
 from .contents import Prose
 
 _MARKUP = (
@@ -30,24 +31,9 @@ def from_rst(text: str) -> Markup:
     return Markup(found)  # escaped above
 
 
-_SYMBOLS = (
-    (re.compile(r"\b([NDC])_(opt|[cp])\b"), r"\1<sub>\2</sub>"),
-    (re.compile(r"\b([NDC])\^([−-]?[0-9.]+(?:×10[⁰¹²³⁴⁵⁶⁷⁸⁹⁻]+)?)"), r"\1<sup>\2</sup>"),
-)
-
-
 def mathematics(text: str) -> Markup:
-    """A sentence in HTML, its symbols with subscripts and exponents.
-
-    Examples
-    --------
-    >>> str(mathematics("N_opt ∝ C^0.27 (0.2–0.3) & more"))
-    'N<sub>opt</sub> ∝ C<sup>0.27</sup> (0.2–0.3) &amp; more'
-    """
-    found = escape(text, quote=False)
-    for pattern, replacement in _SYMBOLS:
-        found = pattern.sub(replacement, found)
-    return Markup(found)  # escaped above
+    """A sentence in HTML, its symbols with subscripts and exponents."""
+    return Markup(marked(text))  # it escapes
 
 
 def paragraphs(*texts: str, kind: str = "") -> Prose:

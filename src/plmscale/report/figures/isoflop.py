@@ -21,6 +21,7 @@ from ...presentation.figure_style import (
     line_entry,
     log_ticks,
     marker_entry,
+    name_left_out,
     schedule_panels,
 )
 from ...presentation.formats import STATUS_WORDS, given, number
@@ -38,14 +39,14 @@ HEADROOM = 0.3
 def isoflop_profiles(results: LawResults, sizes: SizeScale) -> Figure:
     """Loss against size at each budget (a colour), the fitted parabolas and their vertices; a panel per schedule."""
     del sizes  # size is the horizontal axis here
-    schedules = results.schedules
+    fits = {schedule: results.fits.get("isoflop", {}).get(schedule, NO_FIT) for schedule in results.schedules}
+    schedules = [schedule for schedule, fit in fits.items() if profiles_of(fit)] or results.schedules
     figure, axes = schedule_panels(len(schedules), height=4.2 if len(schedules) == 1 else 4.6)
     kinds: set[str] = set()
     for ax, schedule in zip(axes, schedules, strict=True):
-        fit = results.fits.get("isoflop", {}).get(schedule, NO_FIT)
         ax.set_title(schedule_title(schedule))
         # Two rows of budgets under a panel that has the page to itself, as many as fit under one that has not.
-        kinds |= _panel(ax, fit, columns=5 if len(schedules) == 1 else 3)
+        kinds |= _panel(ax, fits[schedule], columns=5 if len(schedules) == 1 else 3)
         if ax.lines:
             ax.set_ylabel(loss_label(masked=results.unigram_entropy is not None))
     entries = {
@@ -55,12 +56,18 @@ def isoflop_profiles(results: LawResults, sizes: SizeScale) -> Figure:
         "left out": marker_entry("D", label="vertex left out of the fit", mfc="none", mec=LEFT_OUT, ms=6),
     }
     legend_above(figure, [entry for kind, entry in entries.items() if kind in kinds])
+    name_left_out(figure, "No budget at which sizes can be compared", (one for one in fits if one not in schedules))
     return figure
+
+
+def profiles_of(fit: Fit) -> list[Mapping[str, Any]]:
+    """Budgets of a fit at which sizes were evaluated."""
+    return [profile for profile in fit.details.get("profiles", ()) if profile["runs"]]
 
 
 def _panel(ax: Axes, fit: Fit, *, columns: int) -> set[str]:
     """Draw the profiles of one schedule; returns the kinds of marks drawn."""
-    profiles = [profile for profile in fit.details.get("profiles", ()) if profile["runs"]]
+    profiles = profiles_of(fit)
     if not profiles:
         empty(ax, f"IsoFLOP: {STATUS_WORDS[fit.status]}.")
         return set()
@@ -73,7 +80,10 @@ def _panel(ax: Axes, fit: Fit, *, columns: int) -> set[str]:
         ax.plot(n_params, loss, "o", ms=3.5, color=colour, mew=0, alpha=0.8, zorder=3, gid=gid)
         handles.append(line_entry(color=colour, label=given(float(format(profile["flops"], ".1e")))))
         kinds |= _vertex(ax, profile, colour, span=span)
-    _limits(ax, profiles, span=span)
+    ax.set_ylim(*loss_range(profiles, span=span))
+    ax.set_xscale("log")
+    ax.margins(x=0.04)
+    log_ticks(ax.xaxis, prefixes=True)
     legend_below(ax, handles, columns=min(columns, len(handles)), title="C (training FLOPs)")
     ax.set_xlabel(SIZE)
     return kinds
@@ -114,8 +124,8 @@ def _fitted(runs: Sequence[Mapping[str, Any]], *, span: float) -> Array:
     return np.unique(n_params[window(n_params, loss, span=span)])
 
 
-def _limits(ax: Axes, profiles: Sequence[Mapping[str, Any]], *, span: float) -> None:
-    """The loss axis shows the valleys that were fitted, without them the lowest runs; what lies above is cut."""
+def loss_range(profiles: Sequence[Mapping[str, Any]], *, span: float) -> tuple[float, float]:
+    """Losses that an axis shows: the valleys that were fitted, without them the lowest runs; what lies above is cut."""
     fitted = [p for p in profiles if p["loss"] is not None and np.isfinite(p["loss"])] or list(profiles)
     losses = []
     for profile in fitted:
@@ -123,7 +133,4 @@ def _limits(ax: Axes, profiles: Sequence[Mapping[str, Any]], *, span: float) -> 
         losses += [run["loss"] for run in profile["runs"] if run["n_params"] in near]
     low = min(run["loss"] for profile in profiles for run in profile["runs"])
     height = max(max(losses) - low, 0.02)
-    ax.set_ylim(low - 0.06 * height, max(losses) + HEADROOM * height)
-    ax.set_xscale("log")
-    ax.margins(x=0.04)
-    log_ticks(ax.xaxis, prefixes=True)
+    return low - 0.06 * height, max(losses) + HEADROOM * height

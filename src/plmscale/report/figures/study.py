@@ -22,6 +22,7 @@ from ...presentation.figure_style import (
     legend_below,
     line_entry,
     log_ticks,
+    name_left_out,
     panels,
     schedule_panels,
     sentence,
@@ -150,15 +151,16 @@ def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float | None) -> l
 def plateau(results: LawResults, sizes: SizeScale) -> Figure:
     """Figure 3: FLOPs to reach levels of the plateau against size, one panel per schedule."""
     del sizes  # size is the horizontal axis here
-    schedules = results.schedules
+    fits = {schedule: results.fits.get("plateau", {}).get(schedule, NO_FIT) for schedule in results.schedules}
+    schedules = [schedule for schedule, fit in fits.items() if fit.points] or results.schedules
     figure, axes = schedule_panels(len(schedules), height=4.0)
     drawn = False
     for ax, schedule in zip(axes, schedules, strict=True):
-        fit = results.fits.get("plateau", {}).get(schedule, NO_FIT)
         ax.set_title(schedule_title(schedule))
-        drawn = _plateau_panel(ax, fit) or drawn
+        drawn = _plateau_panel(ax, fits[schedule]) or drawn
     if drawn:
         legend_above(figure, [line_entry(label="power law"), line_entry(label="straight line", lw=0.7, ls=":")])
+    name_left_out(figure, "No plateau", (one for one in fits if one not in schedules))
     return figure
 
 
@@ -198,7 +200,10 @@ def _plateau_panel(ax: Axes, fit: Fit) -> bool:
 def _level_label(level: Mapping[str, Any], fit: Fit) -> str:
     share = f"{100 * level['level']:g}"
     exponent = fit.estimates.get(f"exponent_{share}")
-    law = f": C ∝ N^{with_interval(exponent)}" if exponent and exponent.value is not None else ""
+    law = ""
+    if exponent and exponent.value is not None:
+        value, _, ends = with_interval(exponent).partition(" ")
+        law = rf": $C \propto N^{{{value}}}$ {ends}".rstrip()
     return f"{share} %, {level['target_loss']:.3f} nats{law}"
 
 

@@ -23,12 +23,12 @@ from ...presentation.figure_style import (
     OKABE_ITO,
     SizeScale,
     empty,
-    footnote,
     leftmost,
     legend_above,
     line_entry,
     log_ticks,
     marker_entry,
+    name_left_out,
     panels,
     schedule_panels,
     sentence,
@@ -81,8 +81,7 @@ def contours(results: LawResults, sizes: SizeScale) -> Figure:
     if len(known) < len(shown):
         lines.append(line_entry(color="black", ls=NOT_IDENTIFIED, label="frontier of a law that is not identified"))
     legend_above(figure, [marker_entry("o", label="end of a run, its colour the loss measured"), *lines])
-    if left := [schedule_words(schedule) for schedule in results.schedules if schedule not in shown]:
-        footnote(figure, [f"No law to draw: {', '.join(left)}."])
+    name_left_out(figure, "No law to draw", (one for one in results.schedules if one not in shown))
     return figure
 
 
@@ -119,14 +118,18 @@ def _surface(ax: Axes, law: ChinchillaLaw, fit: Fit, *, cost: TokenCost, sizes: 
 
 
 def residuals(results: LawResults, sizes: SizeScale) -> Figure:
-    """Measured minus predicted final loss of the parametric laws, per cent, against tokens per parameter."""
-    schedules = results.schedules
+    """Measured minus predicted final loss of the parametric laws, per cent, against tokens per parameter.
+
+    A schedule has panels where one of the laws has a best point, identified or not; the others are named below.
+    """
+    known = {s: [_predicted(n, results.fits.get(n, {}).get(s, NO_FIT)) for n in LAWS] for s in results.schedules}
+    schedules = [schedule for schedule, found in known.items() if any(found)] or results.schedules
     figure, rows = panels(len(schedules), len(LAWS), height=1.4 + 2.5 * len(schedules), sharey=True)
     any_run = False
     for row, schedule in zip(rows, schedules, strict=True):
         for ax, name in zip(row, LAWS, strict=True):
             fit = results.fits.get(name, {}).get(schedule, NO_FIT)
-            whose = "" if len(schedules) == 1 else f", {schedule_words(schedule)}"
+            whose = "" if len(results.schedules) == 1 else f", {schedule_words(schedule)}"
             ax.set_title(textwrap.fill(f"{FIT_TITLES[name]}{whose}", TITLE_WIDTH))
             any_run = _residual_panel(ax, name, fit, sizes) or any_run
         for ax in leftmost(row):
@@ -142,13 +145,19 @@ def residuals(results: LawResults, sizes: SizeScale) -> Figure:
         ):
             handles.append(marker_entry("o", label="hollow: best point of a law that is not identified", mfc="none"))
         legend_above(figure, handles)
+    name_left_out(figure, "No law to draw", (one for one in results.schedules if one not in schedules))
     return figure
 
 
+def _predicted(name: str, fit: Fit) -> tuple[Array, Array, Array] | None:
+    """`predicted` of a law, of its best point if it is not identified; None where no run has a prediction."""
+    found = predicted(name, fit, optimum=False) or predicted(name, fit, optimum=True)
+    return found if found is not None and len(found[0]) else None
+
+
 def _residual_panel(ax: Axes, name: str, fit: Fit, sizes: SizeScale) -> bool:
-    identified = predicted(name, fit, optimum=False)
-    found = identified or predicted(name, fit, optimum=True)
-    if found is None or not len(found[0]):
+    identified, found = predicted(name, fit, optimum=False), _predicted(name, fit)
+    if found is None:
         # The vertical axis is shared: its ticks stay.
         ax.set_xticks([])
         sentence(ax, f"{FIT_TITLES[name]}: {STATUS_WORDS[fit.status]}.")

@@ -1,6 +1,5 @@
 """Writing the figures of a study, several at a time."""
 
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
@@ -25,24 +24,16 @@ def write_figures(results: Results, folder: Path, *, processes: int = 1) -> None
     processes : int
         How many figures are drawn at a time.
     """
-    global _write
-    names, _write = figure_names(set(results.schedules)), partial(_write_one, results, SizeScale(results.sizes), folder)
+    names = figure_names(set(results.schedules))
+    write = partial(_write, results, SizeScale(results.sizes), folder)
     if processes == 1:
         for name in names:
-            _write(name)
+            write(name)
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:  # forks know the results already
-        list(pool.map(_written, names))
+    with ProcessPoolExecutor(processes, mp_context=get_context("fork")) as pool:  # forks have the imports already
+        list(pool.map(write, names))
 
 
-_write: Callable[[str], None]
-"""Writes one of the figures that are being written, by its name."""
-
-
-def _written(name: str) -> None:
-    _write(name)
-
-
-def _write_one(results: Results, sizes: SizeScale, folder: Path, name: str) -> None:
+def _write(results: Results, sizes: SizeScale, folder: Path, name: str) -> None:
     draw = DRAWERS.get(name) or partial(loss_vs_flops, schedule=name.removeprefix("loss_vs_flops_"))
     write_on_pages(partial(draw, results, sizes), folder, name=name)

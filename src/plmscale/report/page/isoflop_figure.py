@@ -10,25 +10,28 @@ from ...presentation.axis_labels import SIZE, loss_label
 from ...presentation.formats import number, short
 from ...presentation.page.interactive import SYMBOLS, Box, Interactive, Plot
 from ...results.analysed import LawResults
-from ..figures.isoflop import parabola
+from ..figures.isoflop import loss_range, parabola, profiles_of
 from .figures import schedule_boxes
 
 
 def isoflop_figure(results: LawResults) -> Interactive:
     """Loss against size at equal compute, with the parabola of each budget and its vertex."""
-    plot, budgets = Plot(), {}
+    plot, budgets, ranges = Plot(), {}, []
     for i, schedule in enumerate(results.schedules):
         fit = results.fits.get("isoflop", {}).get(schedule)
-        profiles = [] if fit is None else [p for p in fit.details.get("profiles", ()) if p["runs"]]
+        profiles = [] if fit is None else profiles_of(fit)
+        span = 0.0 if fit is None else float(fit.details.get("span", 0.0))
+        ranges += [loss_range(profiles, span=span)] if profiles else []
         for k, profile in enumerate(profiles):
             colour = _plasma(k / max(len(profiles) - 1, 1))
             label = number(profile["flops"], digits=2)
             budgets.setdefault(label, (profile["flops"], colour))
             meta = {"schedule": schedule, "flops": label}
-            span = 0.0 if fit is None else float(fit.details.get("span", 0.0))
             look = {"colour": colour, "symbol": SYMBOLS[i % len(SYMBOLS)]}
             _profile_traces(plot, profile, span=span, meta=meta, **look)
     plot.axis("x", exponentformat="B")
+    if ranges:  # as in the figure for print; zooming out shows the rest
+        plot.axis("y", range=[min(low for low, _ in ranges), max(high for _, high in ranges)])
     figure = plot.rendered(x=SIZE, y=[loss_label(masked=results.unigram_entropy is not None)])
     ordered = sorted(budgets.items(), key=lambda item: item[1][0])
     boxes = {

@@ -71,9 +71,9 @@ def paper_table(results: Results) -> Table:
     shown = pd.DataFrame(
         {
             "quantity": [_quantity(row) for row in rows],
-            "runs": ["" if is_missing(row["schedule"]) else schedule_words(row["schedule"]) for row in rows],
+            "schedule": [row["schedule"] for row in rows],
             "paper": [row["paper"] for row in rows],
-            "procedure": [_procedure(row) for row in rows],
+            "procedure": [_judged(row) for row in rows],
             "value": [_value(row) for row in rows],
             "here": [_here(row) for row in rows],
             "any": [next((x for x in (_procedure(row), _value(row)) if x), None) for row in rows],
@@ -82,7 +82,7 @@ def paper_table(results: Results) -> Table:
     )
     columns = (
         Column("Printed", "quantity", width=3.2),
-        Column("Runs of this study", "runs", width=2.2),
+        Column("Schedule", "schedule", "schedule", width=2.2),
         Column("Paper", "paper", "given"),
         Column("The paper's procedure on these runs", "procedure"),
         Column("Our rule (95 % interval)", "value"),
@@ -118,6 +118,13 @@ def _procedure(row: Mapping[Any, Any]) -> str:
     if is_missing(row["procedure_log10"]):
         return ""
     return power_of_ten(row["procedure_log10"], negative=row["procedure_sign"] < 0)
+
+
+def _judged(row: Mapping[Any, Any]) -> str:
+    """The procedure's number; a constant has no interval, so the verdict stands beside it where we give no number."""
+    found = _procedure(row)
+    doubtful = row["item"] == "kaplan" and is_missing(row["value"])
+    return f"{found}, {STATUS_WORDS.get(row['status'], row['status'])}" if found and doubtful else found
 
 
 def _value(row: Mapping[Any, Any]) -> str:

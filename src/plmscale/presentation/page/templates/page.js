@@ -1,6 +1,5 @@
 "use strict";
 (() => {
-  const figures = JSON.parse(document.getElementById("figures-data").textContent);
   const config = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"] };
 
   function ticked(holder) {
@@ -128,16 +127,21 @@
     return own;
   }
 
-  // plotly.js is in the page compressed. Where a browser cannot unpack it, the figures for paper are shown.
-  async function library() {
-    const bytes = Uint8Array.from(atob(document.getElementById("plotly").textContent), (c) => c.charCodeAt(0));
-    const unpacked = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-    const script = document.createElement("script");
-    script.textContent = await new Response(unpacked).text();
-    document.head.append(script);
+  // plotly.js and the figures are in the page compressed. Where a browser cannot unpack them, the figures for paper are
+  // shown.
+  function unpacked(id) {
+    const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
+    return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).text();
   }
 
-  function draw() {
+  async function load() {
+    const script = document.createElement("script");
+    script.textContent = await unpacked("plotly");
+    document.head.append(script);
+    return JSON.parse(await unpacked("figures-data"));
+  }
+
+  function draw(figures) {
     for (const holder of document.querySelectorAll("figure[data-figure]")) {
       const { data, layout, axes } = figures[holder.dataset.figure];
       const plot = holder.querySelector(".plot");
@@ -165,7 +169,7 @@
   }
 
   if (document.getElementById("plotly")) {
-    library().then(draw).catch((error) => {
+    load().then(draw).catch((error) => {
       document.body.classList.add("without-scripts");
       throw error;
     });
