@@ -1,6 +1,7 @@
 """Rules of learning rate, batch and weight decay: the numbers they give, and the cells that stay what they were."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,8 @@ import pytest
 from conftest import ROOT
 from plmscale.errors import InputError
 from plmscale.laws.rates.fitted import rate_findings
+from plmscale.plan.allocation import allocations
+from plmscale.plan.plan import all_options
 from plmscale.plan.recipe_words import recipe_words
 from plmscale.plan.report import write_plan
 from plmscale.runs.curves import smooth
@@ -245,3 +248,19 @@ def test_rules_come_over_the_shipped_configuration_as_snakemake_lays_them(tmp_pa
 
 def test_settings_of_a_configuration_are_those_of_a_cell_and_the_rate():
     assert set(AskedTraining.model_fields) == {*Training.model_fields, "learning_rate"}
+
+
+@pytest.mark.parametrize("batch", [50_000, "0.58 * D^0.571"])
+def test_what_cells_of_a_size_share_in_the_plan_is_what_each_would_get_alone(tmp_path, batch):
+    """Seeds and schedules share devices and memory; sets too, unless a rule gives each a batch of its own."""
+    schedules = "constant" if isinstance(batch, str) else "constant,wsd"
+    one = study(tmp_path, schedules=schedules, training={"learning_rate": 1e-3, "batch_tokens": batch})
+    tokens, hardware = planned_tokens(one), one.config.hardware
+    found = all_options(one, tokens, {}, hardware=hardware)
+    every = jobs(one, tokens)
+    assert set(found) == {job.path for job in every}
+    for job in every:
+        alone = list(allocations(job.cell, job.n_tokens, hardware=hardware, execution=one.config.execution))
+        assert [replace(each, pace=alone[0].pace) for each in found[job.path]] == alone, job.path
+    batches = {each[0].micro_batch_tokens for path, each in found.items() if path.startswith("5M/")}
+    assert len(batches) == (3 if isinstance(batch, str) else 1)

@@ -124,6 +124,36 @@ def test_a_study_outlives_an_outage_of_the_controller(cluster, on_cluster, count
     assert reasons_of(here.folder, cell, server) == ["finished"]
 
 
+LATE = """
+import os, pathlib, time
+
+held = pathlib.Path(os.environ["HOLD"], "starts")
+while os.environ.get("SLURM_JOB_ID") and held.exists():
+    time.sleep(0.1)
+"""
+"""A sitecustomize: every Python of a job waits, so before its srun, while there is a file of this name."""
+
+
+def test_a_job_that_starts_while_the_controller_is_away_waits_for_it(cluster, on_cluster, counted, tmp_path, server):  # noqa: F811
+    """The job has its node, and is about to call srun, which fails at once without a controller."""
+    cell = "D/all/constant/seed0"
+    here = on_cluster(shutil.copytree(counted, tmp_path / "study"))
+    (here.folder / "modules/sitecustomize.py").write_text(LATE)
+    held = here.folder / "hold/starts"
+    held.touch()
+    here.let_go(cell)
+    here.start(f"results/runs/{cell}/run.json", "--retries", "0")
+    here.until(lambda: slurm("squeue", "--noheader", "--states=RUNNING"))
+    time.sleep(10)  # the controller has saved that the job runs
+    cluster.stop_controller()
+    held.unlink()
+    log = here.folder / "results/runs" / cell / "attempts.log"
+    here.until(lambda: log.exists() and "srun waits for its controller" in log.read_text())
+    cluster.start_controller()
+    here.end()
+    assert reasons_of(here.folder, cell, server) == ["finished"]
+
+
 def test_cells_that_share_a_job_go_on_after_it_was_cancelled(on_cluster, counted, tmp_path, server):  # noqa: F811
     """The job of both ends while one is trained and the other waits; each is trained to its end, and once."""
     cells = {f"{name}/all/constant/seed0" for name in "CD"}

@@ -92,6 +92,10 @@ ATTEMPT = (
     'kept="$run/attempts.log"; '
     'echo "=== attempt of $(date -u +%FT%TZ) on $(uname -n)${{SLURM_JOB_ID:+, SLURM job $SLURM_JOB_ID}} ===" >> "$kept"; '
     'ln -f "$kept" {log:q} 2> /dev/null || ln -sf "$PWD/$kept" {log:q}; '
+    # srun fails at once where SLURM's controller does not answer; what runs already needs none.
+    'away=; until [ -z {resources.step:q} ] || [ -z "${{SLURM_JOB_ID:-}}" ] || ! command -v sinfo > /dev/null'
+    " || sinfo --summarize > /dev/null 2>&1; do "
+    '[ -n "$away" ] || echo "SLURM does not answer: srun waits for its controller." >> "$kept"; away=yes; sleep 10; done; '
 )
 
 

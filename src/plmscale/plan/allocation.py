@@ -162,6 +162,61 @@ def allocations(
     pace: Pace | None = None,
 ) -> Iterator[Allocation]:
     """A cell on every number of devices on which it fits, fewest first; see `allocate`."""
+    for each in placements(cell, hardware=hardware, execution=execution, pace=pace):
+        yield each.over(n_tokens)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Devices on which a size fits with its batch: all of an allocation that does not depend on the tokens of a run.
+
+    Attributes
+    ----------
+    devices, nodes, micro_batch_tokens, grad_accum, efficiency, memory, pace
+        Of `Allocation`.
+    hardware : Hardware
+    checkpoint_tokens : int
+        Tokens from one checkpoint to the next.
+    """
+
+    devices: int
+    nodes: int
+    micro_batch_tokens: int
+    grad_accum: int
+    efficiency: float
+    memory: Memory
+    pace: Pace
+    hardware: Hardware
+    checkpoint_tokens: int
+
+    def over(self, n_tokens: int) -> Allocation:
+        """The allocation of a run over `n_tokens` tokens."""
+        every = self.checkpoint_tokens
+        seconds = self.pace.seconds(n_tokens, self.devices, grad_accum=self.grad_accum, checkpoint_tokens=every)
+        hours = seconds / 3600
+        return Allocation(
+            nodes=self.nodes,
+            devices_per_node=self.devices // self.nodes,
+            micro_batch_tokens=self.micro_batch_tokens,
+            grad_accum=self.grad_accum,
+            efficiency=self.efficiency,
+            hours=hours,
+            runtime_min=walltime_minutes(hours, hardware=self.hardware),
+            memory=self.memory,
+            pace=self.pace,
+        )
+
+
+def placements(
+    cell: Cell, *, hardware: Hardware, execution: Execution | None = None, pace: Pace | None = None
+) -> Iterator[Placement]:
+    """Every number of devices on which a cell fits, fewest first; the same for all cells of its size and training.
+
+    Raises
+    ------
+    InputError
+        As `allocate`.
+    """
     execution = execution or Execution()
     pace = pace or assumed_pace(cell, hardware, execution=execution)
     refused: InputError | None = None
@@ -173,21 +228,18 @@ def allocations(
             refused = error
             continue
         fits = True
-        nodes = ceil(devices / hardware.devices_per_node)
         micro_batch = ceil(cell.training.batch_tokens / (devices * grad_accum))
         grad_accum = ceil(cell.training.batch_tokens / (devices * micro_batch))  # as a run counts them
-        every = execution.checkpoint_tokens
-        hours = pace.seconds(n_tokens, devices, grad_accum=grad_accum, checkpoint_tokens=every) / 3600
-        yield Allocation(
-            nodes=nodes,
-            devices_per_node=devices // nodes,
+        yield Placement(
+            devices=devices,
+            nodes=ceil(devices / hardware.devices_per_node),
             micro_batch_tokens=micro_batch,
             grad_accum=grad_accum,
             efficiency=pace.scaling.efficiency(devices, grad_accum),
-            hours=hours,
-            runtime_min=walltime_minutes(hours, hardware=hardware),
             memory=memory,
             pace=pace,
+            hardware=hardware,
+            checkpoint_tokens=execution.checkpoint_tokens,
         )
     if refused is not None and not fits:
         raise refused

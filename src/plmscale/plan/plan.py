@@ -17,7 +17,7 @@ from ..study.jobs import TRUNK, TRUNKS, Job, by_flops, jobs, planned_tokens, wai
 from ..study.recipes.resolve import recipes
 from ..study.study import Study
 from ..study.trunks import Trunk
-from .allocation import Allocation, allocations, fewest_devices
+from .allocation import Allocation, fewest_devices, placements
 from .calibration import paces, utilisation
 from .deadline import CellSchedule, Options, cheapest, fastest, scheduled
 from .dispatch import dispatch
@@ -38,12 +38,14 @@ def all_options(
 ) -> Options:
     """Every job's allocations by its path, jobs in the order in which Snakemake starts them."""
     measured, execution = paces(study, records), study.config.execution
-    found = {}
+    found, placed = {}, {}
     every = jobs(study, tokens, shared=shared)
     for job in every:  # the first that does not fit is refused
-        pace = measured.get(job.cell.model.name)
-        options = allocations(job.cell, job.n_tokens, hardware=hardware, execution=execution, pace=pace)
-        found[job.path] = list(options)
+        same = id(job.cell.model), id(job.cell.training)  # one object each for all cells of a size trained alike
+        if same not in placed:
+            pace = measured.get(job.cell.model.name)
+            placed[same] = list(placements(job.cell, hardware=hardware, execution=execution, pace=pace))
+        found[job.path] = [each.over(job.n_tokens) for each in placed[same]]
     return {job.path: found[job.path] for job in in_turn(study, every)}
 
 
@@ -109,10 +111,7 @@ def plan(
         device's draw and price are known, `energy_kwh` and `cost`; where there are rules, `learning_rate`,
         `batch_tokens` and `weight_decay`.
     """
-    tokens = planned_tokens(study, counted)
-    cell_jobs = jobs(study, tokens, shared=shared)[: len(grid(study))]
-    found = chosen(study, tokens, records or {}, shared=shared)
-    return _rows(study, [(job, tokens[job.cell.subset]) for job in cell_jobs], counted or {}, found)
+    return _cells_and_trunks(study, counted or {}, records or {}, shared)[0]
 
 
 def plan_trunks(
@@ -123,16 +122,23 @@ def plan_trunks(
     shared: Shared = None,
 ) -> pd.DataFrame:
     """The trunks of a plan: one row each, with the columns of `plan`; empty without any."""
-    tokens = planned_tokens(study, counted)
-    trunk_jobs = jobs(study, tokens, shared=shared)[len(grid(study)) :]
-    found = chosen(study, tokens, records or {}, shared=shared)
-    return _rows(study, [(job, job.n_tokens) for job in trunk_jobs], counted or {}, found).assign(schedule=TRUNK)
+    return _cells_and_trunks(study, counted or {}, records or {}, shared)[1]
 
 
 def whole_plan(study: Study, counted: Mapping[str, int], records: Records, *, shared: Shared = None) -> pd.DataFrame:
     """The rows of all cells, then those of their trunks."""
-    cells, trunks = (make(study, counted, records, shared=shared) for make in (plan, plan_trunks))
+    cells, trunks = _cells_and_trunks(study, counted, records, shared)
     return pd.concat([cells, trunks], ignore_index=True) if len(trunks) else cells
+
+
+def _cells_and_trunks(
+    study: Study, counted: Mapping[str, int], records: Records, shared: Shared
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The rows of all cells, and those of their trunks, of one choice of allocations."""
+    tokens, n_cells = planned_tokens(study, counted), len(grid(study))
+    every, found = jobs(study, tokens, shared=shared), chosen(study, tokens, records, shared=shared)
+    cells = _rows(study, [(job, tokens[job.cell.subset]) for job in every[:n_cells]], counted, found)
+    return cells, _rows(study, [(job, job.n_tokens) for job in every[n_cells:]], counted, found).assign(schedule=TRUNK)
 
 
 def _rows(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -121,7 +122,7 @@ class Table:
             return [False] * len(frame)
         return [is_missing(value) for value in frame[self.number].astype(object)]
 
-    @property
+    @cached_property
     def cells(self) -> list[list[str]]:
         """Text of the body, row by row."""
         frame = self.data if self.shown is None else self.shown

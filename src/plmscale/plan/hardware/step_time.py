@@ -92,6 +92,10 @@ class StepTime:
     execution: Execution
 
     @cached_property
+    def _efficiencies(self) -> dict[tuple[int, int], float]:
+        return {}
+
+    @cached_property
     def rate(self) -> float:
         """FLOP/s of a device alone."""
         return self.device.peak_flops * self.device.mfu
@@ -124,8 +128,11 @@ class StepTime:
         return computed + self.communication_seconds(devices, grad_accum)
 
     def efficiency(self, devices: int, grad_accum: int) -> float:
-        """See `Scaling.efficiency`."""
-        return self.seconds(1, 1) / (devices * self.seconds(devices, grad_accum))
+        """See `Scaling.efficiency`; each is computed once, the cells of a size ask for it again and again."""
+        key = devices, grad_accum
+        if key not in self._efficiencies:
+            self._efficiencies[key] = self.seconds(1, 1) / (devices * self.seconds(devices, grad_accum))
+        return self._efficiencies[key]
 
 
 def scaling_of(cell: Cell, device: Device, *, hardware: Hardware, execution: Execution) -> Scaling:
