@@ -390,7 +390,7 @@ def test_snakemake_advise_ranks_the_cells_of_a_study(tmp_path):
     words = (tmp_path / "results/tables/advice.md").read_text()
     assert "Runs: constant" in words and "Runs: token_decay" in words and "Runs: constant" in done.stdout
     table = pd.read_csv(tmp_path / "results/tables/advice.tsv", sep="\t")
-    assert {"2K", "27K"} <= set(table["model"]) and (table["device_hours"] <= 0.5).all()
+    assert {"1K", "21K"} <= set(table["model"]) and (table["device_hours"] <= 0.5).all()
     without = snakemake(tmp_path, "--dry-run")
     assert without.returncode != 0 and "advice.budget_gpu_hours: no budget" in without.stderr + without.stdout
 

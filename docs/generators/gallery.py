@@ -92,7 +92,7 @@ ENTRIES = (
     Entry(SYNTHETIC, None, "valleys", "computed here"),
 )
 
-TITLES = {"small_study": "The small study of this project: ten sizes, four token budgets, three seeds, 20,000 proteins"}
+TITLES = {"small_study": "The small study of this project: nine sizes, four token budgets, four seeds, 20,000 proteins"}
 
 HEAD = """# Gallery
 
