@@ -5,7 +5,6 @@ import gzip
 import json
 import re
 from dataclasses import replace
-from html import escape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from plmscale.laws.size_law import best_law
 from plmscale.presentation import figure_style
 from plmscale.presentation.page.text import mathematics
 from plmscale.presentation.reasons import words as reason_words
+from plmscale.presentation.symbols import marked
 from plmscale.published.models import law_line, place
 from plmscale.reasons import Reason
 from plmscale.report.figures.writing import write_figures
@@ -221,7 +221,7 @@ def test_failures_exclusions_choices_and_provenance_are_on_the_page(made):
     reasons = {str(one["reason"]) for fits in results.fits.values() for fit in fits.values() for one in fit.excluded}
     assert reasons
     for reason in reasons:
-        assert escape(reason) in text
+        assert marked(reason) in text
     assert re.search(r'class="differs"><td><code>max_length</code>.*?<code>256</code>.*?<code>1024</code>', text)
     assert results.subsets["holdout"]["sha256"] in text
 

@@ -153,7 +153,7 @@ def test_plan_in_the_core_is_the_plan_of_the_carried_workflow(core, workflow, tm
     answer(workflow, *RUN, "plan", "--configfile", "config/toy.yaml", cwd=by_rule)
     text = answer(core, *PLAN, "--configfile", "config/toy.yaml", cwd=tmp_path)
     planned, ruled = tmp_path / "results/plan", by_rule / "results/plan"
-    assert "145 cells" in text and len(text.splitlines()) <= 25
+    assert "165 cells" in text and len(text.splitlines()) <= 25
     names = sorted(path.name for path in planned.iterdir())
     assert names == sorted(
         ["cells.tsv", "report.html", "summary.tsv", *(f"plan.{s}" for s in ("csv", "md", "pdf", "png", "svg"))]
