@@ -153,12 +153,12 @@ def on_slurm(
     watcher.start()
     try:
         while outage and cluster and process.poll() is None and away is None:
-            time.sleep(0.1)
+            time.sleep(0.1)  # the queue is looked at by the other thread; here only what it saw
             if seen.training():
-                time.sleep(SAVED)
+                time.sleep(SAVED)  # SLURM has no sign of having saved
                 away = Outage(time.time(), submitted_before=len(seen.jobs))
                 cluster.stop_controller()
-                time.sleep(outage)
+                time.sleep(outage)  # the outage itself
                 cluster.start_controller()
                 away.ended = time.time()
         status = process.wait()

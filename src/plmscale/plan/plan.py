@@ -41,7 +41,8 @@ def all_options(
     found, placed = {}, {}
     every = jobs(study, tokens, shared=shared)
     for job in every:  # the first that does not fit is refused
-        same = id(job.cell.model), id(job.cell.training)  # one object each for all cells of a size trained alike
+        # One object each for all cells of a size trained alike; `every` keeps them, so no number is used twice.
+        same = id(job.cell.model), id(job.cell.training)
         if same not in placed:
             pace = measured.get(job.cell.model.name)
             placed[same] = list(placements(job.cell, hardware=hardware, execution=execution, pace=pace))
