@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import re
+import shutil
+from dataclasses import replace
 from importlib.resources import files as package_files
 from pathlib import Path
 
@@ -16,8 +19,12 @@ from plmscale.cli.main import main
 from plmscale.errors import InputError
 from plmscale.estimates import Estimate
 from plmscale.laws.fit import Fit
+from plmscale.publish.again import Compared, compared, lay_out
 from plmscale.publish.cards import law_loss
+from plmscale.publish.configuration import configuration_texts
+from plmscale.publish.contents import CELL_FILES, OPTIONAL
 from plmscale.publish.crate import Description, person
+from plmscale.publish.records import numbered
 from plmscale.reasons import Reason
 from plmscale.results import owner
 from plmscale.study.study import load_study
@@ -36,6 +43,15 @@ def study(tmp_path_factory) -> Path:
     known = load_study(raw, base=ROOT)
     owner.claim(folder / "results", study=known, configfiles=["config.yaml"], source=folder / "proteins.fasta.gz")
     return folder
+
+
+@pytest.fixture(scope="module")
+def small(study) -> Path:
+    """The same without all that can be made again but the tables."""
+    out = study / "small"
+    left = [word for part in OPTIONAL if part != "tables" for word in ("--without", part)]
+    assert main(["publish", "--results", str(study / "results"), "--out", str(out), *WORDS, *left]) == 0
+    return out
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +85,48 @@ def test_every_run_has_its_card_with_curve_and_laws(study, published):
         assert not (cell / "model.safetensors").exists()
     kept = published.glob("results/tables/*.tsv")
     assert {path.name for path in kept} == {path.name for path in (study / "results/tables").glob("*.tsv")}
+
+
+def test_parts_are_left_out(study, published, small, capsys):
+    gone = {path for path in paths(published) - paths(small) if not path.startswith("results/runs/")}
+    parts = {path.split("/")[1] for path in gone if path.startswith("results/")}
+    assert parts == {"analysis", "fits", "summary.html", "summary.txt"}, "this study has neither figures nor report"
+    assert gone - {path for path in gone if path.startswith("results/")} == {"locks/all.txt"}
+    assert {path.name for path in (small / "results/runs").rglob("*") if path.is_file()} == set(CELL_FILES)
+    text = (small / "README.md").read_text()
+    assert "results/figures/" not in text and "locks/" not in text and "results/tables/" in text
+    words = ["--without", "cards", "--without", "lock"]
+    assert main(["publish", "--results", str(study / "results"), "--dry-run", *words]) == 0
+    listed = {line.split()[-1] for line in capsys.readouterr().out.splitlines()[:-1]}
+    assert listed == {path for path in paths(published) if "lock" not in path and path not in cards(published)}
+
+
+def cards(folder: Path) -> set[str]:
+    """Model cards and what they show."""
+    return {path for path in paths(folder) if path.startswith("results/runs/") and path.endswith((".md", ".svg"))}
+
+
+def test_hosts_have_numbers_and_nothing_else_of_a_record_changes(study, published):
+    hosts = set()
+    for path in (study / "results/runs").rglob("run.json"):
+        was = json.loads(path.read_text())
+        now = json.loads((published / path.relative_to(study)).read_text())
+        hosts |= {each.pop("host") for each in now["attempts"]}
+        assert all(each.pop("host") for each in was["attempts"])
+        assert now == was
+    assert hosts == {"host 1"}
+    two = {"attempts": [{"host": "a"}, {"host": "b"}, {"host": "a"}]}
+    assert numbered(two, {}) == {"attempts": [{"host": "host 1"}, {"host": "host 2"}, {"host": "host 1"}]}
+
+
+def test_the_folder_of_the_proteins_is_not_told(study, tmp_path):
+    recorded = owner.read(study / "results")
+    assert recorded is not None
+    was = recorded.study()
+    here = replace(was, config=was.config.model_copy(update={"source": str(tmp_path / "p.fasta")}))
+    for path, text in configuration_texts(here).items():
+        assert str(tmp_path) not in text, path
+    assert "source: p.fasta\n" in configuration_texts(here)["configuration/study.yaml"]
 
 
 def test_checksums_are_those_of_all_files(published):
@@ -164,3 +222,50 @@ def test_a_description_needs_an_author():
 
     with pytest.raises(InputError, match="nobody is named"):
         Description("T", "S", "MIT", (), date(2026, 11, 30))
+
+
+# The analysis once more
+
+
+def test_records_alone_are_laid_out(small, tmp_path):
+    configuration = lay_out(small, tmp_path / "again")
+    assert configuration == tmp_path / "again/configuration/study.yaml"
+    there = {path.split("/")[1] for path in paths(tmp_path / "again") if path.startswith("results/")}
+    assert there == {"runs", "store", "subsets", "trunks"}, "no table, and no weights"
+    assert len({path.stat().st_mtime for path in (tmp_path / "again").rglob("*")}) == 1, "none is newer than another"
+
+
+def test_what_differs_is_found(published, tmp_path):
+    again = tmp_path / "again"
+    shutil.copytree(published, again)
+    assert {(each.largest, each.otherwise) for each in compared(published, again)} == {(0.0, "")}
+    table = again / "results/tables/runs.tsv"
+    lines = table.read_text().splitlines()
+    number = next(word for word in lines[1].split("\t") if re.fullmatch(r"\d\.\d{3,}", word))
+    for changed, agrees in ((float(number) * (1 + 1e-9), True), (float(number) * 1.01, False)):
+        table.write_text("\n".join([lines[0], lines[1].replace(number, repr(changed), 1), *lines[2:], ""]))
+        (told,) = (each for each in compared(published, again) if each.largest)
+        assert (told.path, told.agrees, told.otherwise) == ("tables/runs.tsv", agrees, "")
+        assert told.largest == pytest.approx(abs(changed - float(number)) / max(changed, float(number)))
+    table.write_text("\n".join([lines[0].replace("loss", "lost"), *lines[1:], ""]))
+    (told,) = (each for each in compared(published, again) if each.otherwise)
+    assert "lost" in told.otherwise and not told.agrees
+    table.unlink()
+    assert Compared("tables/runs.tsv", 0.0, "the file is not made any more") in compared(published, again)
+
+
+@pytest.mark.parametrize("spoilt", ["no study", "not complete", "not empty"])
+def test_a_folder_that_cannot_be_analysed_again_is_refused(small, tmp_path, spoilt):
+    folder = tmp_path / "published"
+    shutil.copytree(small, folder)
+    (tmp_path / "out").mkdir()
+    if spoilt == "no study":
+        (folder / "configuration/study.yaml").unlink()
+    elif spoilt == "not complete":
+        next(folder.rglob("run.json")).unlink()
+    else:
+        (tmp_path / "out/mine").touch()
+    says = {"no study": "plmscale publish wrote", "not complete": "1 of 6 cells", "not empty": "Name a new folder"}
+    with pytest.raises(SystemExit, match=says[spoilt]):
+        main(["reproduce", "--study", str(folder), "--out", str(tmp_path / "out")])
+    assert [path.name for path in (tmp_path / "out").iterdir()] == (["mine"] if spoilt == "not empty" else [])

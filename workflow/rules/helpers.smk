@@ -200,9 +200,9 @@ def same_size_as(wildcards):
 
 
 def source(wildcards):
-    """The FASTA: downloaded, or the user's, which has to be there."""
+    """The FASTA: downloaded, or the user's, which has to be there unless its proteins were counted already."""
     this_study(wildcards)
-    if not cfg.source_is_url and not SOURCE.is_file():
+    if not cfg.source_is_url and not SOURCE.is_file() and not Path("results/store/stats.json").is_file():
         sys.exit(f"error: source: the FASTA {cfg.source!r} does not exist. Give a path or URL: --config source=…")
     return SOURCE
 

@@ -37,7 +37,7 @@ COMMANDS = {
     "advise": Command(LAWS, "rank the cells to train next by information per cost"),
     "compare": Command(LAWS, "compare studies, schedules or sets"),
     "published": Command(LAWS, "place published models on a fitted law"),
-    "reproduce": Command(LAWS, "recompute published numbers from published data"),
+    "reproduce": Command(LAWS, "recompute published numbers, or the analysis of a published study"),
     "evaluate": Command(MODELS, "compute loss and perplexity of an encoder on a FASTA file", "train"),
     "export": Command(MODELS, "write a run's weights for Hugging Face or fair-esm", "train"),
     "export-fasta": Command(MODELS, "write the store, or one of its sets, as FASTA", "workflow"),

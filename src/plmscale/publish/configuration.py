@@ -11,6 +11,7 @@ import yaml
 
 from ..errors import InputError
 from ..results import owner
+from ..study.config import Config
 from ..study.study import Study
 from ..study.workflow_files import workflow_root
 
@@ -38,9 +39,10 @@ def configuration_texts(study: Study) -> dict[str, str]:
     """Text of each file of the configuration, by its path below the published folder.
 
     `study.yaml` with its two tables runs the study again from the published folder; `study.json` is what was recorded.
+    Of an absolute path of proteins both have the last name alone: the rest means nothing to a reader.
     """
     recorded = study.to_json()
-    config = recorded["config"]
+    config = recorded["config"] = recorded["config"] | {"source": published_source(study.config)}
     tables = {"models": f"{FOLDER}/models.tsv", "subsets": f"{FOLDER}/subsets.tsv"}
     moved = {key: value for key, value in config.items() if key != "published_models"} | tables
     return {
@@ -49,6 +51,11 @@ def configuration_texts(study: Study) -> dict[str, str]:
         tables["models"]: _table(recorded["models"]),
         tables["subsets"]: _table([_asked(row) for row in recorded["subsets"]]),
     }
+
+
+def published_source(config: Config) -> str:
+    """The URL of the proteins, or their file; of an absolute path its name."""
+    return Path(config.source).name if Path(config.source).is_absolute() else config.source
 
 
 def lock_text() -> str:

@@ -1,6 +1,6 @@
 """Which files of a study are published, and where they lie then."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,8 +45,11 @@ PARTS = {
 }
 """Files of `results/` by pattern."""
 
+OPTIONAL = ("analysis", "cards", "figures", "fits", "lock", "plan", "report", "summary", "tables")
+"""Parts that may be left out: each can be made again from the others. Those of `PARTS`, and what is written then."""
 
-def contents(results: Path, *, weights: bool) -> list[Item]:
+
+def contents(results: Path, *, weights: bool, without: Collection[str] = ()) -> list[Item]:
     """The files of a study that are published; runs that are not finished are left out.
 
     Parameters
@@ -55,14 +58,16 @@ def contents(results: Path, *, weights: bool) -> list[Item]:
         Folder of results, or a folder that has it.
     weights : bool
         Whether the weights of the models go with them.
+    without : collection of str
+        Parts that are left out (`OPTIONAL`).
 
     Raises
     ------
     InputError
         If it holds no finished study.
     """
-    files = finished(results)
-    return sorted({item.target: item for item in _items(files, weights=weights)}.values(), key=lambda item: item.target)
+    found = _items(finished(results), weights=weights, without=without)
+    return sorted({item.target: item for item in found}.values(), key=lambda item: item.target)
 
 
 def finished(results: Path) -> Layout:
@@ -81,8 +86,8 @@ def finished(results: Path) -> Layout:
     return files
 
 
-def _items(files: Layout, *, weights: bool) -> Iterator[Item]:
-    for pattern, kind in PARTS.values():
+def _items(files: Layout, *, weights: bool, without: Collection[str]) -> Iterator[Item]:
+    for pattern, kind in (what for part, what in PARTS.items() if part not in without):
         for path in sorted(files.folder.glob(pattern)):
             if path.is_file() and not any(part.startswith(".") for part in path.relative_to(files.folder).parts):
                 yield _item(files.folder, path, kind)

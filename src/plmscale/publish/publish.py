@@ -1,8 +1,7 @@
 """Write a finished study as a folder for an archive."""
 
 import hashlib
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from ..files import atomic_folder, read_object
@@ -11,42 +10,16 @@ from ..presentation.figure_page import PAGES, printed_on
 from ..presentation.figure_style import style
 from ..results.analysed import Analysed, read_analysed
 from ..study.grid import grid
+from ..study.study import Study
 from . import cards
-from .configuration import FOLDER, configuration_texts, lock_text, recorded_study
+from .configuration import configuration_texts, lock_text, recorded_study
 from .contents import CELL_FILES, Item, contents, finished
 from .crate import METADATA, Description, write_crate
-
-CHECKSUMS, LOCK, README = "SHA256SUMS", "locks/all.txt", "README.md"
-
-_README = """# {title}
-
-{summary}
-
-{n_done} of {n_cells} cells of the study are done and in this folder. `ro-crate-metadata.json` says what each file is
-(RO-Crate); `sha256sum --check {checksums}` tests that none has changed.
-
-| where | what |
-|---|---|
-| `results/report.html` | the report: the answer, figures, every choice and exclusion |
-| `results/tables/`, `results/figures/`, `results/fits/` | what the report shows, as data |
-| `results/runs/` | a folder a cell: `README.md` is its model card |
-| `{configuration}/` | the configuration: `study.yaml` with its tables, `study.json` as it was recorded |
-| `{lock}` | the exact versions of plmscale {version} and all that it needs, with hashes |
-
-Run it again, in a new folder beside this one:
-
-```bash
-pip install --require-hashes -r {lock}
-pip install --no-deps plmscale=={version}
-mkdir ../again && cp -r {configuration} ../again && cd ../again
-plmscale run --configfile {configuration}/study.yaml
-```
-
-Authors: {authors}. Licence: {licence}.
-"""
+from .read_me import CHECKSUMS, LOCK, README, read_me
+from .records import copy_files, is_record
 
 
-def planned(results: Path, *, weights: bool) -> list[tuple[str, str, int | None]]:
+def planned(results: Path, *, weights: bool, without: Collection[str] = ()) -> list[tuple[str, str, int | None]]:
     """What would be published: path, kind and bytes of each file; None for those that are written then.
 
     Raises
@@ -54,17 +27,23 @@ def planned(results: Path, *, weights: bool) -> list[tuple[str, str, int | None]
     InputError
         As `publish`.
     """
-    items = contents(results, weights=weights)
-    recorded_study(finished(results).folder)
-    made = [(path, "configuration") for path in (f"{FOLDER}/{name}" for name in _configuration_names())]
-    made += [(LOCK, "lock"), (README, "read me"), (CHECKSUMS, "checksums"), (METADATA, "metadata")]
-    made += [(f"{one}/{name}", "model card") for one in _cells(items) for name in (cards.CARD, cards.CURVE)]
-    rows = [(item.target, item.kind, item.source.stat().st_size) for item in items]
+    items = contents(results, weights=weights, without=without)
+    study = recorded_study(finished(results).folder)
+    texts = _texts(study, without)
+    made = [(path, _kind(path)) for path in (*texts, README, CHECKSUMS, METADATA)]
+    if "cards" not in without:
+        made += [(f"{one}/{name}", "model card") for one in _cells(items) for name in (cards.CARD, cards.CURVE)]
+    sizes = [None if is_record(item.target) else item.source.stat().st_size for item in items]
+    rows = [(item.target, item.kind, size) for item, size in zip(items, sizes, strict=True)]
     return sorted([*rows, *((path, kind, None) for path, kind in made)])
 
 
-def publish(results: Path, out: Path, *, about: Description, weights: bool = False) -> None:
+def publish(
+    results: Path, out: Path, *, about: Description, weights: bool = False, without: Collection[str] = ()
+) -> None:
     """Write a folder with all that a reader of the study needs.
+
+    Records name hosts by number, and a file of proteins by its name alone.
 
     Parameters
     ----------
@@ -75,33 +54,37 @@ def publish(results: Path, out: Path, *, about: Description, weights: bool = Fal
     about : Description
     weights : bool
         Whether the weights of the models go with it.
+    without : collection of str
+        Parts that are left out (`contents.OPTIONAL`).
 
     Raises
     ------
     InputError
         If there is no finished study, it does not say whose it is, or `out` has something in it.
     """
-    items = contents(results, weights=weights)
+    items = contents(results, weights=weights, without=without)
     files = finished(results)
     study = recorded_study(files.folder)
     with atomic_folder(out) as folder:
-        kinds = {item.target: item.kind for item in items}
-        for item in items:
-            (folder / item.target).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(item.source, folder / item.target)
-        texts = configuration_texts(study) | {LOCK: lock_text()}
-        n_done = len(_cells(items))
-        texts[README] = _read_me(about, n_done=n_done, n_cells=len(grid(study)))
+        copy_files(items, folder)
+        texts = _texts(study, without)
+        texts[README] = read_me(about, study, n_done=len(_cells(items)), n_cells=len(grid(study)), without=without)
         for path, text in texts.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text, encoding="utf-8")
-        kinds |= {path: "configuration" if path.startswith(FOLDER) else Path(path).name for path in texts}
-        kinds |= dict(_write_cards(folder, items, read_analysed(files.curves, files.fits), about))
+        kinds = {item.target: item.kind for item in items} | {path: _kind(path) for path in texts}
+        if "cards" not in without:
+            kinds |= dict(_write_cards(folder, items, read_analysed(files.curves, files.fits), about))
         hashes = {path: _sha256(folder / path) for path in sorted(kinds)}
         write_crate(folder, kinds=dict(sorted(kinds.items())), hashes=hashes, about=about)
         hashes[METADATA] = _sha256(folder / METADATA)
         lines = [f"{digest}  {path}\n" for path, digest in sorted(hashes.items())]
         (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def _texts(study: Study, without: Collection[str]) -> dict[str, str]:
+    """Configuration and lock by path."""
+    return configuration_texts(study) | ({} if "lock" in without else {LOCK: lock_text()})
 
 
 def _write_cards(folder: Path, items: list[Item], analysed: Analysed, about: Description) -> Iterator[tuple[str, str]]:
@@ -135,25 +118,10 @@ def _cells(items: list[Item]) -> list[str]:
     return [path.rpartition("/")[0] for path in records if path.endswith(f"/{CELL_FILES[1]}")]
 
 
-def _configuration_names() -> tuple[str, ...]:
-    return ("models.tsv", "study.json", "study.yaml", "subsets.tsv")
-
-
-def _read_me(about: Description, *, n_done: int, n_cells: int) -> str:
-    from .. import __version__
-
-    return _README.format(
-        title=about.title,
-        summary=about.summary,
-        n_done=n_done,
-        n_cells=n_cells,
-        checksums=CHECKSUMS,
-        configuration=FOLDER,
-        lock=LOCK,
-        version=__version__,
-        authors=", ".join(about.authors),
-        licence=about.licence,
-    )
+def _kind(path: str) -> str:
+    """What a file is that is written then."""
+    kinds = {LOCK: "lock", README: "read me", CHECKSUMS: "checksums", METADATA: "metadata"}
+    return kinds.get(path, "configuration")
 
 
 def _sha256(path: Path) -> str:

@@ -18,6 +18,8 @@ SUMMARY = "A study of scaling laws of protein language models, made with plmscal
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
+    from ...publish.contents import OPTIONAL
+
     parser.add_argument("--results", type=Path, default=Path("results"), help="results folder (default: results)")
     parser.add_argument("--out", type=Path, help="folder to write, new or empty")
     parser.add_argument("--title", help="title of the study")
@@ -27,6 +29,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", help="licence of the study: SPDX identifier, such as CC-BY-4.0, or URL")
     parser.add_argument("--date", help="date of publication, YYYY-MM-DD (default: today)")
     parser.add_argument("--weights", action="store_true", help="publish the weights of the models, too")
+    left = f"leave a part out, to keep the folder small; repeat it for several: {', '.join(OPTIONAL)}"
+    parser.add_argument("--without", action="append", default=[], choices=OPTIONAL, metavar="PART", help=left)
     parser.add_argument("-n", "--dry-run", action="store_true", help="print what goes in, and write nothing")
 
 
@@ -35,12 +39,13 @@ def run(args: argparse.Namespace) -> None:
     from ...publish.publish import planned, publish
 
     if args.dry_run:
-        _print(planned(args.results, weights=args.weights))
+        _print(planned(args.results, weights=args.weights, without=args.without))
         return
     missing = [f"--{name}" for name in ("out", "title", "licence") if getattr(args, name) is None]
     if missing:
         raise InputError(f"publish: {', '.join(missing)} not given. `--dry-run` needs none of them.")
-    publish(args.results, args.out, about=_description(args), weights=args.weights)
+    about = _description(args)
+    publish(args.results, args.out, about=about, weights=args.weights, without=args.without)
     print(f"wrote {args.out}")
 
 
