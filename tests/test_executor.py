@@ -72,7 +72,7 @@ def after(executor: Told, found: Any, state: str | None, *, others: tuple[Queued
     """What is told of a job when SLURM says that of it."""
     executor.told.clear()
     info = SubmittedJobInfo(found, external_jobid="7", aux={"since": time.time() - 60} | aux)
-    queue = {"7": QueuedJob("7", state)} if state else {}
+    queue = {"7": QueuedJob("7", state, workdir=executor.workdir)} if state else {}
     executor._goes_on(info, queue | {each.job: each for each in others})
     return list(executor.told)
 
@@ -129,6 +129,24 @@ def test_a_job_that_slurm_has_forgotten_is_judged_by_its_outputs(tmp_path):
     for path in found.output:
         path.touch()
     assert after(executor, found, None, unseen=1) == ["success"]
+
+
+@pytest.mark.parametrize(
+    ("comment", "place", "is_ours"),
+    [
+        ("rule_train_wildcards_S_all_constant_0", "", True),
+        ("rule_train_wildcards_T_all_constant_0", "", False),
+        ("bundle_0123456789ab", "", False),
+        ("(null)", "", True),
+        ("(null)", "elsewhere", False),
+    ],
+)
+def test_a_number_that_was_given_to_another_job_says_nothing_of_this_one(tmp_path, comment, place, is_ours):
+    """After the controller lost its state. A site that replaces comments is known by the working directory."""
+    executor, found = Told(tmp_path), job(tmp_path)
+    there = QueuedJob("7", "COMPLETED", workdir=tmp_path / place, comment=comment)
+    assert after(executor, found, None, others=(there,), unseen=0) == (["success"] if is_ours else [])
+    assert after(executor, found, None, others=(there,), unseen=1) == (["success"] if is_ours else ["error"])
 
 
 def test_a_followed_job_that_began_before_the_cell_was_another_is_not_its_training(tmp_path):
@@ -191,7 +209,7 @@ def test_squeue_is_asked_once_for_all_jobs_and_less_and_less_often(tmp_path, mon
 
     def look() -> list[QueuedJob]:
         looks.append(len(states))
-        return [QueuedJob(*each) for each in states.items()]
+        return [QueuedJob(*each, workdir=tmp_path) for each in states.items()]
 
     monkeypatch.setattr(plugin, "_look", look)
     here = Told(tmp_path)

@@ -28,7 +28,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from plmscale.status import job_ends, slurm_queue
 
 from .bundles import Bundles
-from .submission import Refused, Request, Unanswered, cell_folder, comment_of, submit
+from .submission import Refused, Request, Unanswered, cell_folder, comment_in_queue, comment_of, submit
 
 common_settings = plugin.common_settings
 
@@ -214,7 +214,8 @@ class Executor(plugin.Executor):
         """Whether a job is not over; if it is, Snakemake is told, or another is submitted that goes on."""
         aux = info.aux or {}
         there = queue.get(info.external_jobid or "")
-        if there is None:
+        if there is None or not there.makes(comment_in_queue(info), workdir=self.workdir):
+            there = None
             aux["unseen"] = aux.get("unseen", 0) + 1
             if aux["unseen"] < UNSEEN:
                 return True

@@ -108,6 +108,12 @@ def comment_of(job: Any) -> str:
     return f"{kind}_{job.name}" + (f"_wildcards_{wildcards}" if wildcards else "")
 
 
+def comment_in_queue(info: Any) -> str:
+    """What names a submitted job in the queue: its own comment, or that of the job of several that it is part of."""
+    bundle = (info.aux or {}).get("bundle")
+    return slurm_queue.comment_of_bundle(bundle) if bundle else comment_of(info.job)
+
+
 def cell_folder(job: Any) -> Path | None:
     """The folder of the cell or trunk that a job trains; None if it trains none."""
     return Path(job.output[-1]).parent if not job.is_group() and job.rule.name in TRAINING else None

@@ -26,6 +26,8 @@ BUNDLES = Path(".snakemake/plmscale_slurm")
 
 MEMBERS = "members.json"
 _BUNDLE = "bundle_"
+_OURS = ("rule_", "group_", _BUNDLE)
+"""How comments of jobs of Snakemake begin."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,14 @@ class QueuedJob:
     def bundle(self) -> Path | None:
         """The folder of a job that trains several cells; None of any other."""
         return self.workdir / BUNDLES / self.comment.removeprefix(_BUNDLE) if self.comment.startswith(_BUNDLE) else None
+
+    def makes(self, comment: str, *, workdir: Path) -> bool:
+        """Whether it is the job with a comment, and no other that was given its number.
+
+        A controller that lost its state begins to count anew. Where a site replaces comments, the working directory
+        decides.
+        """
+        return self.comment == comment or (not self.comment.startswith(_OURS) and self.workdir == workdir)
 
 
 class NoSlurm(Exception):
@@ -126,7 +136,12 @@ def note_members(comments: Iterable[str], *, workdir: Path, name: str) -> tuple[
     """Note what a job of several makes; its folder, and its comment."""
     folder = workdir / BUNDLES / name
     write_json(folder / MEMBERS, list(comments))
-    return folder, _BUNDLE + name
+    return folder, comment_of_bundle(folder)
+
+
+def comment_of_bundle(folder: Path) -> str:
+    """The comment of a job of several, by its folder."""
+    return _BUNDLE + folder.name
 
 
 def members(folder: Path | None) -> list[str]:
