@@ -1,4 +1,5 @@
 # make study   set up, run the small study on all cores in small_study/, print its numbers and where everything is
+# make swissprot SOURCE=FASTA  set up, run the study of Swiss-Prot in swissprot_study/ (hours)
 # make plan    set up, write the compute plan of the paper's study
 # make test    set up, run every check and test
 # make docs    set up, build the documentation into site/
@@ -22,7 +23,7 @@ CONFIG ?= config/toy.yaml
 STUDY_FOLDER ?= $(if $(filter config/toy.yaml,$(CONFIG)),small_study,.)
 export PATH := $(BIN):$(PATH)
 
-.PHONY: help setup study plan test packages lint docs unit dist container tag upload recipe locks versions clean
+.PHONY: help setup study swissprot plan test packages lint docs unit dist container tag upload recipe locks versions clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -50,6 +51,12 @@ study: setup
 	run="plmscale run --configfile $(CONFIG) --cores $(CORES)"
 	if [ ! -e $$folder ] && [ -d results/runs ] && $$run -n >/dev/null 2>&1; then folder=.; fi
 	$$run --directory $$folder
+
+swissprot: setup
+	@source=$$(realpath -e -- "$${SOURCE:?Name the proteins: make swissprot SOURCE=swissprot.fasta.gz}")
+	mkdir -p swissprot_study
+	cp -R studies/swissprot/configuration swissprot_study/
+	plmscale run --configfile swissprot_study/configuration/study.yaml --directory swissprot_study --cores $(CORES) --config "source=$$source"
 
 plan: setup
 	@plmscale plan

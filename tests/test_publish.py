@@ -21,10 +21,10 @@ from plmscale.estimates import Estimate
 from plmscale.laws.fit import Fit
 from plmscale.publish.again import Compared, compared, lay_out
 from plmscale.publish.cards import law_loss
-from plmscale.publish.configuration import configuration_texts
-from plmscale.publish.contents import CELL_FILES, OPTIONAL
+from plmscale.publish.configuration import absolute_paths, configuration_texts
+from plmscale.publish.contents import CELL_FILES, OPTIONAL, Item
 from plmscale.publish.crate import Description, person
-from plmscale.publish.records import numbered
+from plmscale.publish.records import copy_files, numbered, without_links
 from plmscale.reasons import Reason
 from plmscale.results import owner
 from plmscale.study.study import load_study
@@ -119,14 +119,27 @@ def test_hosts_have_numbers_and_nothing_else_of_a_record_changes(study, publishe
     assert numbered(two, {}) == {"attempts": [{"host": "host 1"}, {"host": "host 2"}, {"host": "host 1"}]}
 
 
-def test_the_folder_of_the_proteins_is_not_told(study, tmp_path):
+def test_the_report_has_no_link_to_what_is_left_out(tmp_path):
+    page = '<p class="files">Law: <a href="figures/a.pdf">pdf</a><a href="figures/column/a.pdf">one column</a></p>'
+    table = '<p class="files"><a href="#t">tsv, in this page</a><a href="tables/t.tsv">tsv</a></p>'
+    assert without_links(page + table, ["figures"]) == table
+    assert without_links(page + table, ["tables"]) == page + table.replace('<a href="tables/t.tsv">tsv</a>', "")
+    assert without_links(page + table, []) == page + table
+
+
+def test_no_absolute_path_is_told(study, tmp_path):
     recorded = owner.read(study / "results")
     assert recorded is not None
     was = recorded.study()
-    here = replace(was, config=was.config.model_copy(update={"source": str(tmp_path / "p.fasta")}))
+    paths = {"source": str(tmp_path / "p.fasta"), "models": str(tmp_path / "m.tsv")}
+    here = replace(was, config=was.config.model_copy(update=paths))
     for path, text in configuration_texts(here).items():
         assert str(tmp_path) not in text, path
     assert "source: p.fasta\n" in configuration_texts(here)["configuration/study.yaml"]
+    (tmp_path / "report.html").write_text(f"<code>{paths['source']}</code> <code>{paths['models']}</code>")
+    item = Item(tmp_path / "report.html", "results/report.html", "report")
+    copy_files([item], tmp_path / "out", paths=absolute_paths(here.config))
+    assert (tmp_path / "out/results/report.html").read_text() == "<code>p.fasta</code> <code>m.tsv</code>"
 
 
 def test_checksums_are_those_of_all_files(published):

@@ -100,10 +100,11 @@ HEAD = """# Gallery
 
 Terms are defined in the [glossary](glossary.md).
 
-The small study, and each published data set that [`plmscale reproduce`](howto/compare.md#recompute-published-numbers)
-knows, read by the same rules: one figure, and what the report says. Numbers of different data sets are not comparable:
-data, losses and conventions differ. `plmscale reproduce --data FOLDER_OR_URL` recomputes published numbers by their
-sources' own procedures.
+The study of [all of Swiss-Prot](explanation/swissprot.md) has a page of its own. Here are the small study, and each
+published data set that [`plmscale reproduce`](howto/compare.md#recompute-published-numbers) knows, read by the same
+rules: one figure, and what the report says. Numbers of different data sets are not comparable: data, losses and
+conventions differ. `plmscale reproduce --data FOLDER_OR_URL` recomputes published numbers by their sources' own
+procedures.
 """
 
 

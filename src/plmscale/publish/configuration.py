@@ -39,10 +39,11 @@ def configuration_texts(study: Study) -> dict[str, str]:
     """Text of each file of the configuration, by its path below the published folder.
 
     `study.yaml` with its two tables runs the study again from the published folder; `study.json` is what was recorded.
-    Of an absolute path of proteins both have the last name alone: the rest means nothing to a reader.
+    Of absolute paths both have the last name alone: the rest means nothing to a reader.
     """
     recorded = study.to_json()
-    config = recorded["config"] = recorded["config"] | {"source": published_source(study.config)}
+    cut = absolute_paths(study.config)
+    config = recorded["config"] = {key: cut.get(str(value), value) for key, value in recorded["config"].items()}
     tables = {"models": f"{FOLDER}/models.tsv", "subsets": f"{FOLDER}/subsets.tsv"}
     moved = {key: value for key, value in config.items() if key != "published_models"} | tables
     return {
@@ -53,9 +54,10 @@ def configuration_texts(study: Study) -> dict[str, str]:
     }
 
 
-def published_source(config: Config) -> str:
-    """The URL of the proteins, or their file; of an absolute path its name."""
-    return Path(config.source).name if Path(config.source).is_absolute() else config.source
+def absolute_paths(config: Config) -> dict[str, str]:
+    """The last names of absolute paths of proteins and tables, by path."""
+    named = (Path(path) for path in (config.source, config.models, config.subsets, config.published_models))
+    return {str(path): path.name for path in named if path.is_absolute()}
 
 
 def lock_text() -> str:

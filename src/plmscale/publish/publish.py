@@ -12,11 +12,11 @@ from ..results.analysed import Analysed, read_analysed
 from ..study.grid import grid
 from ..study.study import Study
 from . import cards
-from .configuration import configuration_texts, lock_text, recorded_study
+from .configuration import absolute_paths, configuration_texts, lock_text, recorded_study
 from .contents import CELL_FILES, Item, contents, finished
 from .crate import METADATA, Description, write_crate
 from .read_me import CHECKSUMS, LOCK, README, read_me
-from .records import copy_files, is_record
+from .records import copy_files
 
 
 def planned(results: Path, *, weights: bool, without: Collection[str] = ()) -> list[tuple[str, str, int | None]]:
@@ -33,8 +33,7 @@ def planned(results: Path, *, weights: bool, without: Collection[str] = ()) -> l
     made = [(path, _kind(path)) for path in (*texts, README, CHECKSUMS, METADATA)]
     if "cards" not in without:
         made += [(f"{one}/{name}", "model card") for one in _cells(items) for name in (cards.CARD, cards.CURVE)]
-    sizes = [None if is_record(item.target) else item.source.stat().st_size for item in items]
-    rows = [(item.target, item.kind, size) for item, size in zip(items, sizes, strict=True)]
+    rows = [(item.target, item.kind, item.source.stat().st_size) for item in items]
     return sorted([*rows, *((path, kind, None) for path, kind in made)])
 
 
@@ -43,7 +42,7 @@ def publish(
 ) -> None:
     """Write a folder with all that a reader of the study needs.
 
-    Records name hosts by number, and a file of proteins by its name alone.
+    Records name hosts by number, and absolute paths of proteins and tables are cut to their last names.
 
     Parameters
     ----------
@@ -66,7 +65,7 @@ def publish(
     files = finished(results)
     study = recorded_study(files.folder)
     with atomic_folder(out) as folder:
-        copy_files(items, folder)
+        copy_files(items, folder, without=without, paths=absolute_paths(study.config))
         texts = _texts(study, without)
         texts[README] = read_me(about, study, n_done=len(_cells(items)), n_cells=len(grid(study)), without=without)
         for path, text in texts.items():

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from ..study.study import Study
 from ..study.workflow_files import workflow_root
-from .configuration import FOLDER, published_source
+from .configuration import FOLDER, absolute_paths
 from .crate import Description
 
 CHECKSUMS, LOCK, README = "SHA256SUMS", "locks/all.txt", "README.md"
@@ -64,7 +64,7 @@ def read_me(about: Description, study: Study, *, n_done: int, n_cells: int, with
 
     locked = f"pip install --require-hashes -r {LOCK}\npip install --no-deps plmscale=={__version__}"
     rows = "\n".join(row for part, row in _ROWS.items() if part not in without)
-    source = published_source(study.config)
+    source = absolute_paths(study.config).get(study.config.source, study.config.source)
     at_hand = study.config.source_is_url or (workflow_root() / source).is_file()
     return _TEXT.format(
         title=about.title,
