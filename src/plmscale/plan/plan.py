@@ -280,14 +280,6 @@ def grid_resources(
     return found
 
 
-def planned_hours(
-    study: Study, counted: Mapping[str, int], records: Records, *, shared: Shared = None
-) -> dict[str, float]:
-    """Device-hours of every job by its path."""
-    found = chosen(study, planned_tokens(study, counted), records, shared=shared).allocations
-    return {path: one.device_hours for path, one in found.items()}
-
-
 def alike(resources: Iterable[Mapping[str, str | int | None]]) -> dict[str, str | int | None]:
     """What all jobs ask for alike: values, which Snakemake need not look up for each job.
 

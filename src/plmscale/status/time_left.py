@@ -1,4 +1,4 @@
-"""What is left to train: as planned, corrected by what jobs of the same size have taken so far."""
+"""What is left to train: as planned, corrected by what jobs have taken so far, their starts apart from their steps."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +24,10 @@ class Work:
     done : bool
         Whether it ends there, be it before its last token.
     running : bool
+    start : float
+        The part of `planned` that does not grow with its tokens.
+    stepped : float or None
+        The part of `taken` that went into steps; None where that is not known, as of a job that runs.
     """
 
     size: str
@@ -32,6 +36,8 @@ class Work:
     taken: float | None = None
     done: bool = False
     running: bool = False
+    start: float = 0.0
+    stepped: float | None = None
 
     @property
     def gone(self) -> float:
@@ -47,8 +53,9 @@ class Work:
 def costs(every: Sequence[Work]) -> list[float]:
     """What each job costs as a whole.
 
-    A job that has trained long enough costs what it takes at its own speed. Of the others the plan is corrected by the
-    jobs of the same size that have, where there are none by those of all sizes.
+    A job that has trained long enough costs what it takes at its own speed. Of the others the plan is corrected: its
+    steps by the jobs of the same size that have, where there are none by those of all sizes; its start by the starts of
+    all jobs that have finished. A short job is mostly start, and long ones say nothing of that.
 
     Examples
     --------
@@ -57,16 +64,49 @@ def costs(every: Sequence[Work]) -> list[float]:
     [3.0, 6.0, 4.0]
     >>> costs([Work("5M", 1.0), Work("9M", 4.0)])
     [1.0, 4.0]
+    >>> quick_start = Work("5M", 11.0, share=1.0, taken=21.0, done=True, start=1.0, stepped=20.5)
+    >>> costs([quick_start, Work("5M", 3.0, start=1.0)])
+    [21.0, 4.6]
     """
     measured = [one for one in every if one.measures]
-    overall = _ratio(measured) if measured else 1.0
-    of_size = {size: _ratio(one for one in measured if one.size == size) for size in {one.size for one in measured}}
-    return [
-        (one.taken or 0.0) / (1.0 if one.done else one.share)
-        if one.measures
-        else one.planned * of_size.get(one.size, overall)
-        for one in every
-    ]
+    factor = _start_factor(measured)
+    overall = _ratio(measured, factor) if measured else 1.0
+    of_size = {
+        size: _ratio([one for one in measured if one.size == size], factor) for size in {one.size for one in measured}
+    }
+    return [_cost(one, factor, of_size.get(one.size, overall)) for one in every]
+
+
+def _cost(one: Work, factor: float | None, ratio: float) -> float:
+    """Of a job: its own where it measures, else the plan's with its start × `factor` and its steps × `ratio`."""
+    if one.measures:
+        return (one.taken or 0.0) / (1.0 if one.done else one.share)
+    return one.planned * ratio if factor is None else one.start * factor + (one.planned - one.start) * ratio
+
+
+def _start_factor(measured: Sequence[Work]) -> float | None:
+    """Taken ÷ planned of what no step took, of finished jobs; None where no job says it."""
+    known = [one for one in measured if one.stepped is not None and one.start]
+    if not known:
+        return None
+    taken = sum((one.taken or 0.0) - (one.stepped or 0.0) for one in known)
+    return taken / sum(one.start for one in known)
+
+
+def _ratio(measured: Sequence[Work], factor: float | None) -> float:
+    """Taken ÷ planned of steps; of all that they took where starts are not known."""
+    if factor is None:
+        pairs = [(one.taken or 0.0, one.planned * one.share) for one in measured]
+    else:
+        pairs = [(_steps(one, factor), (one.planned - one.start) * one.share) for one in measured]
+    planned = sum(each for _, each in pairs)
+    return sum(taken for taken, _ in pairs) / planned if planned else 1.0
+
+
+def _steps(one: Work, factor: float) -> float:
+    """Device-hours that went into steps; of a job that does not say it, all but what a start takes."""
+    taken = one.taken or 0.0
+    return max(0.0, taken - one.start * factor) if one.stepped is None else one.stepped
 
 
 def left(every: Sequence[Work]) -> list[float]:
@@ -74,21 +114,33 @@ def left(every: Sequence[Work]) -> list[float]:
     return [cost * (1 - one.gone) for one, cost in zip(every, costs(every), strict=True)]
 
 
-def left_of_rows(rows: Iterable[Mapping[str, Any]]) -> list[float]:
+def stepped(taken: float, record: Mapping[str, Any]) -> float | None:
+    """The part of what a job took that went into steps, by its record; None if it does not say it.
+
+    Examples
+    --------
+    >>> stepped(8.0, {"seconds": 30.0, "wall_seconds": 40.0})
+    6.0
+    """
+    seconds, wall = record.get("seconds"), record.get("wall_seconds")
+    return taken * min(1.0, seconds / wall) if seconds and wall else None
+
+
+def left_of_rows(rows: Iterable[Mapping[str, Any]], *, starts: Iterable[float]) -> list[float]:
     """What each row of `plmscale.status.cell_states` has left, in device-hours.
 
-    A finished one has in `trained` the share of its tokens that it has trained.
+    A finished one has in `trained` the share of its tokens that it has trained, and in `stepped` what `stepped` says.
+
+    Parameters
+    ----------
+    rows : iterable of mapping
+    starts : iterable of float
+        Of each by the plan, see `Work.start`.
     """
     every = []
-    for row in rows:
+    for row, start in zip(rows, starts, strict=True):
         done, running = row["state"] in ("done", "diverged"), row["state"] == "running"
         taken = row["device_hours"] if row["state"] == "done" or running else None
-        share = row.get("trained", row["percent"] / 100)
-        every.append(Work(row["model"], row["planned_device_hours"], share, taken, done, running))
+        share, steps = row.get("trained", row["percent"] / 100), row.get("stepped")
+        every.append(Work(row["model"], row["planned_device_hours"], share, taken, done, running, start, steps))
     return left(every)
-
-
-def _ratio(measured: Iterable[Work]) -> float:
-    """Taken ÷ planned."""
-    pairs = [(one.taken or 0.0, one.planned * one.share) for one in measured]
-    return sum(taken for taken, _ in pairs) / sum(planned for _, planned in pairs)
