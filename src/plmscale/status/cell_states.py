@@ -89,7 +89,7 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
     hours = job_hours(study, counted, records, shared=found)
     starts = [hours[path].start for path in (*cells, *(f"{TRUNKS}{path}" for path in of_trunks))]
     table = table.assign(device_hours_left=left_of_rows(rows, starts=starts))
-    return table.drop(columns=["trained", "stepped"], errors="ignore")
+    return table.drop(columns=["trained", "stepped", "tokens_trained"], errors="ignore")
 
 
 def _calibrations(study: Study, results: Path) -> Records:
@@ -158,7 +158,7 @@ def _identity(row: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 def _planned(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     values = {key: row[key] for key in ("learning_rate", "batch_tokens", "weight_decay") if key in row}
-    return {"planned_device_hours": row["device_hours"]} | values
+    return {"planned_device_hours": row["device_hours"], "tokens_trained": row["tokens_trained"]} | values
 
 
 def _failed_early(state: dict[str, Any], folder: Path, log: Path) -> dict[str, Any]:

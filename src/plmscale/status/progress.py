@@ -89,7 +89,8 @@ def state(
         trunk = (trunks or {}).get(path.removeprefix(TRUNKS)) if path.startswith(TRUNKS) else None
         folder = results / path if trunk else results / "runs" / path
         cost = (hours or {}).get(path) or JobHours(planned.flops)
-        job = Work(path.removeprefix(TRUNKS).partition("/")[0], cost.whole, start=cost.start)
+        own = planned.n_tokens - planned.before
+        job = Work(path.removeprefix(TRUNKS).partition("/")[0], cost.whole, start=cost.start, tokens=own)
         if _trunk_done(trunk, results) if trunk else (folder / "run.json").is_file():
             known = before.jobs[path] if before else job
             jobs[path] = known if known.done else _finished(job, folder / (RECORD if trunk else "run.json"), planned)

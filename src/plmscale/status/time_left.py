@@ -4,6 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from scipy.optimize import nnls
+
+LEAST_SIZES = 3
+"""Sizes that must be known before they say what steps of another one cost."""
+
 LEAST_SHARE = 0.05
 """Share of a job from which its device-hours show its speed: before, they are mostly start-up."""
 
@@ -28,6 +34,8 @@ class Work:
         The part of `planned` that does not grow with its tokens.
     stepped : float or None
         The part of `taken` that went into steps; None where that is not known, as of a job that runs.
+    tokens : float
+        Those that it trains; 0 where that is not known.
     """
 
     size: str
@@ -38,6 +46,7 @@ class Work:
     running: bool = False
     start: float = 0.0
     stepped: float | None = None
+    tokens: float = 0.0
 
     @property
     def gone(self) -> float:
@@ -54,8 +63,9 @@ def costs(every: Sequence[Work]) -> list[float]:
     """What each job costs as a whole.
 
     A job that has trained long enough costs what it takes at its own speed. Of the others the plan is corrected: its
-    steps by the jobs of the same size that have, where there are none by those of all sizes; its start by the starts of
-    all jobs that have finished. A short job is mostly start, and long ones say nothing of that.
+    start by the starts of all jobs that have finished, for a short job is mostly start, and long ones say nothing of
+    that; its steps by the jobs of the same size that have trained long enough. Where there are none, steps cost what
+    those of the other sizes say of a token and of a FLOP: small sizes take longer than their FLOPs.
 
     Examples
     --------
@@ -70,18 +80,40 @@ def costs(every: Sequence[Work]) -> list[float]:
     """
     measured = [one for one in every if one.measures]
     factor = _start_factor(measured)
-    overall = _ratio(measured, factor) if measured else 1.0
-    of_size = {
-        size: _ratio([one for one in measured if one.size == size], factor) for size in {one.size for one in measured}
-    }
-    return [_cost(one, factor, of_size.get(one.size, overall)) for one in every]
+    other = _other_sizes(measured, factor)
+    of_size: dict[str, Steps] = {}
+    for size in {one.size for one in measured}:
+        of_size[size] = 0.0, _ratio([one for one in measured if one.size == size], factor)
+    return [_cost(one, factor, of_size.get(one.size, other)) for one in every]
 
 
-def _cost(one: Work, factor: float | None, ratio: float) -> float:
-    """Of a job: its own where it measures, else the plan's with its start × `factor` and its steps × `ratio`."""
+Steps = tuple[float, float]
+"""What steps cost: for each token, and for each device-hour of the plan."""
+
+
+def _cost(one: Work, factor: float | None, steps: Steps) -> float:
+    """Of a job: its own where it measures, else the plan's, its start × `factor` and its steps as `steps` says."""
     if one.measures:
         return (one.taken or 0.0) / (1.0 if one.done else one.share)
-    return one.planned * ratio if factor is None else one.start * factor + (one.planned - one.start) * ratio
+    start = one.start if factor is not None else 0.0
+    return start * (factor or 0.0) + steps[0] * one.tokens + steps[1] * (one.planned - start)
+
+
+def _other_sizes(measured: Sequence[Work], factor: float | None) -> Steps:
+    """What steps cost in a size of which nothing is known: the least squares of relative errors, none negative."""
+    if not measured:
+        return 0.0, 1.0
+    sizes = {one.size for one in measured}
+    if factor is None or len(sizes) < LEAST_SIZES or not all(one.tokens for one in measured):
+        return 0.0, _ratio(measured, factor)
+    known = [(_steps(one, factor), one) for one in measured]
+    terms = [
+        (one.share * one.tokens / took, one.share * (one.planned - one.start) / took) for took, one in known if took
+    ]
+    if not terms:
+        return 0.0, 1.0
+    each, whole = nnls(np.array(terms), np.ones(len(terms)))[0].tolist()
+    return each, whole
 
 
 def _start_factor(measured: Sequence[Work]) -> float | None:
@@ -141,6 +173,7 @@ def left_of_rows(rows: Iterable[Mapping[str, Any]], *, starts: Iterable[float]) 
     for row, start in zip(rows, starts, strict=True):
         done, running = row["state"] in ("done", "diverged"), row["state"] == "running"
         taken = row["device_hours"] if row["state"] == "done" or running else None
-        share, steps = row.get("trained", row["percent"] / 100), row.get("stepped")
-        every.append(Work(row["model"], row["planned_device_hours"], share, taken, done, running, start, steps))
+        share, hours = row.get("trained", row["percent"] / 100), row["planned_device_hours"]
+        known = {"stepped": row.get("stepped"), "tokens": row.get("tokens_trained", 0.0)}
+        every.append(Work(row["model"], hours, share, taken, done, running, start, **known))
     return left(every)
