@@ -49,8 +49,8 @@ DEVICES = f"""## Known devices
 Values for the settings of `hardware` that are null, by `hardware.name`. Peaks (TFLOP/s, dense), memory and power are
 those of the data sheets. Bandwidths (GB/s, one direction) are those to the other devices of a node and, for each
 device, to other nodes in the vendor's own system; – where there is none, for which 12.5 GB/s a node are assumed. A sum
-over devices is assumed to reach {LINK_EFFICIENCY} of the first and {NETWORK_EFFICIENCY} of the second. Devices of GH200
-and MI300X are joined one by one: fewer than all of a node have a part of the bandwidth.
+over devices is assumed to reach {LINK_EFFICIENCY} of the first and {NETWORK_EFFICIENCY} of the second. Devices of
+GH200 and MI300X are joined one by one: fewer than all of a node have a part of the bandwidth.
 
 | `hardware.name` | fp32 | TF32 | bf16 | GiB | W | node | network | source |
 |---|---|---|---|---|---|---|---|---|"""
