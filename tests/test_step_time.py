@@ -9,7 +9,7 @@ from conftest import ROOT
 from plmscale.plan.allocation import allocate, allocations
 from plmscale.plan.hardware.communication import communication_seconds, traffic_of
 from plmscale.plan.hardware.device_types import DEVICE_TYPES
-from plmscale.plan.hardware.devices import device_of
+from plmscale.plan.hardware.devices import device_of, same_device
 from plmscale.plan.hardware.step_time import KERNELS_A_LAYER, LONGER, StepTime
 from plmscale.plan.hardware.utilisation import PUBLISHED, UTILISATION
 from plmscale.plan.pace import assumed_pace
@@ -222,6 +222,24 @@ def test_devices_joined_one_by_one_have_a_part_of_the_links_each():
             told = communication_seconds(traffic, devices, devices_per_node=8, device=device)
             sent = 2 * (devices - 1) / devices * traffic.reduced
             assert told == pytest.approx(sent / (0.8 * bandwidth * 1e9), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "reported", "same"),
+    [
+        ("H200", "NVIDIA H200", True),
+        ("H200", "NVIDIA H200 NVL", False),
+        ("H200", "NVIDIA GH200 480GB", False),
+        ("GH200", "NVIDIA GH200 480GB", True),
+        ("RTX-4090", "NVIDIA GeForce RTX 4090", True),
+        ("RTX-4090", "NVIDIA GeForce RTX 4090 D", False),
+        ("B300", "NVIDIA B300 SXM6 AC", True),
+        ("B300", "NVIDIA GB300", False),
+    ],
+)
+def test_devices_of_like_names_are_told_apart(name, reported, same):
+    """GB300, H200 NVL and 4090 D have other peaks, links or memory."""
+    assert same_device(name, reported) is same
 
 
 @pytest.mark.parametrize("name", DEVICE_TYPES)
