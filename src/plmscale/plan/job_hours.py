@@ -26,8 +26,12 @@ def job_hours(
     study: Study, counted: Mapping[str, int], records: Records, *, shared: Shared = None
 ) -> dict[str, JobHours]:
     """Device-hours of every cell and trunk by its path, see `plmscale.study.jobs.jobs`."""
-    found = chosen(study, planned_tokens(study, counted), records, shared=shared).allocations
-    return {path: JobHours(one.device_hours, _start(one)) for path, one in found.items()}
+    return hours_of(chosen(study, planned_tokens(study, counted), records, shared=shared).allocations)
+
+
+def hours_of(allocations: Mapping[str, Allocation]) -> dict[str, JobHours]:
+    """Device-hours of jobs by their allocations."""
+    return {path: JobHours(one.device_hours, _start(one)) for path, one in allocations.items()}
 
 
 def _start(one: Allocation) -> float:

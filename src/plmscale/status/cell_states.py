@@ -12,10 +12,10 @@ import pandas as pd
 from ..errors import InputError
 from ..files import read_object
 from ..plan.calibration import read_calibrations
-from ..plan.job_hours import job_hours
-from ..plan.plan import Records, whole_plan
+from ..plan.job_hours import hours_of
+from ..plan.plan import Records, chosen, whole_plan
 from ..study.grid import grid
-from ..study.jobs import TRUNKS
+from ..study.jobs import TRUNKS, planned_tokens
 from ..study.study import Study
 from ..study.trunks import Trunk, trunk_of_each
 from ..training.attempts import LEDGER, Attempts, attempts_of, device_seconds, failed, read_events
@@ -69,7 +69,8 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
     """
     found = trunks_here(study, results=results)
     records = _calibrations(study, results)
-    rows = whole_plan(study, counted, records, shared=found).to_dict("records")
+    schedule = chosen(study, planned_tokens(study, counted), records, shared=found)
+    rows = whole_plan(study, counted, records, shared=found, found=schedule).to_dict("records")
     queue = _queue(results.absolute().parent)
     most = study.config.execution.max_attempts
     branches, counts = trunk_of_each(found), to_count(found, results=results)
@@ -86,7 +87,7 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
         states.append(state)
     rows = [*states, *of_trunks.values()]
     table = pd.DataFrame(rows, dtype=object)  # objects: what is not known stays None
-    hours = job_hours(study, counted, records, shared=found)
+    hours = hours_of(schedule.allocations)
     starts = [hours[path].start for path in (*cells, *(f"{TRUNKS}{path}" for path in of_trunks))]
     table = table.assign(device_hours_left=left_of_rows(rows, starts=starts))
     return table.drop(columns=["trained", "stepped", "tokens_trained"], errors="ignore")
