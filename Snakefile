@@ -34,7 +34,7 @@ onstart:
     for warning in CALIBRATION_WARNINGS:
         print(f"warning: {warning}", file=sys.stderr)
     if "train" in started(workflow.dag):
-        hours = plan.planned_hours(STUDY, COUNTED, CALIBRATIONS, shared=TRUNKS)
+        hours = job_hours(STUDY, COUNTED, CALIBRATIONS, shared=TRUNKS)
         progress.watch(asked_for(workflow.dag), trunks=TRUNKS, results=Path("results"), hours=hours)
 
 

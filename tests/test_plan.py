@@ -146,7 +146,7 @@ def test_progress_is_read_from_the_files_of_the_runs(tmp_path):
     assert found.share == pytest.approx((10 + 3 + 1) / 40)
     (runs / "done/run.json").write_text("not read again")
     assert state(cells, results=tmp_path, before=found).jobs["done"] == found.jobs["done"]
-    assert found.jobs["done"] == Work("done", 10.0, share=1.0, taken=1.0, done=True)
+    assert found.jobs["done"] == Work("done", 10.0, share=1.0, taken=1.0, done=True, tokens=100)
     text = line(found, before=start, seconds=100)
     assert text == "cells: 1 done, 1 running, 2 left; 35 % of the FLOPs; about 3 min left"
     assert line(found, before=None, seconds=100).endswith("; time left not known yet")

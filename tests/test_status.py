@@ -275,7 +275,9 @@ def test_the_page_in_a_browser(begun, tmp_path):
 
 
 def test_the_command_line_touches_no_run(begun, tmp_path):
-    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "results/runs").rglob("*") if path.is_file()}
+    every = (path for path in (tmp_path / "results/runs").rglob("*") if path.is_file())
+    # Who holds a lock renews it himself, every 20 s.
+    files = {path: path.stat().st_mtime_ns for path in every if not path.name.startswith("lock.")}
     words = [sys.executable, "-m", "plmscale", "status", "--configfile", "config/my.yaml"]
     done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

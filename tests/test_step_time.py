@@ -9,7 +9,7 @@ from conftest import ROOT
 from plmscale.plan.allocation import allocate, allocations
 from plmscale.plan.hardware.communication import communication_seconds, traffic_of
 from plmscale.plan.hardware.device_types import DEVICE_TYPES
-from plmscale.plan.hardware.devices import device_of
+from plmscale.plan.hardware.devices import device_of, same_device
 from plmscale.plan.hardware.step_time import KERNELS_A_LAYER, LONGER, StepTime
 from plmscale.plan.hardware.utilisation import PUBLISHED, UTILISATION
 from plmscale.plan.pace import assumed_pace
@@ -42,15 +42,15 @@ def test_650m_on_1_8_and_32_devices_by_hand(paper_study):
         latency 7 hops · 5.7 µs · (2 · 2 buckets + 1)                   =  0.20 ms
         together 3.1294 s; 22.831 / (8 · 3.1294)            =  0.9120
     32: largest 1,562.5 + 307.2: 0.84916 + 0.12265          =  0.97181 s
-        sent 31/32 · 3 · 2.60208e9 = 7.5623e9 over 0.8 · 8 · 25e9       = 47.26 ms
+        sent 31/32 · 3 · 2.60208e9 = 7.5623e9 over 0.95 · 8 · 25e9      = 39.80 ms
         latency (28 · 5.7 + 3 · 9.6) µs · (2 · 2 buckets + 1)           =  0.94 ms
-        together 1.02002 s; 22.831 / (32 · 1.02002)         =  0.6995
+        together 1.01255 s; 22.831 / (32 · 1.01255)         =  0.7046
     """
     step = step_of(cell_of(paper_study, "650M"))
     assert step.wave_seconds == pytest.approx(0.12265, rel=1e-4)
-    assert [step.seconds(p, 1) for p in (1, 8, 32)] == pytest.approx([22.831, 3.1294, 1.02002], rel=1e-4)
-    assert [step.communication_seconds(p, 1) for p in (1, 8, 32)] == pytest.approx([0, 28.66e-3, 48.20e-3], rel=1e-3)
-    assert [step.efficiency(p, 1) for p in (1, 8, 32)] == pytest.approx([1, 0.9120, 0.6995], rel=1e-3)
+    assert [step.seconds(p, 1) for p in (1, 8, 32)] == pytest.approx([22.831, 3.1294, 1.01255], rel=1e-4)
+    assert [step.communication_seconds(p, 1) for p in (1, 8, 32)] == pytest.approx([0, 28.66e-3, 40.74e-3], rel=1e-3)
+    assert [step.efficiency(p, 1) for p in (1, 8, 32)] == pytest.approx([1, 0.9120, 0.7046], rel=1e-3)
 
 
 def test_bytes_of_650m_by_hand(paper_study):
@@ -204,6 +204,42 @@ def test_utilisation_by_size_is_published_or_the_default(paper_study):
         assert set_by_hand.tokens_per_second == pytest.approx(pace.tokens_per_second * 0.2 / shares[model], rel=1e-3)
     assert shares["35M"] == pytest.approx(UTILISATION["bf16"], rel=1e-3)
     assert shares["650M"] == pytest.approx(0.3976, rel=1e-3)
+
+
+def test_devices_joined_one_by_one_have_a_part_of_the_links_each():
+    """MI300X: 64 GB/s to each of seven others. A bandwidth set by hand is taken as it is."""
+    traffic = replace(
+        traffic_of(BERT_LARGE, precision="fp32", execution=Execution(zero_stage=0), grad_accum=1), calls=0
+    )
+    for hardware, expected in [
+        (Hardware(name="MI300X"), {2: 64, 4: 192, 8: 448}),
+        (Hardware(name="GH200", devices_per_node=4), {2: 150, 4: 450}),
+        (Hardware(name="MI300X", link_gb_s=100), {2: 100, 8: 100}),
+        (Hardware(name="H100"), {2: 450, 8: 450}),
+    ]:
+        device = device_of(hardware, "bf16")
+        for devices, bandwidth in expected.items():
+            told = communication_seconds(traffic, devices, devices_per_node=8, device=device)
+            sent = 2 * (devices - 1) / devices * traffic.reduced
+            assert told == pytest.approx(sent / (0.8 * bandwidth * 1e9), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "reported", "same"),
+    [
+        ("H200", "NVIDIA H200", True),
+        ("H200", "NVIDIA H200 NVL", False),
+        ("H200", "NVIDIA GH200 480GB", False),
+        ("GH200", "NVIDIA GH200 480GB", True),
+        ("RTX-4090", "NVIDIA GeForce RTX 4090", True),
+        ("RTX-4090", "NVIDIA GeForce RTX 4090 D", False),
+        ("B300", "NVIDIA B300 SXM6 AC", True),
+        ("B300", "NVIDIA GB300", False),
+    ],
+)
+def test_devices_of_like_names_are_told_apart(name, reported, same):
+    """GB300, H200 NVL and 4090 D have other peaks, links or memory."""
+    assert same_device(name, reported) is same
 
 
 @pytest.mark.parametrize("name", DEVICE_TYPES)

@@ -11,6 +11,7 @@ from typing import Any, TypeGuard, get_args, get_origin
 import yaml
 
 from plmscale.files import atomic
+from plmscale.plan.hardware.communication import LINK_EFFICIENCY, NETWORK_EFFICIENCY
 from plmscale.plan.hardware.device_types import DEVICE_TYPES
 from plmscale.plan.hardware.utilisation import NEAR, PUBLISHED, UTILISATION
 from plmscale.study.config import Config, Settings, Subset
@@ -43,12 +44,13 @@ TABLE_ROWS: dict[str, type[Settings]] = {
 }
 
 
-DEVICES = """## Known devices
+DEVICES = f"""## Known devices
 
 Values for the settings of `hardware` that are null, by `hardware.name`. Peaks (TFLOP/s, dense), memory and power are
 those of the data sheets. Bandwidths (GB/s, one direction) are those to the other devices of a node and, for each
 device, to other nodes in the vendor's own system; – where there is none, for which 12.5 GB/s a node are assumed. A sum
-over devices is assumed to reach 0.8 of them.
+over devices is assumed to reach {LINK_EFFICIENCY} of the first and {NETWORK_EFFICIENCY} of the second. Devices of
+GH200 and MI300X are joined one by one: fewer than all of a node have a part of the bandwidth.
 
 | `hardware.name` | fp32 | TF32 | bf16 | GiB | W | node | network | source |
 |---|---|---|---|---|---|---|---|---|"""

@@ -15,6 +15,7 @@ from plmscale.forecast.before import cells_before, of_sets, rests_on
 from plmscale.plan import calibration, plan
 from plmscale.plan.bracket import RATES, bracket_cell, bracket_run
 from plmscale.plan.grid_choice import within_budget
+from plmscale.plan.job_hours import job_hours
 from plmscale.results import owner
 from plmscale.results.layout import layout
 from plmscale.sets import mmseqs_memory

@@ -10,7 +10,7 @@ from ..laws.analysis import fit_settings
 from ..laws.confidence.sensitivity import of_curves
 from ..laws.rates.fitted import rate_findings
 from ..laws.size_law import best_law
-from ..plan.plan import whole_plan
+from ..plan.plan import chosen, whole_plan
 from ..plan.planned_actual import planned_and_actual
 from ..published.models import law_line, place
 from ..published.paper import beside_the_paper
@@ -19,18 +19,21 @@ from ..results.findings_files import write_findings
 from ..results.outcomes import counted_tokens, outcomes, trunk_outcomes
 from ..results.study_results import Results
 from ..runs.collect import trained_with
+from ..study.jobs import planned_tokens
 
 
 def find(results: Results) -> Findings:
     """Everything that tables, figures, summary and page show and that no fit holds."""
     study, law = results.study, best_law(results.fits)
     cells, trunks = outcomes(results), trunk_outcomes(results)
-    plan = whole_plan(study, counted_tokens(results), results.calibrations, shared=results.trunks).astype(object)
+    counted, records, trunks_there = counted_tokens(results), results.calibrations, results.trunks
+    found = chosen(study, planned_tokens(study, counted), records, shared=trunks_there)
+    plan = whole_plan(study, counted, records, shared=trunks_there, found=found).astype(object)
     return Findings(
         cells=cells,
         trunks=trunks,
         plan=plan,
-        costs=planned_and_actual(results, plan, done=(cells, trunks)),
+        costs=planned_and_actual(results, plan, found.allocations, done=(cells, trunks)),
         rates=rate_findings(results.curves),
         sensitivity=of_curves(results.curves, settings=fit_settings(study.config.analysis), fits=results.fits),
         set_worth=set_worth(results),

@@ -25,7 +25,7 @@ from .remedy import remedy
 from .search import Means, best_designs, judged
 from .simulation import NO_FLOOR, Simulated, simulated
 from .spending import LEAST_SHARE, Cost, filled, in_another
-from .study import Draft, Source, source_in, whole_set, write_files
+from .study import Draft, NoStudy, Source, source_in, whole_set, write_files
 from .words import Alternative, Promise, first_lines, record
 
 TRIED = 8
@@ -133,13 +133,20 @@ def _drafted(
     if not found:
         raise InputError(_none(prior, means, budget, counted))
     base = read_configuration([], root=root)
-    refused = ""
+    refused, impossible = "", ""
     for one in found[:TRIED]:
         try:
             if (made := filled(Draft(one, budget, counted, base))) is not None:
                 return made
+        except NoStudy as error:
+            impossible = str(error)
         except InputError as error:  # a size that fits on no device, for one
             refused = f" {error}"
+    if impossible and not refused:
+        raise InputError(
+            f"design: {budget.words} and these proteins make no study: {impossible}. Give a budget and proteins that "
+            "are nearer to each other: fewer or more proteins, a smaller or larger budget."
+        )
     raise InputError(
         f"design: no design uses {LEAST_SHARE:.0%} of {budget.words} by the plan.{refused} Give more devices, another "
         "device, or a larger budget."

@@ -8,12 +8,13 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from ..errors import InputError
 from ..presentation.formats import number, short
 from ..study.config import Config, ModelSize, Subset
 from ..study.configuration import overlaid
 from ..study.recipes.model_row import ModelRow
 from ..study.study import Study
-from ..study.table_rows import validated
+from ..study.table_rows import Row, validated
 from .budget import CPU, Budget
 from .ladder import ladder, ladder_params
 from .proteins import Proteins
@@ -31,6 +32,10 @@ PROTEINS = "proteins"
 
 COPIED = 64 * 2**20
 """Bytes of a FASTA up to which it is copied."""
+
+
+class NoStudy(InputError):
+    """A value follows from budget and proteins that no study can have."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ class Draft:
             {"name": f"budget{i}", "kind": "passes", "of": SET, "epochs": epochs, "train": True}
             for i, epochs in enumerate(self.epochs, start=1)
         )
-        passes = (validated(Subset, row, what=f"design: token budget {row['name']}") for row in rows)
+        passes = (_possible(Subset, row, what=self._budget_in_words(row["epochs"])) for row in rows)
         return whole, *(row.model_copy(update={"n_sequences": whole.n_sequences}) for row in passes)
 
     def settings(self) -> dict[str, Any]:
@@ -116,9 +121,13 @@ class Draft:
 
     def study(self) -> Study:
         """The study in memory."""
-        rows = tuple(validated(ModelRow, size.model_dump(), what=f"design: size {size.name}") for size in self.models)
-        config = validated(Config, overlaid(self.base, self.settings()), what="design: the configuration")
+        rows = tuple(_possible(ModelRow, size.model_dump(), what=f"size {size.name}") for size in self.models)
+        config = _possible(Config, overlaid(self.base, self.settings()), what="the configuration")
         return Study(config, rows, self.subsets)
+
+    def _budget_in_words(self, epochs: float) -> str:
+        once = self.proteins.tokens(self.budget.max_length)
+        return f"a run of {short(epochs * once)} tokens on proteins of {short(once)} a pass, {epochs:.4g} passes"
 
     def scaled(self, factor: float) -> "Draft":
         """The same with so many times the tokens."""
@@ -127,6 +136,20 @@ class Draft:
     def in_precision(self, precision: str) -> "Draft":
         """The same in another precision."""
         return replace(self, budget=replace(self.budget, precision=precision))
+
+
+def _possible(model: type[Row], values: Mapping[str, Any], *, what: str) -> Row:
+    """A block of the study.
+
+    Raises
+    ------
+    NoStudy
+        If it has a value that no study can have; in one line, beginning with `what` has it.
+    """
+    try:
+        return validated(model, values, what=what)
+    except InputError as error:
+        raise NoStudy(" ".join(str(error).split()).rstrip(".")) from None
 
 
 def whole_set(proteins: Proteins, *, max_length: int) -> Subset:

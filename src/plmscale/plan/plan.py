@@ -126,18 +126,25 @@ def plan_trunks(
     return _cells_and_trunks(study, counted or {}, records or {}, shared)[1]
 
 
-def whole_plan(study: Study, counted: Mapping[str, int], records: Records, *, shared: Shared = None) -> pd.DataFrame:
-    """The rows of all cells, then those of their trunks."""
-    cells, trunks = _cells_and_trunks(study, counted, records, shared)
+def whole_plan(
+    study: Study,
+    counted: Mapping[str, int],
+    records: Records,
+    *,
+    shared: Shared = None,
+    found: CellSchedule | None = None,
+) -> pd.DataFrame:
+    """The rows of all cells, then those of their trunks; `found`, if they were chosen before (`chosen`)."""
+    cells, trunks = _cells_and_trunks(study, counted, records, shared, found)
     return pd.concat([cells, trunks], ignore_index=True) if len(trunks) else cells
 
 
 def _cells_and_trunks(
-    study: Study, counted: Mapping[str, int], records: Records, shared: Shared
+    study: Study, counted: Mapping[str, int], records: Records, shared: Shared, found: CellSchedule | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """The rows of all cells, and those of their trunks, of one choice of allocations."""
     tokens, n_cells = planned_tokens(study, counted), len(grid(study))
-    every, found = jobs(study, tokens, shared=shared), chosen(study, tokens, records, shared=shared)
+    every, found = jobs(study, tokens, shared=shared), found or chosen(study, tokens, records, shared=shared)
     cells = _rows(study, [(job, tokens[job.cell.subset]) for job in every[:n_cells]], counted, found)
     return cells, _rows(study, [(job, job.n_tokens) for job in every[n_cells:]], counted, found).assign(schedule=TRUNK)
 
@@ -278,14 +285,6 @@ def grid_resources(
     for priority, job in enumerate(reversed(in_turn(study, every))):
         found[job.path]["priority"] = priority
     return found
-
-
-def planned_hours(
-    study: Study, counted: Mapping[str, int], records: Records, *, shared: Shared = None
-) -> dict[str, float]:
-    """Device-hours of every job by its path."""
-    found = chosen(study, planned_tokens(study, counted), records, shared=shared).allocations
-    return {path: one.device_hours for path, one in found.items()}
 
 
 def alike(resources: Iterable[Mapping[str, str | int | None]]) -> dict[str, str | int | None]:

@@ -6,13 +6,18 @@ from typing import Any
 import pandas as pd
 
 from ..presentation.formats import is_missing
-from ..results.outcomes import counted_tokens
 from ..results.study_results import Results
-from ..study.jobs import TRUNK, planned_tokens
-from .plan import chosen
+from ..study.jobs import TRUNK
+from .allocation import Allocation
 
 
-def planned_and_actual(results: Results, planned: pd.DataFrame, *, done: tuple[pd.DataFrame, ...]) -> pd.DataFrame:
+def planned_and_actual(
+    results: Results,
+    planned: pd.DataFrame,
+    allocations: Mapping[str, Allocation],
+    *,
+    done: tuple[pd.DataFrame, ...],
+) -> pd.DataFrame:
     """Planned and actual cost: one row per cell, one per trunk, then sums per schedule and for the study.
 
     Parameters
@@ -20,6 +25,8 @@ def planned_and_actual(results: Results, planned: pd.DataFrame, *, done: tuple[p
     results : Results
     planned : DataFrame
         `plmscale.plan.plan.whole_plan` with the tokens as counted and the trunks that the runs left.
+    allocations : mapping of str to Allocation
+        Those of `planned`, by the paths of the jobs.
     done : tuple of DataFrame
         What came of the cells, and of the trunks (`plmscale.results.outcomes`).
 
@@ -46,7 +53,7 @@ def planned_and_actual(results: Results, planned: pd.DataFrame, *, done: tuple[p
         planned_hours=planned["hours"],
         actual_hours=jobs["wall_seconds"].astype(float) / 3600,
         planned_device_hours=planned["device_hours"],
-        planned_for_seen=_planned_for(results, seen),
+        planned_for_seen=_planned_for(results, allocations, seen),
         actual_device_hours=jobs["device_seconds"].astype(float) / 3600,
     )
     table["ratio"] = table["actual_device_hours"] / table["planned_device_hours"]
@@ -57,15 +64,14 @@ def planned_and_actual(results: Results, planned: pd.DataFrame, *, done: tuple[p
     return pd.DataFrame([*rows, *sums, _sum(rows, "study")], columns=table.columns, dtype=object)
 
 
-def _planned_for(results: Results, seen: Mapping[str, int | None]) -> list[float]:
+def _planned_for(
+    results: Results, allocations: Mapping[str, Allocation], seen: Mapping[str, int | None]
+) -> list[float]:
     """Device-hours that the plan gives the tokens that each job has trained, in the order of `seen`; NaN without."""
-    study = results.study
-    tokens = planned_tokens(study, counted_tokens(results))
-    found = chosen(study, tokens, results.calibrations, shared=results.trunks).allocations
-    every = study.config.execution.checkpoint_tokens
+    every = results.study.config.execution.checkpoint_tokens
     hours = []
     for path, n_tokens in seen.items():
-        one = found[path]
+        one = allocations[path]
         options = {"grad_accum": one.grad_accum, "checkpoint_tokens": every}
         seconds = float("nan") if n_tokens is None else one.pace.seconds(n_tokens, one.devices, **options)
         hours.append(seconds * one.devices / 3600)

@@ -1,6 +1,5 @@
 """The state of every cell and trunk of a study, read from their files and from SLURM's queue."""
 
-import re
 import time
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +12,20 @@ import pandas as pd
 from ..errors import InputError
 from ..files import read_object
 from ..plan.calibration import read_calibrations
-from ..plan.plan import Records, whole_plan
+from ..plan.job_hours import hours_of
+from ..plan.plan import Records, chosen, whole_plan
 from ..study.grid import grid
+from ..study.jobs import TRUNKS, planned_tokens
 from ..study.study import Study
 from ..study.trunks import Trunk, trunk_of_each
 from ..training.attempts import LEDGER, Attempts, attempts_of, device_seconds, failed, read_events
 from ..training.checkpoints import METRICS_LOG
 from ..training.lock import lock_files, seems_alive
 from ..training.trunk_files import is_there, to_count, trunk_record, trunks_here
+from .log_errors import error_in
 from .rows import last_row, rows
 from .slurm_queue import WAITING, NoSlurm, QueuedJob, by_comment, look, queued
-from .time_left import left_of_rows
+from .time_left import left_of_rows, stepped
 
 STATES = (
     "done",
@@ -44,9 +46,6 @@ STATES = (
 `waiting` is a branch whose trunk is not there yet. `on a lost node` runs for SLURM, and its process gives no sign of
 life. `controller away`: SLURM does not answer, so that nobody knows whether a job of the cell is queued. `interrupted`
 goes on when Snakemake runs it again; `refused` does not (`execution.max_attempts`)."""
-
-ERROR = re.compile(r"(error|srun: error|slurmstepd: error|([a-z_]+\.)*[A-Z]\w*(Error|Exception|Interrupt))\b", re.ASCII)
-"""How lines begin that name what ended a job: our own, SLURM's, and the last line of a Python traceback."""
 
 
 def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> pd.DataFrame:
@@ -69,7 +68,9 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
         `learning_rate`, `batch_tokens` and `weight_decay` where there are rules; `job` and `host` of who trains it.
     """
     found = trunks_here(study, results=results)
-    rows = whole_plan(study, counted, _calibrations(study, results), shared=found).to_dict("records")
+    records = _calibrations(study, results)
+    schedule = chosen(study, planned_tokens(study, counted), records, shared=found)
+    rows = whole_plan(study, counted, records, shared=found, found=schedule).to_dict("records")
     queue = _queue(results.absolute().parent)
     most = study.config.execution.max_attempts
     branches, counts = trunk_of_each(found), to_count(found, results=results)
@@ -86,7 +87,10 @@ def cell_states(study: Study, counted: Mapping[str, int], *, results: Path) -> p
         states.append(state)
     rows = [*states, *of_trunks.values()]
     table = pd.DataFrame(rows, dtype=object)  # objects: what is not known stays None
-    return table.assign(device_hours_left=left_of_rows(rows)).drop(columns="trained", errors="ignore")
+    hours = hours_of(schedule.allocations)
+    starts = [hours[path].start for path in (*cells, *(f"{TRUNKS}{path}" for path in of_trunks))]
+    table = table.assign(device_hours_left=left_of_rows(rows, starts=starts))
+    return table.drop(columns=["trained", "stepped", "tokens_trained"], errors="ignore")
 
 
 def _calibrations(study: Study, results: Path) -> Records:
@@ -155,7 +159,7 @@ def _identity(row: Mapping[Hashable, Any]) -> dict[str, Any]:
 
 def _planned(row: Mapping[Hashable, Any]) -> dict[str, Any]:
     values = {key: row[key] for key in ("learning_rate", "batch_tokens", "weight_decay") if key in row}
-    return {"planned_device_hours": row["device_hours"]} | values
+    return {"planned_device_hours": row["device_hours"], "tokens_trained": row["tokens_trained"]} | values
 
 
 def _failed_early(state: dict[str, Any], folder: Path, log: Path) -> dict[str, Any]:
@@ -221,7 +225,8 @@ def _state(job: _Job, *, record: dict[str, Any] | None) -> dict[str, Any]:
         state |= _going_on(job, attempts) or _by_attempts(job, attempts)
     attempts = [*job.earlier, *attempts]
     spent = device_seconds(attempts, now=time.time() if state["state"] == "running" else None)
-    return state | {"attempts": len(attempts), "device_hours": spent / 3600}
+    steps = {"stepped": stepped(spent / 3600, record)} if record else {}
+    return state | steps | {"attempts": len(attempts), "device_hours": spent / 3600}
 
 
 def _going_on(job: _Job, attempts: list[dict[str, Any]]) -> dict[str, Any] | None:
@@ -266,16 +271,6 @@ def _percent(job: _Job, attempts: Sequence[dict[str, Any]], n_tokens: int) -> fl
         seen = rows(job.folder / METRICS_LOG)
         start = max((row["n_tokens"] for row in seen if row["step"] <= first), default=0)
     return 100 * min(1.0, max(0.0, (n_tokens - start) / max(1, job.n_tokens - start)))
-
-
-def error_in(log: Path) -> str | None:
-    """The error of the last attempt in a log, for jobs that died before they could keep a record; None without one."""
-    if not log.is_file():
-        return None
-    attempt = log.read_text(errors="replace").rpartition("=== attempt of ")[2]
-    lines = [line.strip() for line in attempt.splitlines() if line.strip()]
-    found = [line for line in lines if ERROR.match(line)]
-    return found[-1].removeprefix("error: ") if found else None
 
 
 def _record(path: Path) -> dict[str, Any] | None:

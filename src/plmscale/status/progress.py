@@ -11,15 +11,16 @@ from typing import NamedTuple
 
 from ..errors import InputError
 from ..files import read_object
+from ..plan.job_hours import JobHours
 from ..presentation.formats import duration
 from ..study.jobs import TRUNKS, Workload
 from ..study.trunks import Trunk
 from ..training.attempts import LEDGER, attempts_of, device_seconds, read_events
 from ..training.checkpoints import METRICS_LOG
 from ..training.lock import lock_files, seems_alive
-from ..training.trunk_files import is_there, reached
+from ..training.trunk_files import RECORD, is_there, reached
 from .rows import last_row
-from .time_left import Work, costs, left
+from .time_left import Work, costs, left, stepped
 
 
 class Counts(NamedTuple):
@@ -66,7 +67,7 @@ def state(
     *,
     results: Path,
     trunks: Mapping[str, Trunk] | None = None,
-    hours: Mapping[str, float] | None = None,
+    hours: Mapping[str, JobHours] | None = None,
     before: StudyProgress | None = None,
 ) -> StudyProgress:
     """Read the state of a study.
@@ -78,8 +79,8 @@ def state(
     results : Path
     trunks : mapping of str to Trunk, optional
         Those of the study.
-    hours : mapping of str to float, optional
-        Device-hours of every job by the plan.
+    hours : mapping of str to JobHours, optional
+        Of every job by the plan.
     before : StudyProgress, optional
         An earlier state: records of jobs that were finished then are not read again.
     """
@@ -87,10 +88,12 @@ def state(
     for path, planned in work.items():
         trunk = (trunks or {}).get(path.removeprefix(TRUNKS)) if path.startswith(TRUNKS) else None
         folder = results / path if trunk else results / "runs" / path
-        job = Work(path.removeprefix(TRUNKS).partition("/")[0], (hours or {}).get(path, planned.flops))
+        cost = (hours or {}).get(path) or JobHours(planned.flops)
+        own = planned.n_tokens - planned.before
+        job = Work(path.removeprefix(TRUNKS).partition("/")[0], cost.whole, start=cost.start, tokens=own)
         if _trunk_done(trunk, results) if trunk else (folder / "run.json").is_file():
             known = before.jobs[path] if before else job
-            jobs[path] = known if known.done else _finished(job, folder, planned)
+            jobs[path] = known if known.done else _finished(job, folder / (RECORD if trunk else "run.json"), planned)
         else:
             share = _share(folder, planned) or (reached(trunk, results=results) / trunk.until if trunk else 0.0)
             jobs[path] = _unfinished(replace(job, share=share), folder)
@@ -98,14 +101,15 @@ def state(
     return StudyProgress(jobs, spent / sum(planned.flops for planned in work.values()))
 
 
-def _finished(job: Work, folder: Path, planned: Workload) -> Work:
+def _finished(job: Work, path: Path, planned: Workload) -> Work:
     """A finished job, with what its record says."""
     try:
-        record = read_object(folder / "run.json")
+        record = read_object(path)
         before = (record.get("branched_from") or {}).get("n_tokens", 0)
         share = (record["n_tokens"] - before) / (planned.n_tokens - planned.before)
-        return replace(job, share=share, taken=record["device_seconds"] / 3600, done=True)
-    except (InputError, LookupError, TypeError):  # a trunk's, damaged, or of a version that did not record it
+        taken = record["device_seconds"] / 3600
+        return replace(job, share=share, taken=taken, done=True, stepped=stepped(taken, record))
+    except (InputError, LookupError, TypeError):  # none, damaged, or of a version that did not record it
         return replace(job, share=1.0, done=True)
 
 
@@ -164,7 +168,7 @@ def watch(
     *,
     results: Path,
     trunks: Mapping[str, Trunk] | None = None,
-    hours: Mapping[str, float] | None = None,
+    hours: Mapping[str, JobHours] | None = None,
     every: float = 10.0,
 ) -> None:
     """Print the progress line to standard error every few seconds, as long as this process lives.

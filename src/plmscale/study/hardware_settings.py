@@ -37,8 +37,8 @@ class Hardware(Settings):
     )
     network_gb_s: GigabytesPerSecond | None = Field(
         default=None,
-        description="Bandwidth of a node to other nodes, GB/s in one direction, all adapters together; null: that of "
-        "the vendor's own system for the type, else one adapter of 100 Gb/s.",
+        description="Bandwidth of a node to other nodes, GB/s in one direction, all adapters together, of which a sum "
+        "is assumed to reach 0.95; null: that of the vendor's own system for the type, else one adapter of 100 Gb/s.",
     )
     doubling_efficiency: float | None = Field(
         default=None,

@@ -10,8 +10,8 @@ bytes (Patarasuk and Yuan 2009). Under ZeRO each device then updates its share o
 * Nothing overlaps with the backward pass: DeepSpeed's `overlap_comm` is off for stages below 3, and the torch engine
   sums when the backward pass has ended. So the whole time counts.
 
-Between nodes the ring passes each node's adapters, and the narrower of the two ways counts (NCCL tests,
-PERFORMANCE.md: bus bandwidth).
+Between nodes the ring passes each node's adapters, and the slower of the two ways counts (NCCL tests,
+PERFORMANCE.md: bus bandwidth). Compared with what others measured in benchmarks/results/communication.md.
 """
 
 from dataclasses import dataclass
@@ -20,9 +20,14 @@ from ...study.config import Execution, ModelSize
 from ...study.flops import VOCABULARY_SIZE, count_params
 from .devices import Device
 
-EFFICIENCY = 0.8
-"""Share of a link that a ring moves: NCCL's protocol takes about 20 % (NVIDIA/nccl-tests#212, of NVLink: 370 of 450
-GB/s; #175: 232 of 300 GB/s on A100, 86 of 100 GB/s between nodes)."""
+LINK_EFFICIENCY = 0.8
+"""Share of the links of a node that a ring moves: NCCL's protocol takes about 20 % (NVIDIA, GTC 2024, S62129: 122 of
+150 GB/s on V100, 232 of 300 on A100, 370 of 450 on H100, 24 of 31.5 and 48 of 63 on PCI Express). Where the switch
+itself sums (NVLink SHARP, from H100 on, over more than four devices), up to 1.3 times as much: not assumed."""
+
+NETWORK_EFFICIENCY = 0.95
+"""Share of a node's adapters that a ring over several nodes moves (same source: 192 of 200 GB/s on DGX A100, 380 of 400
+on DGX H100; stas00/ml-engineering, network: 382 of 400 on four nodes of B200)."""
 
 HOP_SECONDS, NETWORK_HOP_SECONDS = 5.7e-6, 9.6e-6
 """Latency of a step of a ring within a node (PCI Express; NVLink 3.4) and between nodes (NCCL, src/graph/tuning.cc)."""
@@ -100,9 +105,25 @@ def communication_seconds(traffic: Traffic, devices: int, *, devices_per_node: i
         0 for one device.
     """
     nodes = -(-devices // devices_per_node)
-    bandwidth = device.link if nodes == 1 else min(device.link, device.network)
     around = (devices - 1) / devices
     sent = around * (2 * traffic.reduced * traffic.sums + traffic.gathered)
     hops = HOP_SECONDS * (devices - nodes) + NETWORK_HOP_SECONDS * (nodes - 1)
     latency = hops * (2 * traffic.calls * traffic.sums + (traffic.gathered > 0))
-    return sent / (EFFICIENCY * bandwidth * 1e9) + latency
+    return sent / (1e9 * bus_bandwidth(devices, nodes=nodes, device=device)) + latency
+
+
+def bus_bandwidth(devices: int, *, nodes: int, device: Device) -> float:
+    """GB/s at which each device sends in a ring over so many, in large messages.
+
+    Examples
+    --------
+    >>> from plmscale.study.config import Hardware
+    >>> from plmscale.plan.hardware.devices import device_of
+    >>> mesh = device_of(Hardware(name="MI300X"), "bf16")
+    >>> [round(bus_bandwidth(n, nodes=1, device=mesh), 1) for n in (1, 2, 8)]
+    [358.4, 51.2, 358.4]
+    """
+    joined = min(devices, -(-devices // nodes)) - 1
+    part = min(1.0, joined / device.peers) if device.peers and joined else 1.0
+    inside = LINK_EFFICIENCY * device.link * part
+    return inside if nodes == 1 else min(inside, NETWORK_EFFICIENCY * device.network)

@@ -3,7 +3,14 @@
 Peaks are those of dense matrix products: fp32 without tensor cores, TF32 and bf16 with them (half of what is printed
 "with sparsity"). A type without such units computes TF32 as fp32. Bandwidths are those of one direction, which is half
 of what is printed for both. Where cards are joined by PCI Express, it is the bandwidth between them, also if bridges
-can join two of them.
+can join two of them; on more than two of them, and without direct copies between cards, the host's memory is the
+bottleneck, and `hardware.link_gb_s` should be set (NVIDIA/nccl#1639: eight cards of PCI Express 5 reach 28 GB/s).
+
+Compared in November 2026 with what could be read of the sources named, or with tables that cite them
+(stas00/ml-engineering, compute/accelerator and network, August 2026; Lightning's `throughput.py`; MLPerf system
+descriptions). Found in neither: A30, and the peaks of H100-NVL; of A10 and V100 memory, power and number of
+multiprocessors; of DGX-1 and DGX A100 the adapters. Peaks on tensor cores of RTX-3090, RTX-A6000, RTX-6000-Ada and
+RTX-PRO-6000 follow from what their sheets print (fp32, fp8 or fp4 with sparsity) by the ratios of the chip.
 """
 
 from collections.abc import Mapping
@@ -35,13 +42,16 @@ class DeviceType:
     multiprocessors : int
         Streaming multiprocessors (AMD: compute units).
     link : float
-        GB/s to the other devices of the node, one direction.
+        GB/s to all other devices of the node together, one direction.
     network : float or None
         GB/s to other nodes for each device in the vendor's own system, one direction; None: there is none.
     reported : str
         Regular expression that what the driver calls the device must match.
     source : str
         Where the figures are from.
+    peers : int or None
+        Other devices of a node that `link` is divided among, each joined by a part of its own; None: a switch gives
+        each of them the whole.
     """
 
     fp32: float
@@ -54,6 +64,7 @@ class DeviceType:
     network: float | None
     reported: str
     source: str
+    peers: int | None = None
 
 
 V100, A100, H100 = (15.7, 15.7, None), (19.5, 156, 312), (67, 494.5, 989.5)
@@ -80,7 +91,7 @@ DEVICE_TYPES: Mapping[str, DeviceType] = MappingProxyType(
         "L4": DeviceType(30.3, 60, 121, 24, 72, 58, PCIE_4, None, r"L4\b", "NVIDIA L4 data sheet, 2023"),
         "L40S": DeviceType(91.6, 183, 362, 48, 350, 142, PCIE_4, None, r"L40S", "NVIDIA L40S data sheet, 2023"),
         "RTX-3090": DeviceType(35.6, 35.6, 71.2, 24, 350, 82, PCIE_4, None, r"RTX 3090$", f"{GA102}, appendix A"),
-        "RTX-4090": DeviceType(82.6, 82.6, 165.2, 24, 450, 128, PCIE_4, None, r"RTX 4090", ADA),
+        "RTX-4090": DeviceType(82.6, 82.6, 165.2, 24, 450, 128, PCIE_4, None, r"RTX 4090$", ADA),
         "RTX-A6000": DeviceType(38.7, 77.4, 154.8, 48, 300, 84, PCIE_4, None, r"RTX A6000", f"{GA102}, appendix C"),
         "RTX-6000-Ada": DeviceType(
             91.1, 182.1, 364.2, 48, 300, 142, PCIE_4, None, r"RTX 6000 Ada", "NVIDIA RTX 6000 Ada data sheet, 2023"
@@ -107,17 +118,25 @@ DEVICE_TYPES: Mapping[str, DeviceType] = MappingProxyType(
             60, 417.5, 835.5, 94, 400, 132, PCIE_5, None, r"H100 NVL", "NVIDIA H100 data sheet, 2024: NVL"
         ),
         "H200": DeviceType(
-            *H100, 141, 700, 132, 450, 50, r"\bH200", "NVIDIA H200 data sheet, 2024: SXM5; DGX H200: 8 × 400 Gb/s"
+            *H100,
+            141,
+            700,
+            132,
+            450,
+            50,
+            r"\bH200(?! NVL)",
+            "NVIDIA H200 data sheet, 2024: SXM5; DGX H200: 8 × 400 Gb/s",
         ),
         "GH200": DeviceType(
             *H100,
             96,
             1000,
             132,
-            150,
+            450,
             25,
             r"GH200",
             "NVIDIA GH200 data sheet, 2024: 96 GB, power with its CPU; Alps: four a node, 200 Gb/s each",
+            peers=3,
         ),
         "B200": DeviceType(
             75, 1125, 2250, 180, 1000, 148, 900, 50, r"\bB200", "NVIDIA HGX B200 and DGX B200 data sheets, 2025"
@@ -126,18 +145,19 @@ DEVICE_TYPES: Mapping[str, DeviceType] = MappingProxyType(
             75,
             1125,
             2250,
-            270,
+            268,
             1100,
             148,
             900,
             100,
             r"\bB300",
-            "NVIDIA HGX B300 and DGX B300 data sheets, 2025: 2.1 TB in eight; 8 × 800 Gb/s",
+            "NVIDIA HGX B300 and DGX B300 data sheets, 2025: 2.1 TB in eight, 275,040 MiB reported; 8 × 800 Gb/s",
         ),
         "MI300X": DeviceType(
-            163.4, 653.7, 1307.4, 192, 750, 304, 448, 50, r"MI300X", "AMD Instinct MI300X data sheet, 2023"
+            163.4, 653.7, 1307.4, 192, 750, 304, 448, 50, r"MI300X", "AMD Instinct MI300X data sheet, 2023", peers=7
         ),
     }
 )
-"""Types by the name that `hardware.name` gives. GH200: a pair of a node has six links of NVLink 4, 150 GB/s. MI300X:
-seven links of 64 GB/s, one to each other device; nothing of this package was run on it."""
+"""Types by the name that `hardware.name` gives. GH200: each pair of a node of four has six links of NVLink 4, 150 GB/s
+(De Sensi et al. 2024, arXiv:2408.14090). MI300X: seven links of 64 GB/s, one to each other device; nothing of this
+package was run on it."""

@@ -28,6 +28,8 @@ class Device:
         GB/s of a device to the others of its node, and of a node to others; one direction.
     source : str
         Where what the configuration leaves open is from; empty if it says everything.
+    peers : int or None
+        See `DeviceType.peers`; None also where the configuration says `hardware.link_gb_s`.
     """
 
     name: str
@@ -39,6 +41,7 @@ class Device:
     link: float
     network: float
     source: str
+    peers: int | None = None
 
 
 def device_of(hardware: Hardware, precision: str) -> Device:
@@ -75,7 +78,8 @@ def device_of(hardware: Hardware, precision: str) -> Device:
     mfu = UTILISATION[precision] if hardware.mfu is None else hardware.mfu
     source = known.source if known is not None and (open_fields or hardware.watts is None) else ""
     units = MULTIPROCESSORS if known is None else known.multiprocessors
-    return Device(hardware.name, peak, mfu, memory, watts, units, *_bandwidths(hardware, known), source)
+    peers = None if known is None or hardware.link_gb_s else known.peers
+    return Device(hardware.name, peak, mfu, memory, watts, units, *_bandwidths(hardware, known), source, peers)
 
 
 def _bandwidths(hardware: Hardware, known: DeviceType | None) -> tuple[float, float]:
