@@ -23,6 +23,7 @@ from ..presentation.figure_style import (
     schedule_panels,
 )
 from ..presentation.formats import FIT_TITLES, is_missing
+from ..presentation.schedule_words import schedule_short
 from ..runs.curves import usable
 from .arms import Arm, Comparison, apart
 from .contrasts import DIFFER, pair_name
@@ -64,7 +65,7 @@ def exponents_figure(comparison: Comparison, values: pd.DataFrame, contrasts: pd
     colours = looks(comparison)
     for (left, right), key in zip(grid, ("a", "b"), strict=True):
         own = values.loc[(values["parameter"] == key) & values["fit"].isin(FOREST)]
-        rows = [(row, colours[row["arm"]]["color"], row["arm"]) for row in own.to_dict("records")]
+        rows = [(row, colours[row["arm"]]["color"], schedule_short(row["arm"])) for row in own.to_dict("records")]
         _forest(left, rows)
         symbol = {"a": "N", "b": "D"}[key]
         left.set_xlabel(rf"{key} in ${symbol}_\mathrm{{opt}} \propto C^{key}$")
@@ -126,7 +127,7 @@ def envelopes_figure(comparison: Comparison) -> Figure:
             # Thinner and thinner: a line that lies on another leaves its edges visible.
             ax.plot(*envelope_of(arm), lw=max(2.2 - 0.3 * i, 1.0), **colours[arm.label])
         _log_axes(ax)
-    legend_above(figure, [line_entry(label=name, **look) for name, look in colours.items()])
+    legend_above(figure, [line_entry(label=schedule_short(name), **look) for name, look in colours.items()])
     notes = ["Lowest smoothed loss of any run that costs no more than the budget."]
     notes += ["A panel each: FLOPs or losses of these studies are not on one scale."] if len(groups) > 1 else []
     footnote(figure, notes)
@@ -163,11 +164,13 @@ def _on_one_scale(arms: Sequence[Arm]) -> list[list[Arm]]:
 
 
 def envelope_of(arm: Arm) -> tuple[np.ndarray, np.ndarray]:
-    """FLOPs and the lowest smoothed loss (nats) that they reach, each (N_ENVELOPE,); it never rises."""
+    """FLOPs and the lowest smoothed loss (nats) that they reach, both (n,); it never rises."""
     curves = usable(arm.curves)[0]
     if not curves:
         return np.array([]), np.array([])
-    flops = np.geomspace(min(c.flops[0] for c in curves), max(c.flops[-1] for c in curves), N_ENVELOPE)
+    grid = np.geomspace(min(c.flops[0] for c in curves), max(c.flops[-1] for c in curves), N_ENVELOPE)
+    # Ends of runs, too: one that was evaluated once, as a branch may be, lies between two budgets of the grid.
+    flops = np.unique([*grid, *(float(c.flops[-1]) for c in curves)])
     losses = np.array([curve.loss_at(flops) for curve in curves])
     lowest = np.minimum.accumulate(np.where(np.isfinite(losses), losses, np.inf).min(axis=0))
     return flops, np.where(np.isfinite(lowest), lowest, np.nan)
