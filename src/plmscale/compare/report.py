@@ -12,7 +12,7 @@ from ..estimates import Estimate
 from ..files import atomic, write_json
 from ..presentation.figure_style import write_on_pages
 from ..presentation.formats import FIT_TITLES, is_missing, number, short, with_interval
-from ..presentation.schedule_words import schedule_short
+from ..presentation.schedule_words import SCHEDULE_TITLES, schedule_words
 from ..presentation.tables import write_table
 from ..provenance import versions
 from ..report.law_lines import LINE
@@ -210,7 +210,7 @@ def _costs(found: ComparisonResults) -> list[str]:
 
 def _arm(label: object) -> str:
     """An arm in a sentence: a schedule in words, else its label."""
-    return schedule_short(str(label))
+    return schedule_words(str(label)) if label in SCHEDULE_TITLES else str(label)
 
 
 def _estimate(row: Mapping[object, object]) -> Estimate:
