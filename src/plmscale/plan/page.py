@@ -88,7 +88,7 @@ def write_page(
 
 def _table(data: pd.DataFrame) -> Table:
     """A table for a reader: words for names; what is the same in every row is said below it."""
-    same = [name for name in OFTEN_SAME if name in data and len(data) > 1 and data[name].nunique(dropna=False) == 1]
+    same = [name for name in OFTEN_SAME if name in data and len(data) > 1 and len(set(data[name].tolist())) == 1]
     shown = data.copy()
     if "by" in shown:
         of_schedules = shown["by"] == "schedule"
