@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..presentation.axis_labels import COMPUTE, SIZE, loss_label
+from ..presentation.figure_page import page
 from ..presentation.figure_style import (
     FONT_SIZE,
     OKABE_ITO,
@@ -32,8 +33,10 @@ FOREST = ("envelope", "isoflop", "chinchilla")
 """Laws with exponents of the optimal size and tokens."""
 
 LINE_STYLES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
-ROW_HEIGHT = 0.19
-"""Inches of a row of the forest."""
+ROW_HEIGHT, TWO_LINES = 0.19, 0.32
+"""Inches of a row of the forest, and of one whose name takes two lines."""
+LONGEST = 35
+"""Letters of a name in one line."""
 N_ENVELOPE = 300
 
 KIND_TITLES = {"training": "Training loss at equal tokens", "holdout": "Holdout loss"}
@@ -61,7 +64,10 @@ def exponents_figure(comparison: Comparison, values: pd.DataFrame, contrasts: pd
     """
     laws = max(len(set(values["fit"]) & set(FOREST)), 1)
     n_rows = (max(len(comparison.arms), len(comparison.pairs)) + 1.4) * laws
-    figure, grid = panels(2, 2, height=0.9 + 2 * (0.5 + ROW_HEIGHT * n_rows))
+    longest = max((len(pair_name(one.label, other.label)) for one, other in comparison.pairs), default=0)
+    wrapped = longest > LONGEST and not page().stacked  # four panels of such rows are too high for a column
+    between, row_height = ("\n− ", TWO_LINES) if wrapped else (" − ", ROW_HEIGHT)
+    figure, grid = panels(2, 2, height=0.9 + 2 * (0.5 + row_height * n_rows))
     colours = looks(comparison)
     for (left, right), key in zip(grid, ("a", "b"), strict=True):
         own = values.loc[(values["parameter"] == key) & values["fit"].isin(FOREST)]
@@ -70,7 +76,10 @@ def exponents_figure(comparison: Comparison, values: pd.DataFrame, contrasts: pd
         symbol = {"a": "N", "b": "D"}[key]
         left.set_xlabel(rf"{key} in ${symbol}_\mathrm{{opt}} \propto C^{key}$")
         own = contrasts.loc[(contrasts["parameter"] == key) & contrasts["fit"].isin(FOREST)]
-        rows = [(row, "0.2", pair_name(row["first"], row["second"])) for row in own.to_dict("records")]
+        rows = [
+            (row, "0.2", pair_name(row["first"], row["second"]).replace(" − ", between))
+            for row in own.to_dict("records")
+        ]
         _forest(right, rows, hollow=True)
         right.axvline(0, color="0.3", lw=0.9, ls=(0, (4, 3)), zorder=1)
         right.set_xlabel(f"Difference in {key}")
