@@ -65,8 +65,7 @@ def exponents_figure(comparison: Comparison, values: pd.DataFrame, contrasts: pd
     laws = max(len(set(values["fit"]) & set(FOREST)), 1)
     n_rows = (max(len(comparison.arms), len(comparison.pairs)) + 1.4) * laws
     longest = max((len(pair_name(one.label, other.label)) for one, other in comparison.pairs), default=0)
-    wrapped = longest > LONGEST and not page().stacked  # four panels of such rows are too high for a column
-    between, row_height = ("\n− ", TWO_LINES) if wrapped else (" − ", ROW_HEIGHT)
+    row_height = TWO_LINES if longest > LONGEST and not page().stacked else ROW_HEIGHT
     figure, grid = panels(2, 2, height=0.9 + 2 * (0.5 + row_height * n_rows))
     colours = looks(comparison)
     for (left, right), key in zip(grid, ("a", "b"), strict=True):
@@ -76,10 +75,7 @@ def exponents_figure(comparison: Comparison, values: pd.DataFrame, contrasts: pd
         symbol = {"a": "N", "b": "D"}[key]
         left.set_xlabel(rf"{key} in ${symbol}_\mathrm{{opt}} \propto C^{key}$")
         own = contrasts.loc[(contrasts["parameter"] == key) & contrasts["fit"].isin(FOREST)]
-        rows = [
-            (row, "0.2", pair_name(row["first"], row["second"]).replace(" − ", between))
-            for row in own.to_dict("records")
-        ]
+        rows = [(row, "0.2", _pair(row, long=longest > LONGEST)) for row in own.to_dict("records")]
         _forest(right, rows, hollow=True)
         right.axvline(0, color="0.3", lw=0.9, ls=(0, (4, 3)), zorder=1)
         right.set_xlabel(f"Difference in {key}")
@@ -88,6 +84,13 @@ def exponents_figure(comparison: Comparison, values: pd.DataFrame, contrasts: pd
     legend_above(figure, entries)
     footnote(figure, ["Bars: 95 % intervals."])
     return figure
+
+
+def _pair(row: dict[Any, Any], *, long: bool) -> str:
+    """The name of a pair; in two lines if names are long, and by its labels where no room is for that."""
+    if long and page().stacked:
+        return f"{row['first']} − {row['second']}"
+    return pair_name(row["first"], row["second"]).replace(" − ", "\n− " if long else " − ")
 
 
 def _forest(ax: Axes, rows: Sequence[tuple[dict[Any, Any], str, str]], *, hollow: bool = False) -> None:
