@@ -293,7 +293,7 @@ def test_the_program_writes_what_it_says_and_says_the_same_again(tmp_path, capsy
     words = capsys.readouterr().out
     main(["advise", *command])
     assert capsys.readouterr().out == words
-    assert "The lowest loss at 1.00×10¹⁵ FLOPs" in words
+    assert "The lowest loss at 10¹⁵ FLOPs" in words
     assert words in (tmp_path / "out/advice.md").read_text()
     assert 'id="table-candidates"' in (tmp_path / "out/report.html").read_text()
     found = pd.read_csv(tmp_path / "out/advice.tsv", sep="\t")

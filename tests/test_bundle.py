@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ from zipfile import ZipFile
 import pytest
 
 import plmscale
+from conftest import ROOT
 from plmscale.bundle import bundle as module
 from plmscale.bundle.bundle import bundle, lock_of
 from plmscale.errors import InputError
@@ -68,7 +70,11 @@ def test_a_bundle_installs_without_a_network(index, tmp_path):
     assert (tmp_path / "target/plmscale.py").is_file()
     (tmp_path / "out/lock.txt").write_text("changed")
     done = subprocess.run(["sh", str(tmp_path / "out/install.sh")], capture_output=True, text=True, env=environment)
-    assert done.returncode != 0 and "lock.txt: FAILED" in done.stdout
+    assert done.returncode != 0
+    page = (ROOT / "docs/howto/offline.md").read_text()
+    assert f"```text\n{done.stdout}```\n" in page
+    described = {name.rstrip("/") for name in re.findall(r"^\| `(.+?)` \|", page, re.M)}
+    assert described == {path.name for path in (tmp_path / "out").iterdir()} - {image.name}
 
 
 def test_a_file_that_is_not_the_one_of_the_lock_is_refused(index, tmp_path):

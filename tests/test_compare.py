@@ -17,7 +17,7 @@ from conftest import ROOT
 from plmscale.cli.main import main
 from plmscale.compare.arms import apart, caveats, comparisons
 from plmscale.compare.contrasts import DIFFER, NO_INTERVAL, NOT_TOLD_APART, difference, ratio, told
-from plmscale.compare.figures import envelopes_figure
+from plmscale.compare.figures import envelope_of, envelopes_figure
 from plmscale.compare.matched import loss_at_tokens, mean_over
 from plmscale.compare.report import find, summary_text
 from plmscale.compare.studies import ComparedStudy, read_studies, read_study, short_names
@@ -178,6 +178,21 @@ def test_a_loss_is_read_at_tokens_inside_the_run_only(folders):
     assert loss_at_tokens(curve, inside) == pytest.approx(float(chinchilla_loss(curve.n_params, inside)), abs=0.005)
     assert loss_at_tokens(curve, curve.n_tokens[-1]) == pytest.approx(curve.loss[-1])
     assert np.isnan(loss_at_tokens(curve, 2 * curve.n_tokens[-1]))
+
+
+def test_the_envelope_of_runs_that_were_evaluated_once_goes_through_the_best_of_them(folders):
+    """As branches of a trunk are: each lies between two budgets of any grid."""
+    (comparison,) = comparisons(read_studies([folders / "first", folders / "again"]))
+    arm = comparison.arms[0]
+    ends = [
+        replace(c, **{key: getattr(c, key)[-1:] for key in ("flops", "loss", "n_tokens", "raw_loss")})
+        for c in arm.curves
+        if c.flops.size
+    ]
+    flops, loss = envelope_of(replace(arm, curves=ends))
+    for curve in ends:
+        cheaper = [float(c.loss[-1]) for c in ends if c.flops[-1] <= curve.flops[-1]]
+        assert loss[np.searchsorted(flops, curve.flops[-1])] == pytest.approx(min(cheaper), rel=1e-9)
 
 
 def test_what_is_on_two_scales_is_said_and_not_compared(folders, tmp_path):

@@ -32,7 +32,7 @@ from plmscale.laws.plateau_levels import FLAT_SHARE
 from plmscale.plan.grid_choice import LEAST_LENGTHS, LEAST_RUNS, LEAST_SIZES
 from plmscale.plan.identifiability import NOISE, knowledge
 from plmscale.plan.plan import plan_summary, whole_plan
-from plmscale.presentation.formats import given
+from plmscale.presentation.formats import compact, given
 from plmscale.published import paper
 from plmscale.published.reproduce import targets
 from plmscale.runs.tidy import tidy
@@ -407,7 +407,7 @@ def test_cells_and_cost_that_pages_quote_are_those_of_the_plan(name, configurati
     total = plan_summary(whole_plan(study, {}, {}), study.config.hardware).iloc[-1]
     hours = total["device_hours"]
     cost = f"{hours:,.0f}" if hours > 1 else f"{hours:.3f}"
-    flops = f"{total['flops_appendix_e']:.3g}"
+    flops = compact(total["flops_appendix_e"])
     assert_stated(f"docs/{name}.md", [f"{total['cells']} cells, {flops} FLOPs", f"{cost} device-hours"])
 
 

@@ -152,7 +152,8 @@ def test_laws_that_are_not_identified_are_named_and_not_drawn(tmp_path):
     check_files(tmp_path, {"token_decay", "constant"})
     with style():
         figure = DRAWERS["compute_optimal"](barren, sizes_of(barren))
-    assert "Envelope: not identified" in texts(figure)
+    assert re.search(r"Not identified, no line: .*\(Envelope.*, Chinchilla\)", texts(figure))
+    assert not [ax for ax in figure.axes if ax.get_legend()]
     # Why is in the tables: a figure for print says no more than that.
     assert barren.fits["chinchilla"]["constant"].reason not in texts(figure)
     for ax in figure.axes:
@@ -167,6 +168,40 @@ def test_loss_axis_shows_the_entropy_and_the_lowest_loss_but_not_the_start(resul
     assert low < min(curve.loss.min() for curve in curves)
     assert 2.9 < high < min(curve.initial_loss for curve in curves)
     assert "The axis is cut" in texts(figure)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (6, 3000, ["10", "100", "1,000"]),
+        (18, 260, ["20", "50", "100", "200"]),
+        (0.002, 0.03, ["0.002", "0.005", "0.01", "0.02"]),
+        (0.9e10, 6e13, [f"$\\mathdefault{{10^{{{power}}}}}$" for power in (10, 11, 12, 13)]),
+    ],
+)
+def test_labels_are_powers_of_ten_only_where_numbers_are_large_or_small(low, high, expected):
+    with style():
+        figure, ((ax,),) = figure_style.panels(1, 1, height=3)
+        ax.set_xscale("log")
+        ax.set_xlim(low, high)
+        figure_style.log_ticks(ax.xaxis)
+        figure.draw_without_rendering()
+    shown = [t for t in ax.xaxis.get_major_ticks() if low <= t.get_loc() <= high]
+    assert [tick.label1.get_text() for tick in shown] == expected
+
+
+def test_a_column_shows_schedules_with_a_law_only_and_leaves_no_room_for_panels_that_are_not_there(results):
+    with_law = {"token_decay": results.fits["chinchilla"]["token_decay"]}
+    one = replace(results, fits={"chinchilla": with_law})
+    drawn = {}
+    for where in PAGES:
+        with printed_on(where), style():
+            drawn[where.stacked] = len(DRAWERS["compute_optimal"](one, sizes_of(one)).axes)
+    assert drawn == {False: 4, True: 2}
+    with printed_on(PAGES[1]), style():
+        figure, axes = figure_style.schedule_panels(3, height=3.0)
+        figure.draw_without_rendering()
+    assert min(ax.get_position().y0 for ax in axes) < 0.12
 
 
 @pytest.mark.parametrize("where", PAGES, ids=lambda where: where.name)

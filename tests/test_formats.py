@@ -3,7 +3,7 @@
 import pytest
 
 from plmscale.estimates import Estimate
-from plmscale.presentation.formats import balance, given, growth, number, short, with_interval
+from plmscale.presentation.formats import balance, compact, given, growth, number, short, with_interval
 
 
 @pytest.mark.parametrize(
@@ -30,6 +30,7 @@ def test_numbers_as_text():
         "9.90×10⁻⁴",
         "–",
     ]
+    assert [compact(v) for v in (1e11, 10**11.5, 2.5e18, 0.65, None)] == ["10¹¹", "3.16×10¹¹", "2.5×10¹⁸", "0.65", "–"]
     assert [given(v) for v in (0.0063, 1e17, 2.455, -1.33e69)] == ["0.0063", "10¹⁷", "2.455", "−1.33×10⁶⁹"]
     assert [short(v) for v in (5_036_160, 999_999, 2.08e10, 950)] == ["5.04M", "1M", "20.8B", "950"]
 

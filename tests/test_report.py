@@ -97,7 +97,7 @@ def test_a_weak_law_says_so_and_its_ratio_has_an_interval():
     size, ratio, _ = answered(fits)
     assert "only weakly identified" in size
     # 1e9 tokens (half to double) on 1e7 parameters (half to double): 100, from 25 to 400.
-    assert "At 1.00×10¹⁷ FLOPs the optimum is 10M (5–20M) parameters on 1.00B (0.50–2.00B) tokens, " in ratio
+    assert "At 10¹⁷ FLOPs the optimum is 10M (5–20M) parameters on 1.00B (0.50–2.00B) tokens, " in ratio
     assert "100 (25–400) tokens per parameter;" in ratio
 
 

@@ -6,8 +6,8 @@ import forecast_shown
 import transcripts
 from conftest import ROOT
 
-SHOWN = ["own-runs", "advise", "published", "cells", "plan", "cluster", "first-day", "proteins", "publish"]
-SHOWN += [pytest.param("compare", marks=pytest.mark.slow)]
+SHOWN = ["own-runs", "advise", "published", "cells", "plan", "cluster", "first-day", "proteins", "publish", "score"]
+SHOWN += [pytest.param(name, marks=pytest.mark.slow) for name in ("compare", "design", "snakemake")]
 
 
 @pytest.mark.parametrize("name", SHOWN)

@@ -21,6 +21,7 @@ from plmscale.files import atomic
 from plmscale.laws.size_law import best_law
 from plmscale.presentation.figure_style import OKABE_ITO, panels, style
 from plmscale.presentation.formats import STATUS_WORDS, number, with_interval
+from plmscale.presentation.symbols import marked
 from plmscale.published.reproductions import REPRODUCTIONS, _valleys
 from plmscale.published.targets import targets
 from plmscale.report.page.words import size_sentence
@@ -123,7 +124,7 @@ def laws_of(entry: Entry, data: Path) -> Any:
 
 
 def sentence(entry: Entry, laws: Any) -> str:
-    """What our rules say of an entry."""
+    """What our rules say of an entry, symbols with subscripts and exponents."""
     if entry.table is None:
         return _of_valleys()
     fits = laws.results.fits
@@ -132,7 +133,7 @@ def sentence(entry: Entry, laws: Any) -> str:
         (fit,) = fits["repeated"].values()
         worth = f"R_D* = {with_interval(fit.estimates['r_d'])} repeats, {STATUS_WORDS[fit.status]}"
         said = f"{said} Repeated tokens lose their worth after {worth}."
-    return said
+    return marked(said)
 
 
 def _of_valleys() -> str:

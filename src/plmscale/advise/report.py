@@ -2,14 +2,14 @@
 
 import math
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ..files import atomic
-from ..presentation.formats import number, short, with_interval
+from ..presentation.formats import compact, is_missing, number, short, with_interval
 from ..presentation.tables import Column, Table, to_markdown, to_tsv
 from ..study.catalog import ADVICE_TARGETS
 from .advice import Advice, own_interval
@@ -76,27 +76,29 @@ def advice_text(advice: Advice, *, title: str) -> str:
         )
         lines += [_cell_line(row) for row in advice.plan.to_dict("records")]
     else:
-        lines += _paragraph(_asked(advice))
-        lines += _planned(advice)
+        lines += _paragraph(asked(advice))
+        lines += _paragraph(planned(advice))
+        lines += [_cell_line(row, advice) for row in advice.plan.to_dict("records")]
     for warning in advice.warnings:
         lines += _paragraph(f"Warning: {warning}")
     return "\n".join(lines) + "\n"
 
 
-def _planned(advice: Advice) -> list[str]:
+def planned(advice: Advice) -> str:
+    """What the cells below cost, and what the answer's interval becomes with them."""
     if advice.plan.empty:
-        return _paragraph("No cell within the budget would narrow it by as much as 0.1 %.")
+        return "No cell within the budget would narrow it by as much as 0.1 %."
     hours, most = sum(float(one) for one in advice.plan["device_hours"]), advice.question.device_hours
     n_cells = len(advice.plan)
     cells = "The cell below costs" if n_cells == 1 else f"The {n_cells} cells below cost"
-    lines = _paragraph(
+    return (
         f"{cells} {number(hours)} of {number(most)} device-hours; {'it becomes' if n_cells == 1 else 'after them'} "
-        f"{_plus_minus(advice, advice.half_width_after)}, if Chinchilla's law holds:"
+        f"{_plus_minus(advice, advice.half_width_after)}, if Chinchilla's law holds."
     )
-    return lines + [_cell_line(row, advice) for row in advice.plan.to_dict("records")]
 
 
-def _asked(advice: Advice) -> str:
+def asked(advice: Advice) -> str:
+    """The quantity that was asked for as the runs give it, with its interval."""
     target, value = advice.question.target, advice.value
     now = _plus_minus(advice, advice.half_width)
     by = "by Chinchilla's law fitted to the runs (delta method)"
@@ -106,7 +108,7 @@ def _asked(advice: Advice) -> str:
         return f"The {ADVICE_TARGETS['a']} is {number(value)}, {now}, {by}{given}."
     what = {"n_opt": "optimal size", "loss": "lowest loss"}[target.name]
     shown = short(math.exp(value)) if target.name == "n_opt" else f"{number(math.exp(value), digits=4)} nats"
-    return f"The {what} at {number(target.at_flops)} FLOPs is {shown}, {now}, {by}."
+    return f"The {what} at {compact(target.at_flops)} FLOPs is {shown}, {now}, {by}."
 
 
 def _plus_minus(advice: Advice, half: float) -> str:
@@ -127,6 +129,39 @@ def _cell_line(row: Mapping[Any, Any], advice: Advice | None = None) -> str:
     )
 
 
+PLAN = (
+    Column("Schedule", "schedule", "schedule"),
+    Column("Order", "order", "count"),
+    Column("What it is", "kind"),
+    Column("Size", "model"),
+    Column("N (parameters)", "n_params", "short"),
+    Column("Set", "subset"),
+    Column("D (tokens)", "n_tokens", "short"),
+    Column("D/N", "tokens_per_param", "number"),
+    Column("C (FLOPs)", "flops", "number"),
+    Column("Device-hours", "device_hours", "number"),
+    Column("Then the answer is known to", "then"),
+)
+
+
+def plan_table(found: Mapping[str, Advice]) -> Table:
+    """The cells to train of every schedule, in their order; columns in which no row has anything are left out."""
+    parts = [
+        one.plan.assign(
+            schedule=schedule,
+            then=None if one.spread else [_plus_minus(one, float(half)) for half in one.plan["half_width"]],
+        ).astype(object)
+        for schedule, one in found.items()
+        if not one.plan.empty
+    ]
+    data = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=pd.Index([c.key for c in PLAN]))
+    return Table(data, _filled(PLAN, data))
+
+
+def _filled(columns: Sequence[Column], shown: pd.DataFrame) -> list[Column]:
+    return [one for one in columns if not all(is_missing(value) for value in shown[one.key])]
+
+
 def candidate_table(found: Mapping[str, Advice]) -> Table:
     """All candidates of all schedules as data, the best `SHOWN` of each for a reader."""
     parts = [one.table.assign(schedule=schedule).astype(object) for schedule, one in found.items()]
@@ -137,7 +172,7 @@ def candidate_table(found: Mapping[str, Advice]) -> Table:
     )
     first = ["schedule", "order"]
     columns = [*first, *(name for name in data.columns if name not in first)]
-    return Table(data.reindex(columns=columns), COLUMNS, shown=shown, notes=notes)
+    return Table(data.reindex(columns=columns), _filled(COLUMNS, shown), shown=shown, notes=notes)
 
 
 def _paragraph(text: str) -> list[str]:

@@ -11,6 +11,7 @@ import pandas as pd
 from ..estimates import Estimate
 from ..laws.fit import NO_FIT
 from ..presentation.formats import STATUS_WORDS, standing
+from ..presentation.schedule_words import schedule_short
 from ..study.catalog import ComparedBy
 from .arms import Arm, Comparison, apart
 
@@ -169,17 +170,22 @@ def costs(comparison: Comparison) -> pd.DataFrame:
 
 
 def pair_name(first: str, second: str) -> str:
-    """Two labels as a difference, what they share said once.
+    """Two labels as a difference, what they share said once, schedules in words.
 
     Examples
     --------
+    >>> pair_name("constant", "token_decay")
+    'constant − decaying with tokens'
     >>> pair_name("mine, constant", "theirs, constant")
     'mine − theirs, constant'
     """
     one, other = first.split(", "), second.split(", ")
     common = [part for part in one if part in other]
     sides = [", ".join(part for part in parts if part not in common) for parts in (one, other)]
-    return ", ".join([" − ".join(sides), *common]) if all(sides) else f"{first} − {second}"
+    sides, common = ([schedule_short(part) for part in parts] for parts in (sides, common))
+    if not all(sides):
+        return f"{schedule_short(first)} − {schedule_short(second)}"
+    return ", ".join([" − ".join(sides), *common])
 
 
 def pair_labels(by: ComparedBy, first: Arm, second: Arm) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ..presentation.axis_labels import COMPUTE, SIZE, loss_label
+from ..presentation.figure_page import page
 from ..presentation.figure_style import (
     FONT_SIZE,
     OKABE_ITO,
@@ -23,6 +24,7 @@ from ..presentation.figure_style import (
     schedule_panels,
 )
 from ..presentation.formats import FIT_TITLES, is_missing
+from ..presentation.schedule_words import schedule_short
 from ..runs.curves import usable
 from .arms import Arm, Comparison, apart
 from .contrasts import DIFFER, pair_name
@@ -31,8 +33,10 @@ FOREST = ("envelope", "isoflop", "chinchilla")
 """Laws with exponents of the optimal size and tokens."""
 
 LINE_STYLES = ("-", (0, (5, 1.5)), (0, (1, 1.2)), (0, (5, 1.5, 1, 1.5)))
-ROW_HEIGHT = 0.19
-"""Inches of a row of the forest."""
+ROW_HEIGHT, TWO_LINES = 0.19, 0.32
+"""Inches of a row of the forest, and of one whose name takes two lines."""
+LONGEST = 35
+"""Letters of a name in one line."""
 N_ENVELOPE = 300
 
 KIND_TITLES = {"training": "Training loss at equal tokens", "holdout": "Holdout loss"}
@@ -60,16 +64,18 @@ def exponents_figure(comparison: Comparison, values: pd.DataFrame, contrasts: pd
     """
     laws = max(len(set(values["fit"]) & set(FOREST)), 1)
     n_rows = (max(len(comparison.arms), len(comparison.pairs)) + 1.4) * laws
-    figure, grid = panels(2, 2, height=0.9 + 2 * (0.5 + ROW_HEIGHT * n_rows))
+    longest = max((len(pair_name(one.label, other.label)) for one, other in comparison.pairs), default=0)
+    row_height = TWO_LINES if longest > LONGEST and not page().stacked else ROW_HEIGHT
+    figure, grid = panels(2, 2, height=0.9 + 2 * (0.5 + row_height * n_rows))
     colours = looks(comparison)
     for (left, right), key in zip(grid, ("a", "b"), strict=True):
         own = values.loc[(values["parameter"] == key) & values["fit"].isin(FOREST)]
-        rows = [(row, colours[row["arm"]]["color"], row["arm"]) for row in own.to_dict("records")]
+        rows = [(row, colours[row["arm"]]["color"], schedule_short(row["arm"])) for row in own.to_dict("records")]
         _forest(left, rows)
         symbol = {"a": "N", "b": "D"}[key]
         left.set_xlabel(rf"{key} in ${symbol}_\mathrm{{opt}} \propto C^{key}$")
         own = contrasts.loc[(contrasts["parameter"] == key) & contrasts["fit"].isin(FOREST)]
-        rows = [(row, "0.2", pair_name(row["first"], row["second"])) for row in own.to_dict("records")]
+        rows = [(row, "0.2", _pair(row, long=longest > LONGEST)) for row in own.to_dict("records")]
         _forest(right, rows, hollow=True)
         right.axvline(0, color="0.3", lw=0.9, ls=(0, (4, 3)), zorder=1)
         right.set_xlabel(f"Difference in {key}")
@@ -78,6 +84,13 @@ def exponents_figure(comparison: Comparison, values: pd.DataFrame, contrasts: pd
     legend_above(figure, entries)
     footnote(figure, ["Bars: 95 % intervals."])
     return figure
+
+
+def _pair(row: dict[Any, Any], *, long: bool) -> str:
+    """The name of a pair; in two lines if names are long, and by its labels where no room is for that."""
+    if long and page().stacked:
+        return f"{row['first']} − {row['second']}"
+    return pair_name(row["first"], row["second"]).replace(" − ", "\n− " if long else " − ")
 
 
 def _forest(ax: Axes, rows: Sequence[tuple[dict[Any, Any], str, str]], *, hollow: bool = False) -> None:
@@ -126,7 +139,7 @@ def envelopes_figure(comparison: Comparison) -> Figure:
             # Thinner and thinner: a line that lies on another leaves its edges visible.
             ax.plot(*envelope_of(arm), lw=max(2.2 - 0.3 * i, 1.0), **colours[arm.label])
         _log_axes(ax)
-    legend_above(figure, [line_entry(label=name, **look) for name, look in colours.items()])
+    legend_above(figure, [line_entry(label=schedule_short(name), **look) for name, look in colours.items()])
     notes = ["Lowest smoothed loss of any run that costs no more than the budget."]
     notes += ["A panel each: FLOPs or losses of these studies are not on one scale."] if len(groups) > 1 else []
     footnote(figure, notes)
@@ -163,11 +176,13 @@ def _on_one_scale(arms: Sequence[Arm]) -> list[list[Arm]]:
 
 
 def envelope_of(arm: Arm) -> tuple[np.ndarray, np.ndarray]:
-    """FLOPs and the lowest smoothed loss (nats) that they reach, each (N_ENVELOPE,); it never rises."""
+    """FLOPs and the lowest smoothed loss (nats) that they reach, both (n,); it never rises."""
     curves = usable(arm.curves)[0]
     if not curves:
         return np.array([]), np.array([])
-    flops = np.geomspace(min(c.flops[0] for c in curves), max(c.flops[-1] for c in curves), N_ENVELOPE)
+    grid = np.geomspace(min(c.flops[0] for c in curves), max(c.flops[-1] for c in curves), N_ENVELOPE)
+    # Ends of runs, too: one that was evaluated once, as a branch may be, lies between two budgets of the grid.
+    flops = np.unique([*grid, *(float(c.flops[-1]) for c in curves)])
     losses = np.array([curve.loss_at(flops) for curve in curves])
     lowest = np.minimum.accumulate(np.where(np.isfinite(losses), losses, np.inf).min(axis=0))
     return flops, np.where(np.isfinite(lowest), lowest, np.nan)

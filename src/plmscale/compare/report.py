@@ -12,6 +12,7 @@ from ..estimates import Estimate
 from ..files import atomic, write_json
 from ..presentation.figure_style import write_on_pages
 from ..presentation.formats import FIT_TITLES, is_missing, number, short, with_interval
+from ..presentation.schedule_words import SCHEDULE_TITLES, schedule_words
 from ..presentation.tables import write_table
 from ..provenance import versions
 from ..report.law_lines import LINE
@@ -30,7 +31,7 @@ from .figures import envelopes_figure, exponents_figure, matched_figure
 from .matched import matched, paired
 from .page import write_page
 from .studies import ComparedStudy
-from .tables import TABLES
+from .tables import TABLES, convention_words
 
 MOST = 12
 """Differences of laws that the text names, by verdict; all of them are in the table."""
@@ -133,7 +134,7 @@ def _extent(member: ComparedStudy) -> str:
     runs, sizes_ = member.runs, sorted(set(member.runs["n_params"]))
     done = runs["status"].tolist().count("done")
     span = f"{len(sizes_)} sizes, {short(sizes_[0])} to {short(sizes_[-1])} parameters" if sizes_ else "no size"
-    counted = f", FLOPs by {member.setup.convention}" if member.setup.convention else ""
+    counted = f", FLOPs by {convention_words(member.setup.convention)}" if member.setup.convention else ""
     return f"{member.name}: {done} of {len(runs)} runs finished, {span}, on {', '.join(member.sets)}{counted}."
 
 
@@ -168,8 +169,8 @@ def _differ(row: Mapping[object, object], found: ComparisonResults) -> str:
     one, other = (_estimate(own.loc[[row[side]]].to_dict("records")[0]) for side in ("first", "second"))
     larger = "larger" if float(str(row["value"])) > 0 else "smaller"
     return (
-        f"{FIT_TITLES[str(row['fit'])]}: {symbol(str(row['parameter']))} is {larger} in {row['first']}, "
-        f"{with_interval(one)}, than in {row['second']}, {with_interval(other)}: they differ by "
+        f"{FIT_TITLES[str(row['fit'])]}: {symbol(str(row['parameter']))} is {larger} in {_arm(row['first'])}, "
+        f"{with_interval(one)}, than in {_arm(row['second'])}, {with_interval(other)}: they differ by "
         f"{with_interval(_estimate(row))}."
     )
 
@@ -184,7 +185,7 @@ def _losses(found: ComparisonResults) -> list[str]:
         over = f"over {row['n_pairs']} matched runs of {row['n_models']} sizes"
         verdict = row["verdict"] if not row["reason"] else row["reason"]
         if row["verdict"] == DIFFER:
-            verdict = f"{row['first'] if row['value'] < 0 else row['second']} is lower"
+            verdict = f"{_arm(row['first'] if row['value'] < 0 else row['second'])} is lower"
         said.append(
             f"{str(row['kind']).capitalize()} loss, {names}: {with_interval(_estimate(row))} nats {over}; {verdict}."
         )
@@ -201,10 +202,15 @@ def _costs(found: ComparisonResults) -> list[str]:
         spent = "" if is_missing(hours) else f", {number(float(hours))} device-hours ({row['timed']} jobs timed)"
         trunks = f" and {row['trunks']} trunks" if row["trunks"] else ""
         said.append(
-            f"Cost of {row['arm']}: {row['finished']} of {row['runs']} runs finished{trunks}, "
+            f"Cost of {_arm(row['arm'])}: {row['finished']} of {row['runs']} runs finished{trunks}, "
             f"{short(row['n_tokens'])} tokens, {number(row['flops'])} FLOPs{spent}."
         )
     return said
+
+
+def _arm(label: object) -> str:
+    """An arm in a sentence: a schedule in words, else its label."""
+    return schedule_words(str(label)) if label in SCHEDULE_TITLES else str(label)
 
 
 def _estimate(row: Mapping[object, object]) -> Estimate:

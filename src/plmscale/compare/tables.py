@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from ..presentation.formats import FIT_TITLES
+from ..presentation.formats import FIT_TITLES, is_missing
 from ..presentation.tables import Column, Table
 from ..report.tables.laws import symbol
 
-PAIR = (Column("First", "first"), Column("Second", "second"))
+PAIR = (Column("First", "first", "schedule"), Column("Second", "second", "schedule"))
 INTERVAL = ("low", "high")
 NOTE = (
     "First − second, with the 95 % interval of independent errors. They differ only if that interval excludes 0, which "
@@ -16,6 +16,11 @@ NOTE = (
 )
 
 ONCE = "What branches of a wsd trunk have in common is counted once: of a branch what comes after its trunk."
+
+
+def convention_words(convention: object) -> str:
+    """How FLOPs are counted, in words: the setting `analysis.flops`."""
+    return {"appendix_e": "appendix E", "6nd": "6ND"}.get(str(convention), str(convention))
 
 
 def _shown(data: pd.DataFrame) -> pd.DataFrame:
@@ -27,7 +32,7 @@ def exponents_table(data: pd.DataFrame) -> Table:
     """`plmscale.compare.contrasts.exponents` of all comparisons."""
     columns = (
         Column("Compared by", "by"),
-        Column("Arm", "arm"),
+        Column("Arm", "arm", "schedule"),
         Column("Fit", "fit"),
         Column("Parameter", "parameter"),
         Column("Value (95 % interval)", "value", "number", INTERVAL),
@@ -35,7 +40,7 @@ def exponents_table(data: pd.DataFrame) -> Table:
     )
     rows = data.to_dict("records")
     notes = dict.fromkeys(f"{row['arm']}: {row['caveat']}" for row in rows if row["caveat"])
-    return Table(data, columns, _shown(data), tuple(notes))
+    return Table(data, columns, _shown(data), tuple(notes), number="value")
 
 
 def differences_table(data: pd.DataFrame) -> Table:
@@ -48,7 +53,7 @@ def differences_table(data: pd.DataFrame) -> Table:
         Column("Verdict", "verdict"),
         Column("Why no number", "reason", width=4.0),
     )
-    return Table(data, columns, _shown(data), (NOTE,))
+    return Table(data, columns, _shown(data), (NOTE,), number="value")
 
 
 def sizes_table(data: pd.DataFrame) -> Table:
@@ -56,13 +61,14 @@ def sizes_table(data: pd.DataFrame) -> Table:
     columns = (
         *PAIR,
         Column("Fit", "fit"),
-        Column("C (FLOPs)", "flops", "given"),
-        Column("N_opt of the first", "first_value", "number", ("first_low", "first_high")),
-        Column("N_opt of the second", "second_value", "number", ("second_low", "second_high")),
+        Column("C (FLOPs)", "flops", "compact"),
+        Column("N_opt of the first", "first_value", "short", ("first_low", "first_high")),
+        Column("N_opt of the second", "second_value", "short", ("second_low", "second_high")),
         Column("Ratio (95 % interval)", "ratio_value", "number", ("ratio_low", "ratio_high")),
         Column("Verdict", "verdict"),
     )
-    return Table(data, columns, _shown(data), ("The ratio is first ÷ second; they differ if its interval excludes 1.",))
+    note = "The ratio is first ÷ second; they differ if its interval excludes 1."
+    return Table(data, columns, _shown(data), (note,), number="first_value")
 
 
 def losses_table(data: pd.DataFrame) -> Table:
@@ -88,8 +94,8 @@ def runs_table(data: pd.DataFrame) -> Table:
         Column("Model", "model"),
         Column("Set", "subset"),
         Column("Seed", "seed", "count"),
-        Column("D of the first", "tokens_first", "number"),
-        Column("D of the second", "tokens_second", "number"),
+        Column("D of the first", "tokens_first", "short"),
+        Column("D of the second", "tokens_second", "short"),
         Column("Loss of the first (nats)", "loss_first", "loss"),
         Column("Loss of the second (nats)", "loss_second", "loss"),
         Column("Difference (nats)", "difference", "number"),
@@ -101,17 +107,18 @@ def costs_table(data: pd.DataFrame) -> Table:
     """`plmscale.compare.contrasts.costs` of all comparisons."""
     columns = (
         Column("Compared by", "by"),
-        Column("Arm", "arm"),
+        Column("Arm", "arm", "schedule"),
         Column("Runs", "runs", "count"),
         Column("Finished", "finished", "count"),
         Column("Trunks", "trunks", "count"),
-        Column("Tokens trained", "n_tokens", "number"),
+        Column("Tokens trained", "n_tokens", "short"),
         Column("FLOPs", "flops", "number"),
         Column("FLOPs by", "convention"),
         Column("Device-hours", "device_hours", "number"),
         Column("Jobs timed", "timed", "count"),
     )
-    return Table(data, columns, notes=(ONCE,) if data["trunks"].to_numpy(dtype=float).any() else ())
+    shown = data.assign(convention=[None if is_missing(c) else convention_words(c) for c in data["convention"]])
+    return Table(data, columns, shown, notes=(ONCE,) if data["trunks"].to_numpy(dtype=float).any() else ())
 
 
 TABLES: dict[str, tuple[str, Callable[[pd.DataFrame], Table]]] = {

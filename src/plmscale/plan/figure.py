@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Colormap, LogNorm
+from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from ..presentation.figure_page import page
 from ..presentation.figure_style import (
     FONT_SIZE,
     footnote,
-    panels,
-    save,
-    style,
+    schedule_panels,
+    write_on_pages,
 )
 from ..presentation.formats import number
 from ..presentation.schedule_words import schedule_title
@@ -26,12 +27,17 @@ ROW, AROUND = 0.27, 1.3
 DARK = 0.45
 """Share of the colour scale from which numbers are white."""
 
-MOST_NUMBERS = 400
-"""Cells beyond which numbers would overlap."""
+MOST_NUMBERS, MOST_IN_COLUMN = 400, 6
+"""Cells beyond which numbers would overlap, and sets in a column of a journal."""
+
+MOST_LEVEL = 5
+"""Sets whose names stand level side by side."""
 
 
 def draw_plan(study: Study, table: pd.DataFrame, folder: Path) -> None:
-    """Draw device-hours per cell, seeds added up, as plan.svg, .pdf and .png in `folder`; each is written atomically.
+    """Draw device-hours per cell, seeds added up, as plan.svg, .pdf and .png in `folder` and, narrow, in its `column/`.
+
+    Each is written atomically.
 
     Parameters
     ----------
@@ -47,23 +53,21 @@ def draw_plan(study: Study, table: pd.DataFrame, folder: Path) -> None:
     low, high = (f([f(values) for values in hours.values()]) for f in (np.nanmin, np.nanmax))
     norm = LogNorm(float(low), max(float(high), float(low) * 1.01))
     colours = mpl.colormaps["viridis_r"]
-    with style():
-        columns = min(2, len(schedules))
-        rows = -(-len(schedules) // columns)
-        figure, grid = panels(rows, columns, height=rows * (AROUND + ROW * len(models)))
-        axes = [ax for row in grid for ax in row]
-        for ax, schedule in zip(axes, schedules, strict=False):
+
+    def draw() -> Figure:
+        figure, axes = schedule_panels(len(schedules), height=AROUND + ROW * len(models))
+        for ax, schedule in zip(axes, schedules, strict=True):
             values = hours[schedule]
             _panel(ax, values, colours=colours, norm=norm)
             ax.set_title(schedule_title(schedule))
             ax.set_xlabel(f"{number(float(np.nansum(values)))} device-hours in all")
             names = subsets[schedule]
-            ax.set_xticks(range(len(names)), names, rotation=30 if len(names) > 5 else 0)
+            ax.set_xticks(range(len(names)), names, rotation=30 if len(names) > MOST_LEVEL else 0)
             ax.set_yticks(range(len(models)), models)
-        for spare in axes[len(schedules) :]:
-            spare.remove()
         footnote(figure, [_note(study, table)])
-        save(figure, folder, name="plan")
+        return figure
+
+    write_on_pages(draw, folder, name="plan")
 
 
 def _subsets(study: Study, table: pd.DataFrame, schedule: str) -> list[str]:
@@ -86,7 +90,7 @@ def _panel(ax: Axes, values: NDArray[np.float64], *, colours: Colormap, norm: Lo
     ax.grid(visible=False)
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
-    if values.size > MOST_NUMBERS:
+    if values.size > MOST_NUMBERS or (page().stacked and values.shape[1] > MOST_IN_COLUMN):
         return
     for (row, column), value in np.ndenumerate(values):
         missing = bool(np.isnan(value))

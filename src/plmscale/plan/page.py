@@ -6,12 +6,47 @@ from pathlib import Path
 import pandas as pd
 
 from ..presentation.page import render
-from ..presentation.page.contents import Badge, Block, Page, Section, figure_block, table_block
+from ..presentation.page.contents import Badge, Page, Section, figure_block, table_block
 from ..presentation.page.text import mathematics, paragraphs, remark
+from ..presentation.schedule_words import schedule_short
 from ..presentation.tables import Column, Table
 from ..provenance import versions
 
 COUNTS = ("n_params", "n_tokens", "batch_tokens", "nodes", "devices_per_node", "micro_batch_tokens", "grad_accum")
+
+LABELS = {
+    "by": "Sum by",
+    "subset": "Set",
+    "n_params": "N (parameters)",
+    "n_tokens": "D (tokens)",
+    "flops_appendix_e": "C, appendix E (FLOPs)",
+    "flops_trained": "C of its own job (FLOPs)",
+    "flops_from_scratch": "C, every cell from its start (FLOPs)",
+    "batch_tokens": "Batch (tokens)",
+    "micro_batch_tokens": "Micro-batch (tokens)",
+    "grad_accum": "Accumulation steps",
+    "memory_gib": "Memory (GiB)",
+    "hours": "Time (h)",
+    "device_hours": "Device-hours",
+    "longest_hours": "Longest cell (h)",
+    "walltime_min": "Walltime (min)",
+    "energy_kwh": "Energy (kWh)",
+}
+"""Columns of a plan for a reader, where the name with blanks is not enough."""
+
+OFTEN_SAME = (
+    "device",
+    "learning_rate",
+    "batch_tokens",
+    "nodes",
+    "devices_per_node",
+    "micro_batch_tokens",
+    "grad_accum",
+)
+"""Columns that are not shown where all their rows are the same."""
+
+SUMS_BY = {"model": "size", "subset": "set"}
+"""What is summed by, in words."""
 
 
 def write_page(
@@ -38,8 +73,7 @@ def write_page(
     figure = figure_block(folder / "plan", title="Device-hours of every cell", page=folder)
     said = [(title, text) for title, text in parts if text]
     sections = [Section(f"part-{i}", title, title, [paragraphs(text)]) for i, (title, text) in enumerate(said)]
-    rest: list[Block] = list(blocks[1:])
-    sections.append(Section("cells", "Cells", "Every cell", rest))
+    sections.append(Section("cells", "Cells", "Every cell", blocks[1:]))
     page = Page(
         "What does this study cost?",
         Badge("plain", "plan"),
@@ -53,11 +87,25 @@ def write_page(
 
 
 def _table(data: pd.DataFrame) -> Table:
-    return Table(data, [_column(str(name), kind) for name, kind in data.dtypes.items()])
+    """A table for a reader: words for names; what is the same in every row is said below it."""
+    same = [name for name in OFTEN_SAME if name in data and len(data) > 1 and len(set(data[name].tolist())) == 1]
+    shown = data.copy()
+    if "by" in shown:
+        of_schedules = shown["by"] == "schedule"
+        shown["name"] = shown["name"].where(~of_schedules, shown["name"].map(str).map(schedule_short))
+        shown["by"] = shown["by"].replace(SUMS_BY)
+    columns = {str(name): _column(str(name), kind) for name, kind in data.dtypes.items()}
+    first = data.iloc[0].to_dict() if same else {}
+    said = "; ".join(f"{columns[name].label}: {columns[name].cell(first)}" for name in same)
+    notes = (f"In every row: {said}.",) if said else ()
+    return Table(data, [column for name, column in columns.items() if name not in same], shown, notes)
 
 
 def _column(name: str, dtype: object) -> Column:
+    label = LABELS.get(name, f"{name[:1].upper()}{name[1:]}".replace("_", " "))
+    if name == "schedule":
+        return Column(label, name, "schedule")
     if not pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
-        return Column(name.replace("_", " "), name)
+        return Column(label, name)
     whole = name in COUNTS or pd.api.types.is_integer_dtype(dtype)
-    return Column(name.replace("_", " "), name, "count" if whole else "number")
+    return Column(label, name, "count" if whole else "number")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..presentation.formats import number
+from ..presentation.formats import compact, number
 from ..study.config import Hardware
 from ..study.grid import grid
 from ..study.jobs import TRUNK, jobs, planned_tokens, waits
@@ -24,7 +24,7 @@ def basis(study: Study, table: pd.DataFrame) -> str:
     """Where speeds and tokens come from."""
     config = study.config
     device = device_of(config.hardware, config.training.precision)
-    peak = f"{device.peak_flops:.3g} FLOP/s peak in {config.training.precision}"
+    peak = f"{compact(device.peak_flops)} FLOP/s peak in {config.training.precision}"
     peak += f" ({device.source})" if device.source else ""
     assumed = list(dict.fromkeys(table.loc[table["speed_from"] == "assumed", "model"]))
     parts = []
@@ -97,10 +97,10 @@ def trunk_words(table: pd.DataFrame) -> str:
     trunk, branches = shared["flops_trained"].sum(), cells["flops_trained"].sum()
     scratch = cells["flops_appendix_e"].sum()
     return (
-        f"The {len(cells)} cells of {SCHEDULE} with a common trunk take {trunk + branches:.3g} FLOPs instead of "
-        f"{scratch:.3g} from their starts, {(trunk + branches) / scratch:.1%}: {trunk:.3g} in {len(shared)} "
-        f"trunk{'s' if len(shared) > 1 else ''} and {branches:.3g} in branches. Tokens and FLOPs of a cell are those "
-        f"of its whole run, flops_trained, hours and cost what its own job does; a row of `{TRUNK}` is a trunk."
+        f"The {len(cells)} cells of {SCHEDULE} with a common trunk take {compact(trunk + branches)} FLOPs instead of "
+        f"{compact(scratch)} from their starts, {(trunk + branches) / scratch:.1%}: {compact(trunk)} in {len(shared)} "
+        f"trunk{'s' if len(shared) > 1 else ''} and {compact(branches)} in branches. Tokens and FLOPs of a cell are "
+        f"those of its whole run; FLOPs trained, hours and cost are of its own job. A row of “{TRUNK}” is a trunk."
     ).replace("%:", " %:")
 
 
@@ -119,9 +119,10 @@ def paragraph(study: Study, table: pd.DataFrame, total: Mapping[str, Any]) -> st
     if len(late) and hardware.deadline_hours is None:
         slow = f" {len(late)} cells need longer than the {hardware.target_hours:g} h aimed at, even on "
         slow += f"{hardware.max_nodes} × {hardware.devices_per_node} devices."
+    flops = compact(total["flops_appendix_e"])
     return (
-        f"{int(total['cells'])} cells, {total['flops_appendix_e']:.3g} FLOPs (appendix E at {study.config.max_length} "
-        f"positions): {number(total['device_hours'])} device-hours on {hardware.name}"
+        f"{int(total['cells'])} cells, {flops} FLOPs (appendix E at {study.config.max_length} positions): "
+        f"{number(total['device_hours'])} device-hours on {hardware.name}"
         f"{''.join(f', {cost}' for cost in costs)}. "
         f"The longest cell takes {number(total['longest_hours'])} h.{slow} {basis(study, table)}"
     )

@@ -29,7 +29,7 @@ from ..files import atomic
 from .figure_data import figure_csv, has_content
 from .figure_page import PAGES, page, printed_on
 from .figure_rc import FONT_SIZE, RC
-from .formats import short
+from .formats import given, short
 from .schedule_words import schedule_words
 
 MARKERS: tuple[Any, ...] = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*", (4, 1, 0), "p", "d", "H")
@@ -110,8 +110,8 @@ def write_on_pages(draw: Callable[[], Figure], folder: Path, *, name: str, empty
 
 def schedule_panels(n: int, *, height: float, sharey: bool = False) -> tuple[Figure, list[Axes]]:
     """A panel per schedule, at most two side by side, so that titles fit; `height` in inches is that of a row."""
-    rows = math.ceil(n / 2)
-    figure, grid = panels(rows, min(n, 2), height=height * rows, sharey=sharey)
+    rows, columns = (n, 1) if page().stacked else (math.ceil(n / 2), min(n, 2))
+    figure, grid = panels(rows, columns, height=height * rows, sharey=sharey)
     found = [ax for row in grid for ax in row]
     for spare in found[n:]:
         spare.remove()
@@ -232,23 +232,31 @@ LABELLED = ((2.0, (1.0,)), (0.7, (1.0, 2.0, 5.0)), (0.25, (1.0, 2.0, 3.0, 5.0, 7
 """Leading digits that are labelled on an axis of at least so many decades: as many as fit side by side."""
 IN_COLUMN = ((1.7, (1.0,)), (1.1, (1.0, 3.0)), *LABELLED[1:])
 """The same for powers of ten along the bottom of a narrow figure."""
+PLAIN = (1e-3, 1e5)
+"""Ends of a logarithmic axis within which its labels are no powers of ten: tokens per parameter, hours."""
 
 
 def log_ticks(axis: Axis, *, prefixes: bool = False) -> None:
     """Labelled ticks of a logarithmic axis: powers of ten if it spans two of them, else more; call it last.
 
-    With `prefixes` labels are 200k, 5M and so on, as sizes are called.
+    With `prefixes` labels are 200k, 5M and so on, as sizes are called; without, powers of ten, and 20, 50, 100 where
+    all of them lie between 0.001 and 100,000.
     """
     low, high = axis.get_view_interval()
     decades = np.log10(high / low)
-    narrow = page().stacked and isinstance(axis, XAxis) and not prefixes
+    plain = not prefixes and PLAIN[0] <= low and high <= PLAIN[1]
+    narrow = page().stacked and isinstance(axis, XAxis) and not prefixes and not plain
     subs = next(digits for least, digits in (IN_COLUMN if narrow else LABELLED) if decades >= least)
     axis.set_major_locator(LogLocator(subs=subs))
     axis.set_minor_locator(LogLocator(subs="auto" if decades >= 2 else EVERY_DIGIT))
     axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: short(value)) if prefixes else LogFormatterMathtext())
-    if not prefixes and len(subs) > 1:
+    if prefixes or plain:
+        words = short if prefixes else given
+        axis.set_major_formatter(FuncFormatter(lambda value, _: words(value)))
+    elif len(subs) > 1:
         axis.set_major_formatter(LogFormatterSciNotation(minor_thresholds=(np.inf, np.inf)))
+    else:
+        axis.set_major_formatter(LogFormatterMathtext())
 
 
 def footnote(figure: Figure, sentences: Sequence[str]) -> None:

@@ -80,6 +80,17 @@ def given(value: float | None) -> str:
     return text.removeprefix("1×") if text.startswith("1×10") else text
 
 
+def compact(value: float | None) -> str:
+    """A number to three digits without zeros behind them: FLOPs that were asked for, the peak of a device.
+
+    Examples
+    --------
+    >>> compact(1e11), compact(10**11.5), compact(2.5e18), compact(None)
+    ('10¹¹', '3.16×10¹¹', '2.5×10¹⁸', '–')
+    """
+    return given(None if value is None else float(f"{value:.2e}"))
+
+
 def count(value: float | None) -> str:
     """A whole number with its thousands marked: 5,036,160."""
     return MISSING if value is None or math.isnan(value) else _minus(f"{value:,.0f}")

@@ -19,6 +19,10 @@ ul { padding-left: 1.2rem; max-width: 50rem; }
 """
 
 
+LONG_WORD = 12
+"""Letters of a word from which it may be cut in print, so that a table of many columns fits the paper."""
+
+
 def to_html(table: Table, *, title: str) -> str:
     """The table as an HTML page.
 
@@ -64,10 +68,11 @@ def _notes(table: Table) -> str:
 
 
 def _cell(column: Column, text: str) -> str:
-    return _tag("td", text, number=column.is_number, wide=column.width is not None)
+    long = any(len(word) > LONG_WORD for word in text.split())
+    return _tag("td", text, number=column.is_number, kind="wide" if column.width is not None else "long" * long)
 
 
-def _tag(name: str, text: str, *, number: bool, wide: bool = False) -> str:
-    kind = "number" if number else "wide" if wide else ""
+def _tag(name: str, text: str, *, number: bool, kind: str = "") -> str:
+    kind = "number" if number else kind
     attributes = (' scope="col"' if name == "th" else "") + (f' class="{kind}"' if kind else "")
     return f"<{name}{attributes}>{marked(text)}</{name}>"

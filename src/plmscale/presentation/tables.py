@@ -13,6 +13,7 @@ from ..estimates import Estimate
 from ..files import atomic
 from .formats import (
     MISSING,
+    compact,
     count,
     given,
     is_missing,
@@ -28,6 +29,7 @@ NUMBERS: dict[str, Callable[[float], str]] = {
     "number": number,
     "loss": lambda value: number(value, digits=4),
     "given": given,
+    "compact": compact,
     "short": short,
 }
 """How numbers are written, by kind of column."""
@@ -47,9 +49,10 @@ class Column:
         Heading with the unit.
     key : str
         Column of the data.
-    kind : {"text", "count", "number", "loss", "given", "short", "hash", "schedule"}
-        How values are written: as they are; whole; to three digits; to four; as chosen or printed by somebody; with
-        k, M or B; the first twelve characters; a schedule of the learning rate in words.
+    kind : {"text", "count", "number", "loss", "given", "compact", "short", "hash", "schedule"}
+        How values are written: as they are; whole; to three digits; to four; as chosen or printed by somebody; to three
+        digits without zeros behind them, as budgets are; with k, M or B; the first twelve characters; a schedule of the
+        learning rate in words.
     interval : pair of str, optional
         Columns of the data with the ends of the 95 % interval, shown behind the value.
     width : float, optional

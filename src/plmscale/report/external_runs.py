@@ -66,11 +66,11 @@ def _tables(analysis: ExternalAnalysis) -> dict[str, tuple[str, Table]]:
     return {
         "law_parameters": (
             "Scaling laws: parameters, intervals and verdicts",
-            law_parameters(analysis.results, groups="Runs"),
+            law_parameters(analysis.results, groups="Group"),
         ),
-        "optimal_sizes": ("Optimal size per compute budget", optimal_sizes(analysis.results, groups="Runs")),
+        "optimal_sizes": ("Optimal size per compute budget", optimal_sizes(analysis.results, groups="Group")),
         "runs": ("Runs: size, tokens, FLOPs and final loss", runs_table(analysis.results)),
-        "sensitivity": ("Sensitivity of the exponents to choices", sensitivity_table(analysis.results)),
+        "sensitivity": ("Sensitivity of the exponents to choices", sensitivity_table(analysis.results, groups="Group")),
         "learning_rates": (TABLES["learning_rates"].title, rates_table(analysis.results)),
         "repeated_data": (TABLES["repeated_data"].title, repeated_table(analysis.results)),
         "flops_to_reach": (f"FLOPs to reach {loss:g} nats", reached_table(analysis.reached)),

@@ -87,7 +87,7 @@ def runs_table(results: Analysed) -> Table:
         Column("Run", "run"),
         Column("Group", "group"),
         Column("N (parameters)", "n_params", "count"),
-        Column("D (tokens)", "n_tokens", "number"),
+        Column("D (tokens)", "n_tokens", "short"),
         Column("D/N", "tokens_per_param", "number"),
         Column("C (FLOPs)", "flops", "number"),
         Column("Evaluations", "n_evaluations", "count"),
@@ -109,7 +109,7 @@ def reached_table(reached: Mapping[str, Reached]) -> Table:
         Column("N (parameters)", "n_params", "count"),
         Column("C, mean of five evaluations (FLOPs)", "flops", "number"),
         Column("C by the smoothed curve (FLOPs)", "smoothed_flops", "number"),
-        Column("D (tokens)", "n_tokens", "number"),
+        Column("D (tokens)", "n_tokens", "short"),
         Column("D/N", "tokens_per_param", "number"),
         Column("Run", "run"),
     )

@@ -12,7 +12,7 @@ from ..laws.loss_law import chinchilla_of
 from ..laws.size_law import SizeAt, SizeLaw
 from ..plan.hardware.devices import Device
 from ..presentation.axis_labels import loss_label
-from ..presentation.formats import FIT_TITLES, number
+from ..presentation.formats import FIT_TITLES, compact, number
 from ..presentation.tables import Column, Table
 from .law_curves import asked_rows, headline_law
 
@@ -56,7 +56,7 @@ def headline_table(fits: Fits, *, masked: bool, device: Device | None = None) ->
     rows = [_row(law, flops, size, fits=fits, device=device) for flops in sorted(budgets) if (size := law.at(flops))]
     data = pd.DataFrame(rows, dtype=object)
     columns = [
-        Column("Budget C (FLOPs)", "flops", "number"),
+        Column("Budget C (FLOPs)", "flops", "compact"),
         Column("N_opt (parameters, 95 % interval)", "n_params", "short", ("n_params_low", "n_params_high")),
         Column("D_opt (tokens, 95 % interval)", "n_tokens", "short", ("n_tokens_low", "n_tokens_high")),
         Column("Tokens per parameter", "ratio", "number", ("ratio_low", "ratio_high")),
@@ -112,7 +112,7 @@ def _notes(fit: Fit, device: Device | None, *, loss: bool) -> tuple[str, ...]:
     if loss:
         notes.append(f"Loss there: by {METHODS['chinchilla']}, for that size and those tokens.")
     if device is not None:
-        notes.append(f"Cost: on {device.name} at {device.mfu:.0%} of its {number(device.peak_flops)} FLOP/s.")
+        notes.append(f"Cost: on {device.name} at {device.mfu:.0%} of its {compact(device.peak_flops)} FLOP/s.")
     return tuple(notes)
 
 

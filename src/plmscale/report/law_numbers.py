@@ -5,7 +5,7 @@ from typing import Any
 
 from ..laws.fit import Fit
 from ..laws.size_law import VERDICTS, best_law
-from ..presentation.formats import FIT_TITLES, MISSING, number, short, with_interval
+from ..presentation.formats import FIT_TITLES, MISSING, compact, short, with_interval
 from ..study.catalog import SIZE_LAWS
 from .law_lines import paragraph
 from .tables.laws import symbol
@@ -42,14 +42,14 @@ def _sizes(name: str, fit: Fit) -> Iterator[str]:
             flops, where = law.range[1], "the most at which it has a size"
         if (at := law.at(flops)) is not None:
             size, tokens = _words(at.n_params, at.low, at.high), _words(at.n_tokens, at.tokens_low, at.tokens_high)
-            yield f"at {number(flops)} FLOPs, {where}, N_opt = {size}, D_opt = {tokens}, {at.position}"
+            yield f"at {compact(flops)} FLOPs, {where}, N_opt = {size}, D_opt = {tokens}, {at.position}"
     beyond = []
     for row in fit.details.get("optimal_sizes", ()):
         if row["n_params"] is None:
-            beyond.append(f"{number(row['flops'])} ({row['status']})")
+            beyond.append(f"{compact(row['flops'])} ({row['status']})")
             continue
         size, tokens = _of(row, "n_params"), _of(row, "n_tokens")
-        yield f"at {number(row['flops'])} FLOPs N_opt = {size}, D_opt = {tokens}, {row['status']}"
+        yield f"at {compact(row['flops'])} FLOPs N_opt = {size}, D_opt = {tokens}, {row['status']}"
     if beyond:
         yield f"none at {', '.join(beyond)}"
 

@@ -31,8 +31,11 @@ USUAL = {"flops": CONVENTIONS[0], "outliers": OUTLIER_RULES[0]}
 """Choices that are not mentioned in a sentence."""
 
 MARKERS = ("o", "s", "^")
-ROW_HEIGHT = 0.22
-"""Inches of a row of the forest."""
+ROW_HEIGHT, AROUND = 0.22, 1.6
+"""Inches of a row of the forest, and of what stands above and below the rows."""
+
+STACKED_ROW_HEIGHT, STACKED_AROUND = 0.4, 2.9
+"""The same in a column of a journal, where the name of a row takes two lines, and the legend five."""
 
 
 def headline(fits: dict[str, Fit]) -> tuple[str, Estimate] | None:
@@ -59,10 +62,13 @@ def of_standing_laws(results: LawResults) -> pd.DataFrame:
     return shown
 
 
-def sensitivity_table(results: LawResults) -> Table:
-    """One row per schedule, estimator, space, FLOP count and outlier rule; the spread below it."""
+def sensitivity_table(results: LawResults, *, groups: str = "Schedule") -> Table:
+    """One row per schedule, estimator, space, FLOP count and outlier rule; the spread below it.
+
+    `groups` is what a reader calls the groups of runs.
+    """
     columns = (
-        Column("Schedule", "schedule", "schedule"),
+        Column(groups, "schedule", "schedule"),
         Column("Estimator", "estimator"),
         Column("Space", "space"),
         Column("FLOPs", "flops"),
@@ -90,8 +96,8 @@ def forest(results: LawResults, sizes: "SizeScale") -> "Figure":
     schedules = [schedule for schedule in results.schedules if schedule in drawn] or results.schedules
     rows = list(dict.fromkeys(zip(known["estimator"], known["space"], strict=True)))
     n_rows = max(len(rows), 4)
-    row_height = ROW_HEIGHT * (1.6 if page().stacked else 1.0)  # its name takes two lines there
-    figure, (row,) = panels(1, len(schedules), height=1.6 + row_height * n_rows, sharey=True)
+    row_height, around = (STACKED_ROW_HEIGHT, STACKED_AROUND) if page().stacked else (ROW_HEIGHT, AROUND)
+    figure, (row,) = panels(1, len(schedules), height=around + row_height * n_rows, sharey=True)
     for ax, schedule in zip(row, schedules, strict=True):
         ax.set_title(schedule_title(schedule), loc="right" if page().stacked else "left")
         _panel(ax, known.loc[known["schedule"] == schedule, :], headline(_fits(results, schedule)), rows=rows)

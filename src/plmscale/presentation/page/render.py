@@ -20,6 +20,13 @@ MANY = 10
 """Columns of a table from which its type is smaller on a screen, and its page lies on its side on paper."""
 
 
+CROWDED = 16
+"""Columns from which words of the headings are cut on paper, too."""
+
+MOST_PRINTED = 100
+"""Rows from which a table that is folded on a screen is not printed; what is printed says where its rows are."""
+
+
 def write_page(page: Page, path: Path) -> None:
     """Write the page atomically."""
     text = to_html(page)
@@ -90,7 +97,7 @@ def _template() -> jinja2.Template:
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["wide"] = wide
-    environment.globals["many"] = MANY
+    environment.globals.update(many=MANY, crowded=CROWDED, most_printed=MOST_PRINTED)
     return environment.get_template("page.html.j2")
 
 

@@ -1,6 +1,6 @@
 """Figures of the fitted laws: optimal size and tokens against compute, and losses against the parametric laws."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +13,7 @@ from ...estimates import Estimate
 from ...laws.fit import NO_FIT, Fit
 from ...laws.loss_law import chinchilla_of, kaplan_loss, kaplan_of
 from ...presentation.axis_labels import COMPUTE, OPTIMAL_SIZE, OPTIMAL_TOKENS, loss_label, with_subscripts
+from ...presentation.figure_page import page
 from ...presentation.figure_style import (
     BEYOND,
     LEFT_OUT,
@@ -20,6 +21,7 @@ from ...presentation.figure_style import (
     OKABE_ITO,
     SizeScale,
     empty,
+    footnote,
     legend_above,
     legend_below,
     line_entry,
@@ -37,6 +39,9 @@ Array = NDArray[np.float64]
 METHODS = {"envelope": OKABE_ITO[0], "isoflop": OKABE_ITO[1], "chinchilla": OKABE_ITO[2]}
 """Methods that give an optimal size at every budget, and their colours."""
 
+ROW_HEIGHT, ENTRY_HEIGHT = 2.5, 0.15
+"""Inches of a row of two panels, and of a line of the legend below it."""
+
 # Points of the envelope lie on a few staircases: more of them than this only make the file larger.
 MAX_POINTS = 60
 
@@ -53,21 +58,41 @@ SIDES = (OptimalQuantity("n_params", "a", OPTIMAL_SIZE), OptimalQuantity("n_toke
 
 
 def compute_optimal(results: LawResults, sizes: SizeScale) -> Figure:
-    """Optimal size (left) and tokens (right) against training FLOPs by three methods, a row per schedule."""
+    """Optimal size (left) and tokens (right) against training FLOPs by three methods, a row per schedule.
+
+    A column of a journal has no room for schedules without a law where another has one.
+    """
     del sizes  # size is the vertical axis here
-    schedules = results.schedules
-    figure, rows = panels(len(schedules), 2, height=0.8 + 3.1 * len(schedules))
-    beyond = False
+    found = {s: {name: results.fits.get(name, {}).get(s, NO_FIT) for name in METHODS} for s in results.schedules}
+    drawn = {s: {name: law_curves(fit, s) for name, fit in fits.items()} for s, fits in found.items()}
+    with_line = [schedule for schedule, curves in drawn.items() if any(curves.values())]
+    schedules = with_line if page().stacked and with_line else results.schedules
+    entries = sum(one is not None for curves in drawn.values() for one in curves.values())
+    figure, rows = panels(len(schedules), 2, height=0.8 + ROW_HEIGHT * len(schedules) + ENTRY_HEIGHT * entries)
+    beyond = any(not one["n_params"].inside.all() for curves in drawn.values() for one in curves.values() if one)
     for row, schedule in zip(rows, schedules, strict=True):
-        fits = {name: results.fits.get(name, {}).get(schedule, NO_FIT) for name in METHODS}
-        curves = {name: law_curves(fit, schedule) for name, fit in fits.items()}
-        beyond = beyond or any(not one["n_params"].inside.all() for one in curves.values() if one)
+        fits, curves = found[schedule], drawn[schedule]
         for ax, side in zip(row, SIDES, strict=True):
             ax.set_title(schedule_title(schedule))
             _optimal_panel(ax, fits, side=side, curves={k: v[side.column] if v else None for k, v in curves.items()})
     dashed = [line_entry(label="beyond the data", color="0.35", ls=BEYOND)] if beyond else []
     legend_above(figure, [*_point_entries(results), *dashed])
+    footnote(figure, list(_without_line(found, drawn)))
     return figure
+
+
+def _without_line(found: Mapping[str, Mapping[str, Fit]], drawn: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """A sentence for each verdict with the methods that have no line: "Not identified, no line: …"."""
+    named: dict[str, list[str]] = {}
+    for schedule, fits in found.items():
+        without: dict[str, list[str]] = {}
+        for name, fit in fits.items():
+            if drawn[schedule][name] is None:
+                without.setdefault(STATUS_WORDS[fit.status], []).append(FIT_TITLES[name])
+        for status, methods in without.items():
+            named.setdefault(status, []).append(f"{schedule_title(schedule)} ({', '.join(methods)})")
+    for status, schedules in named.items():
+        yield f"{status.capitalize()}, no line: {'; '.join(schedules)}."
 
 
 def _point_entries(results: LawResults) -> list[Line2D]:
@@ -97,14 +122,13 @@ def _optimal_panel(
     _scatter(ax, isoflop.points, side, "IsoFLOP", marker="D", ms=5, color=METHODS["isoflop"], mec="white", mew=0.6)
     handles = []
     for name, fit in fits.items():
-        value = fit.estimates.get(side.exponent, Estimate(None))
-        words = f"{side.exponent} = {with_interval(value)}" if value.value is not None else STATUS_WORDS[fit.status]
-        curve = curves[name]
-        if curve is not None:
+        if (curve := curves[name]) is not None:
             law_line(ax, curve, name=FIT_TITLES[name], color=METHODS[name])
-        colour = METHODS[name] if curve is not None else "none"
-        handles.append(line_entry(color=colour, label=f"{FIT_TITLES[name]}: {words}"))
-    legend_below(ax, handles)
+            value = fit.estimates.get(side.exponent, Estimate(None))
+            label = f"{FIT_TITLES[name]}: {side.exponent} = {with_interval(value)}"
+            handles.append(line_entry(color=METHODS[name], label=label))
+    if handles:
+        legend_below(ax, handles)
     ax.set_xscale("log")
     ax.set_yscale("log")
     log_ticks(ax.xaxis)
@@ -150,8 +174,9 @@ def parametric_fit(results: LawResults, sizes: SizeScale) -> Figure:
         fits = {s: results.fits.get(name, {}).get(s, NO_FIT) for s in results.schedules}
         ax.set_title(FIT_TITLES[name])
         any_run = _parametric_panel(ax, name, fits, sizes) or any_run
-        ax.set_xlabel(loss_label("Final loss", masked=results.unigram_entropy is not None))
-        ax.set_ylabel(loss_label("Loss by the law", masked=results.unigram_entropy is not None))
+        for what, write in (("Final loss", ax.set_xlabel), ("Loss by the law", ax.set_ylabel)):
+            label = loss_label(what, masked=results.unigram_entropy is not None)
+            write(label.replace(" (", "\n(") if page().stacked else label)  # its unit is wider than a panel there
         statuses |= {fit.status for fit in fits.values()}
     if any_run:
         sizes.legend(figure, row)

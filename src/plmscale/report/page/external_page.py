@@ -3,8 +3,6 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import pandas as pd
-
 from ...laws.size_law import best_law
 from ...presentation.formats import count, number, short, verdict
 from ...presentation.page import render
@@ -28,7 +26,7 @@ from ..learning_rates import off_optimum
 from . import words
 from .answer import badge, sentence
 from .interactives import of_runs
-from .sections import LEFT_OUT, REACH
+from .sections import REACH, left_out_block
 
 QUESTION = "How large a model, on how many tokens, for a compute budget?"
 
@@ -138,8 +136,7 @@ def _runs(analysis: ExternalAnalysis, own: Mapping[str, TableBlock]) -> Section:
     said = notes[:MOST_NOTES]
     if len(notes) > MOST_NOTES:
         said.append(f"and {number(len(notes) - MOST_NOTES)} more, in import.json.")
-    data = pd.DataFrame(words.left_out(analysis.results.fits), columns=pd.Index([one.key for one in LEFT_OUT]))
-    left_out = table_block(Table(data, LEFT_OUT), name="left_out", title="Points left out of the fits")
+    left_out = left_out_block(analysis.results.fits, groups="Group")
     blocks: list[Block] = [paragraphs(f"The loss is “{analysis.imported.loss}” in all runs."), listed(said)]
     return Section("runs", "Runs", "What was read, and what was left out", [*blocks, own["runs"], left_out])
 

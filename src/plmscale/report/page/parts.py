@@ -103,11 +103,21 @@ def source(results: Results, retrieval: Mapping[str, Any]) -> list[tuple[str, st
     stats, config = results.stats, results.study.config
     rows = [("source", config.source)]
     rows += [(key, str(value)) for key, value in retrieval.items() if value is not None and not isinstance(value, dict)]
-    keys = ("source", "source_bytes", "source_sha256", "n_sequences", "n_residues", "unigram_entropy")
-    rows += [(f"store: {key}", _plain(stats[key])) for key in keys if key in stats]
+    rows += [(words, _plain(stats[key])) for key, words in OF_THE_STORE.items() if key in stats]
     holdout = results.subsets["holdout"]
-    rows += [("holdout: sequences", str(holdout["n_sequences"])), ("holdout: sha256", holdout["sha256"])]
-    return [*rows, ("data_seed", str(config.data_seed))]
+    rows += [("holdout, sequences", _plain(holdout["n_sequences"])), ("holdout, SHA-256 of its ids", holdout["sha256"])]
+    return [*rows, ("seed of the sets (data_seed)", str(config.data_seed))]
+
+
+OF_THE_STORE = {
+    "source": "file",
+    "source_bytes": "file, bytes",
+    "source_sha256": "file, SHA-256",
+    "n_sequences": "sequences",
+    "n_residues": "residues",
+    "unigram_entropy": "unigram entropy (nats)",
+}
+"""What is known of the proteins from the token store, in words."""
 
 
 def software(results: Results) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from ...presentation.page.text import caveat, from_rst, listed, paragraphs
 from ...presentation.schedule_words import SCHEDULE_TITLES, schedule_words
 from ...presentation.tables import Column, Table
 from ...published.models import RULE, law_sentence
+from ...results.analysed import Fits
 from ...results.study_results import Results
 from ..summary import cost_sentence
 from ..tables.paper import exponents_sentence
@@ -118,21 +119,24 @@ def _paper(results: Results, material: Material) -> Section:
     return Section("paper", "The paper", "What does the paper print, and what do these runs say?", blocks)
 
 
-LEFT_OUT = (
-    Column("Fit", "fit"),
-    Column("Schedule", "schedule", "schedule"),
-    Column("Used", "used", "count"),
-    Column("Left out", "n", "count"),
-    Column("Reason", "reason", width=6.0),
-)
+def left_out_block(fits: Fits, *, groups: str = "Schedule", **more: Any) -> TableBlock:
+    """What the fits left out; `groups` is what a reader calls the groups of runs, `more` of `TableBlock`."""
+    columns = (
+        Column("Fit", "fit"),
+        Column(groups, "schedule", "schedule"),
+        Column("Used", "used", "count"),
+        Column("Left out", "n", "count"),
+        Column("Reason", "reason", width=6.0),
+    )
+    data = pd.DataFrame(words.left_out(fits), columns=pd.Index([column.key for column in columns]))
+    return table_block(Table(data, columns), name="left_out", title="Points left out of the fits", **more)
 
 
 def _runs(results: Results, material: Material) -> Section:
-    data = pd.DataFrame(words.left_out(results.fits), columns=pd.Index([column.key for column in LEFT_OUT]))
     caption = Markup("Every point that a fit does not use is in <code>results/fits/</code> with its reason.")
     blocks: list[Block] = [
         material.tables["runs"],
-        table_block(Table(data, LEFT_OUT), name="left_out", title="Points left out of the fits", caption=caption),
+        left_out_block(results.fits, caption=caption),
         replace(material.tables["data_sets"], open=False),
         replace(material.tables["models"], open=False),
     ]

@@ -18,7 +18,7 @@ from ...presentation.formats import (
     STATUS_WORDS,
     balance,
     beside,
-    number,
+    compact,
     sized,
     standing,
     with_interval,
@@ -126,7 +126,7 @@ def ratio_sentence(law: SizeLaw | None) -> str:
     tokens = Estimate(size.n_tokens, size.tokens_low, size.tokens_high)
     bought = f"{sized(tokens)} tokens" if size.n_tokens else "tokens that are not known"
     return (
-        f"At {number(flops)} FLOPs the optimum is {sized(Estimate(size.n_params, size.low, size.high))} parameters on "
+        f"At {compact(flops)} FLOPs the optimum is {sized(Estimate(size.n_params, size.low, size.high))} parameters on "
         f"{bought}, {with_interval(ratio)} tokens per parameter{beyond}; the rule of Hoffmann et al. is "
         f"{CHINCHILLA_RATIO:g}."
     )

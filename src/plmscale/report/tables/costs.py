@@ -1,6 +1,7 @@
 """The tables of what a study was planned to cost, and of what it took."""
 
 from ...plan.hardware.devices import device_of
+from ...presentation.formats import compact
 from ...presentation.tables import IDENTITY, Column, Table
 from ...results.study_results import Results
 
@@ -29,9 +30,8 @@ def plan_table(results: Results) -> Table:
         Column("Walltime (min)", "walltime_min", "count"),
     ]
     columns += [Column(title, name, "number") for name, title in COSTS.items() if name in data]
-    note = (
-        f"{device.name}: {device.peak_flops:.3g} FLOP/s peak; {device.mfu:.0%} of it assumed where nothing is measured."
-    )
+    peak = f"{compact(device.peak_flops)} FLOP/s peak"
+    note = f"{device.name}: {peak}; {device.mfu:.0%} of it assumed where nothing is measured."
     return Table(data, columns, notes=(note, *_of_trunks(results)))
 
 

@@ -138,7 +138,7 @@ def optimal_sizes(results: LawResults, *, groups: str = "Schedule") -> Table:
     columns = [
         Column(groups, "schedule", "schedule"),
         Column("Fit", "fit"),
-        Column("C (FLOPs)", "flops", "given"),
+        Column("C (FLOPs)", "flops", "compact"),
         Column("Status", "status"),
         Column("N_opt (parameters, 95 % interval)", "n_params", "short", ("n_params_low", "n_params_high")),
         Column("D_opt (tokens, 95 % interval)", "n_tokens", "short", ("n_tokens_low", "n_tokens_high")),

@@ -8,7 +8,7 @@ import pandas as pd
 from ...estimates import Estimate
 from ...presentation.formats import (
     STATUS_WORDS,
-    given,
+    compact,
     is_missing,
     number,
     power_of_ten,
@@ -105,7 +105,7 @@ def _quantity(row: Mapping[Any, Any]) -> str:
     if item == "line":
         return f"{key} of C against N, {100 * row['level']:g} % of the plateau"
     if item == "size":
-        return f"N_opt at {given(row['flops'])} FLOPs"
+        return f"N_opt at {compact(row['flops'])} FLOPs"
     return {"a": "a in N_opt = k·C^a", "b": "b in D_opt = k·C^b", "plateau_loss": "plateau loss (nats)"}.get(
         key, symbol(key)
     )

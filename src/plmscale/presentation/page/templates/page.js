@@ -175,10 +175,10 @@
     });
   }
 
-  // On paper nothing can be opened; rows without a number stay folded.
+  // On paper nothing can be opened; rows without a number, and tables of hundreds of rows, stay folded.
   let closed = [];
   window.addEventListener("beforeprint", () => {
-    closed = [...document.querySelectorAll("details:not([open]):not(.folded)")];
+    closed = [...document.querySelectorAll("details:not([open]):not(.folded):not(.unprinted)")];
     closed.forEach((one) => { one.open = true; });
   });
   window.addEventListener("afterprint", () => closed.forEach((one) => { one.open = false; }));
