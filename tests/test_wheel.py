@@ -154,10 +154,9 @@ def test_plan_in_the_core_is_the_plan_of_the_carried_workflow(core, workflow, tm
     text = answer(core, *PLAN, "--configfile", "config/toy.yaml", cwd=tmp_path)
     planned, ruled = tmp_path / "results/plan", by_rule / "results/plan"
     assert "165 cells" in text and len(text.splitlines()) <= 25
-    names = sorted(path.name for path in planned.iterdir())
-    assert names == sorted(
-        ["cells.tsv", "report.html", "summary.tsv", *(f"plan.{s}" for s in ("csv", "md", "pdf", "png", "svg"))]
-    )
+    names = sorted(path.relative_to(planned).as_posix() for path in planned.rglob("*") if path.is_file())
+    figures = [f"{folder}plan.{suffix}" for folder in ("", "column/") for suffix in ("pdf", "png", "svg")]
+    assert names == sorted(["cells.tsv", "report.html", "summary.tsv", "plan.csv", "plan.md", *figures])
     assert [name for name in names if (planned / name).read_bytes() != (ruled / name).read_bytes()] == []
 
 

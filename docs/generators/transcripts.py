@@ -53,7 +53,8 @@ def printed(command: str) -> str:
     command, _, kept = command.partition(" | ")
     words = shlex.split(command, comments=True)[1:]
     if words[:1] == ["run"]:
-        text = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True).stdout
+        done = subprocess.run([sys.executable, "-c", RUN, *words], capture_output=True, text=True)
+        text = done.stdout + (done.stderr if done.returncode else "")
     else:
         text = _printed_here(words)
     lines = text.splitlines(keepends=True)

@@ -1,6 +1,6 @@
 # What the study will cost, before any of it is run: no data, no network.
 #   in   results/calibration/{model}.json   if `snakemake calibrate` has measured
-#   out  results/plan/{report.html,cells.tsv,summary.tsv,plan.md,plan.svg}
+#   out  results/plan/{report.html,cells.tsv,summary.tsv,plan.md,plan.svg,column/plan.svg}
 
 
 rule plan:
@@ -11,6 +11,7 @@ rule plan:
         summary="results/plan/summary.tsv",
         text="results/plan/plan.md",
         figures=collect("results/plan/plan.{suffix}", suffix=["svg", "pdf", "png", "csv"]),
+        column=collect("results/plan/column/plan.{suffix}", suffix=["svg", "pdf", "png"]),
         page="results/plan/report.html",
     log:
         "results/logs/plan.log",
