@@ -92,10 +92,14 @@ class Cluster:
         done = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         assert done.returncode == 0, done.stdout
 
-    def stop_controller(self) -> None:
-        """The controller is gone at once; nobody starts it again before `start_controller`."""
+    def stop_controller(self, *, saved: bool = False) -> None:
+        """The controller is gone, at once or after it saved what it knows; nobody else starts it again."""
         self.away = True
-        subprocess.run(["pkill", "-KILL", "-f", f"^slurmctld -f {self.folder}/"], check=True)
+        subprocess.run(["pkill", "-TERM" if saved else "-KILL", "-f", f"^slurmctld -f {self.folder}/"], check=True)
+        end = time.monotonic() + 60
+        while subprocess.run(["pgrep", "-f", f"^slurmctld -f {self.folder}/"], capture_output=True).returncode == 0:
+            assert time.monotonic() < end, "slurmctld does not end"
+            time.sleep(0.1)
 
     def start_controller(self) -> None:
         """The controller is back, with all jobs that it had."""
@@ -121,6 +125,9 @@ class Cluster:
                 slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
             elif reason == "launch failed requeued held":  # its node went while SLURM began to start it
                 slurm("scontrol", "release", job)
+            elif "DRAINED" in reason:  # a controller that was killed knew nothing of a job, and drained its node
+                for node in slurm("sinfo", "--noheader", "--Node", "--states=drain", "--format=%N").split():
+                    slurm("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
     def starts_jobs(self) -> bool:
         """Whether a job that asks for little runs on each node within a minute."""

@@ -144,8 +144,7 @@ def test_a_job_that_starts_while_the_controller_is_away_waits_for_it(cluster, on
     here.let_go(cell)
     here.start(f"results/runs/{cell}/run.json", "--retries", "0")
     here.until(lambda: slurm("squeue", "--noheader", "--states=RUNNING"))
-    time.sleep(10)  # the controller has saved that the job runs
-    cluster.stop_controller()
+    cluster.stop_controller(saved=True)  # it would else not know that the job runs, and start it again
     held.unlink()
     log = here.folder / "results/runs" / cell / "attempts.log"
     here.until(lambda: log.exists() and "srun waits for its controller" in log.read_text())

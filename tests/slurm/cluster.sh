@@ -27,7 +27,7 @@ SlurmctldPort=$PORT
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket=$root/munge/socket,cred_expire=30
+AuthInfo=socket=$root/munge/socket
 CredType=cred/munge
 StateSaveLocation=$root/state
 SlurmctldPidFile=$root/pid/slurmctld
