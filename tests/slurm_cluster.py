@@ -99,7 +99,7 @@ class Cluster:
         end = time.monotonic() + 60
         while subprocess.run(["pgrep", "-f", f"^slurmctld -f {self.folder}/"], capture_output=True).returncode == 0:
             assert time.monotonic() < end, "slurmctld does not end"
-            time.sleep(0.1)
+            time.sleep(0.1)  # it is no child of ours that could be waited for
 
     def start_controller(self) -> None:
         """The controller is back, with all jobs that it had."""

@@ -263,11 +263,13 @@ def test_what_differs_is_found(published, tmp_path):
     table.write_text("\n".join([lines[0].replace("loss", "lost"), *lines[1:], ""]))
     (told,) = (each for each in compared(published, again) if each.otherwise)
     assert "lost" in told.otherwise and not told.agrees
+    table.write_text("\n".join([lines[0], lines[1].replace(number, f"{number}0", 1), *lines[2:], ""]))
+    assert all(each.agrees and not each.largest for each in compared(published, again)), "the same number, longer"
     table.unlink()
     assert Compared("tables/runs.tsv", 0.0, "the file is not made any more") in compared(published, again)
 
 
-@pytest.mark.parametrize("spoilt", ["no study", "not complete", "not empty"])
+@pytest.mark.parametrize("spoilt", ["no study", "not complete", "changed", "lost", "not empty"])
 def test_a_folder_that_cannot_be_analysed_again_is_refused(small, tmp_path, spoilt):
     folder = tmp_path / "published"
     shutil.copytree(small, folder)
@@ -276,9 +278,15 @@ def test_a_folder_that_cannot_be_analysed_again_is_refused(small, tmp_path, spoi
         (folder / "configuration/study.yaml").unlink()
     elif spoilt == "not complete":
         next(folder.rglob("run.json")).unlink()
+    elif spoilt == "changed":
+        record = next(folder.rglob("run.json"))
+        record.write_text(record.read_text().replace("0", "1", 1))
+    elif spoilt == "lost":
+        next(folder.rglob("tables/*.tsv")).unlink()
     else:
         (tmp_path / "out/mine").touch()
-    says = {"no study": "plmscale publish wrote", "not complete": "1 of 6 cells", "not empty": "Name a new folder"}
+    says = {"changed": "run.json is not as published", "lost": "is missing, though SHA256SUMS lists it"}
+    says |= {"no study": "plmscale publish wrote", "not complete": "1 of 6 cells", "not empty": "Name a new folder"}
     with pytest.raises(SystemExit, match=says[spoilt]):
         main(["reproduce", "--study", str(folder), "--out", str(tmp_path / "out")])
     assert [path.name for path in (tmp_path / "out").iterdir()] == (["mine"] if spoilt == "not empty" else [])

@@ -57,6 +57,7 @@ def main() -> None:
         partial.write_text(text, encoding="utf-8")
     with tempfile.TemporaryDirectory() as folder:
         again, new = Path(folder) / "again", Path(folder) / "new"
+        # Its status is not asked: after a change of what is said, the published texts differ, and are replaced.
         plmscale(["reproduce", "--study", str(STUDY), "--out", str(again)])
         for name in FIGURES:
             shutil.copyfile(again / f"results/figures/{name}.png", ROOT / f"docs/explanation/swissprot_{name}.png")

@@ -16,6 +16,8 @@ from ..study.grid import grid
 from ..study.study import load_study
 from ..study.workflow_files import workflow_root
 from .configuration import FOLDER
+from .publish import sha256
+from .read_me import CHECKSUMS
 
 TAKEN = ("runs", "trunks", "subsets", "store", "forecast")
 """Folders of `results/` that the analysis starts from."""
@@ -63,7 +65,8 @@ def lay_out(published: Path, out: Path) -> Path:
     Raises
     ------
     InputError
-        If it is no published study, a cell has no record, or the new folder has something in it.
+        If it is no published study, a cell has no record, a file is not as published, or the new folder has something
+        in it.
     """
     configuration = published / FOLDER / "study.yaml"
     if not configuration.is_file():
@@ -71,6 +74,7 @@ def lay_out(published: Path, out: Path) -> Path:
     if out.exists() and any(out.iterdir()):
         raise InputError(f"--out: {out} has something in it. Name a new folder.")
     _complete(published)
+    _unchanged(published)
     for name in (FOLDER, *(f"results/{part}" for part in TAKEN)):
         if (published / name).is_dir():
             shutil.copytree(published / name, out / name)
@@ -90,6 +94,18 @@ def _complete(published: Path) -> None:
             f"--study: {len(missing)} of {len(cells)} cells have no record in {published}, as {missing[0]}: a study "
             "that was not finished cannot be analysed again."
         )
+
+
+def _unchanged(published: Path) -> None:
+    lines = read_text(published / CHECKSUMS).splitlines()
+    listed = {path: digest for digest, _, path in (line.partition("  ") for line in lines)}
+    for path, digest in listed.items():
+        if not (published / path).is_file():
+            raise InputError(
+                f"--study: {published / path} is missing, though {CHECKSUMS} lists it. Get the folder again."
+            )
+        if sha256(published / path) != digest:
+            raise InputError(f"--study: {published / path} is not as published, by {CHECKSUMS}. Get the folder again.")
 
 
 def compared(published: Path, out: Path) -> list[Compared]:
@@ -123,6 +139,8 @@ def _differences(name: str, before: str, after: str) -> Compared:
     --------
     >>> _differences("t.tsv", "a\\t2.0", "a\\t2.5")
     Compared(path='t.tsv', largest=0.2, otherwise='')
+    >>> _differences("t.tsv", "a\\t2.0", "a\\t2.00").agrees
+    True
     >>> _differences("t.tsv", "a\\t2", "b\\t2").otherwise
     'b\\t2'
     """
@@ -137,5 +155,5 @@ def _differences(name: str, before: str, after: str) -> Compared:
             return Compared(name, largest, now)
         pairs = zip(_NUMBER.findall(was), _NUMBER.findall(now), strict=True)
         numbers = [(float(a.replace("−", "-")), float(b.replace("−", "-"))) for a, b in pairs]
-        largest = max(largest, *(abs(a - b) / max(abs(a), abs(b)) for a, b in numbers if a != b))
+        largest = max([largest, *(abs(a - b) / max(abs(a), abs(b)) for a, b in numbers if a != b)])
     return Compared(name, largest, "")

@@ -74,9 +74,9 @@ def publish(
         kinds = {item.target: item.kind for item in items} | {path: _kind(path) for path in texts}
         if "cards" not in without:
             kinds |= dict(_write_cards(folder, items, read_analysed(files.curves, files.fits), about))
-        hashes = {path: _sha256(folder / path) for path in sorted(kinds)}
+        hashes = {path: sha256(folder / path) for path in sorted(kinds)}
         write_crate(folder, kinds=dict(sorted(kinds.items())), hashes=hashes, about=about)
-        hashes[METADATA] = _sha256(folder / METADATA)
+        hashes[METADATA] = sha256(folder / METADATA)
         lines = [f"{digest}  {path}\n" for path, digest in sorted(hashes.items())]
         (folder / CHECKSUMS).write_text("".join(lines), encoding="utf-8")
 
@@ -123,6 +123,7 @@ def _kind(path: str) -> str:
     return kinds.get(path, "configuration")
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """SHA-256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
