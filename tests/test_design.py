@@ -23,7 +23,7 @@ from plmscale.design.proteins import Proteins, count_proteins
 from plmscale.design.recipe import learning_rate
 from plmscale.design.remedy import remedy
 from plmscale.design.search import Means, best_designs, grid_of
-from plmscale.design.simulation import simulated
+from plmscale.design.simulation import limits, simulated, simulated_fit
 from plmscale.design.study import source_in
 from plmscale.errors import InputError
 from plmscale.laws.proteins.table import protein_law
@@ -112,10 +112,38 @@ def width(told) -> float:
     return told.interval.high - told.interval.low
 
 
+def test_departures_are_of_the_size_named_and_not_what_the_law_could_follow():
+    prior, rng = small_prior(), np.random.default_rng(0)
+    cells = Grid.of(np.geomspace(2e3, 1e5, 6), np.geomspace(1e5, 8e6, 5), seeds=2)
+    exact, departing = (
+        rms_residual(simulated_fit(replace(prior, noise=1e-7), cells, rng, lack_of_fit=lack)) for lack in (0.0, 0.0005)
+    )
+    assert exact < 1e-6
+    # The Huber fit of 60 runs moves its five parameters towards the departures, by little.
+    assert departing == pytest.approx(0.0005, rel=0.1)
+
+
+def rms_residual(fitted) -> float:
+    """Root mean square of the log losses less those of the fitted law."""
+    law, runs = fitted.details["optimum"], pd.DataFrame(fitted.points)
+    terms = law["A"] * runs["n_params"] ** -law["alpha"] + law["B"] * runs["n_tokens"] ** -law["beta"]
+    return float(np.sqrt(np.mean(np.log(runs["loss"] / (law["E"] + terms)) ** 2)))
+
+
+def test_a_law_that_departs_costs_the_verdict_and_not_the_interval():
+    prior = replace(small_prior(), noise=0.001)
+    cells = Grid.of(np.geomspace(2e3, 1e5, 7).round(), np.geomspace(1e5, 8e6, 4).round(), seeds=6)
+    promised = simulated(prior, cells, target_flops=1e13, n=4)
+    assert promised.n_identified == 4 and promised.n_departing == 0
+    worse = simulated_fit(prior, cells, np.random.default_rng([20, 0]), lack_of_fit=0.0005)
+    assert worse.status == "weakly_identified" and worse.why.code == "misfit"
+    assert width(promised) == pytest.approx(np.diff(limits(worse))[0], rel=0.3)
+
+
 def test_an_interval_that_is_open_is_promised_as_open():
     prior = replace(small_prior(), noise=0.2)
     promised = simulated(prior, Grid.of(np.geomspace(2e3, 1e5, 5), np.geomspace(1e5, 1e6, 4)), target_flops=1e13, n=3)
-    assert promised.status == "not identified" and promised.n_identified == 0
+    assert promised.status == "not identified" and promised.n_identified == 0 and promised.n_departing is None
     assert (promised.interval.low, promised.interval.high, promised.width) == (0, 1, 1)
 
 

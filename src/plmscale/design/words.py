@@ -10,7 +10,7 @@ from .budget import CPU
 from .expectation import IDENTIFIED, NOT
 from .prior import Prior
 from .remedy import FACTORS, Remedy
-from .simulation import Simulated
+from .simulation import LACK_OF_FIT, Simulated
 from .spending import Cost
 from .study import CONFIGURATION, Draft, Source, described
 
@@ -58,7 +58,10 @@ def expectation(promise: Promise) -> str:
         reach = f"N_opt for {target} FLOPs = {_size(size.value)} ({_size(size.low)} to {_size(size.high)})"
     studies = f"{told.n_identified} of {told.n_studies} simulated studies"
     if told.status == IDENTIFIED:
-        return f"Expected: {ends}, identified in {studies}; {reach}."
+        inexact = f"in {told.n_departing or 'none'} where losses depart from the law by {LACK_OF_FIT:.1%}".replace(
+            "%", " %"
+        )
+        return f"Expected: {ends}, identified in {studies}, {inexact}; {reach}."
     head = "No law will be identified" if told.status == NOT else "The law will be only weakly identified"
     return f"{head} ({studies} identify it): expected {ends}; {reach}. {_needed(promise)}"
 
@@ -170,6 +173,8 @@ def record(promise: Promise) -> dict[str, Any]:
         "width": told.width,
         "identified_studies": told.n_identified,
         "simulated_studies": told.n_studies,
+        "identified_departing_studies": told.n_departing,
+        "lack_of_fit": LACK_OF_FIT,
         "law": promise.prior.title,
         "noise": promise.prior.noise,
         "interior_decades": draft.design.interior,

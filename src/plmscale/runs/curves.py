@@ -23,6 +23,7 @@ from .selection import rate_reasons, repeated_reasons
 from .smoothing import smooth_values
 
 Array = NDArray[np.float64]
+Columns = dict[str, NDArray[Any]]
 
 COLUMNS = ("run", "model", "subset", "schedule", "seed", "status", "n_params", "unique_tokens", "batch_tokens")
 SERIES = ("step", "n_tokens", "flops", "loss", "lr_fraction")
@@ -132,9 +133,8 @@ def smooth(runs: pd.DataFrame, *, level: float | None = None) -> list[Curve]:
     Parameters
     ----------
     runs : DataFrame
-        One row per (run, evaluation), with the columns `COLUMNS` and `SERIES`; `learning_rate` and
-        `trunk` may be absent.
-        Evaluations at zero FLOPs give the initial loss; evaluations whose loss is not a positive number are left out.
+        One row per (run, evaluation), with the columns `COLUMNS` and `SERIES`; `learning_rate` and `trunk` may be
+        absent. Evaluations at zero FLOPs give the initial loss; those whose loss is not a positive number are left out.
     level : float, optional
         Smoothing level of `plmscale.runs.smoothing.smooth_values`; by default restricted maximum likelihood chooses it
         per run.
@@ -152,7 +152,13 @@ def smooth(runs: pd.DataFrame, *, level: float | None = None) -> list[Curve]:
     missing = [name for name in (*COLUMNS, *SERIES) if name not in runs.columns]
     if missing:
         raise InputError(f"the frame of runs lacks the columns {missing}; it has {list(runs.columns)}.")
-    return [_smooth_run(str(run), rows, level=level) for run, rows in runs.groupby("run", sort=False)]
+    ordered = runs.sort_values("step", kind="stable")
+    # Arrays, not a frame a run: of a table of final losses, nearly all the time went into frames of one row.
+    columns = {name: ordered[name].to_numpy(dtype=object) for name in (*COLUMNS[1:], "trunk") if name in ordered}
+    columns |= {name: ordered[name].to_numpy(dtype=float) for name in (*SERIES, "learning_rate") if name in ordered}
+    places = ordered.groupby("run", sort=False).indices
+    rows = ((run, {name: of[places[run]] for name, of in columns.items()}) for run in runs["run"].dropna().unique())
+    return [_smooth_run(str(run), of_run, level=level) for run, of_run in rows]
 
 
 def to_frame(curves: Sequence[Curve]) -> pd.DataFrame:
@@ -166,8 +172,7 @@ def to_frame(curves: Sequence[Curve]) -> pd.DataFrame:
         if curve.flops.size == 0:
             values |= {name: np.array([np.nan]) for name in _ARRAYS}
         parts.append(pd.DataFrame(values))
-    names = [field.name for field in fields(Curve)]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=pd.Index(names))
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[one.name for one in fields(Curve)])
 
 
 def from_frame(frame: pd.DataFrame) -> list[Curve]:
@@ -180,9 +185,7 @@ def from_frame(frame: pd.DataFrame) -> list[Curve]:
     """
     missing = [field.name for field in fields(Curve) if field.name not in frame.columns and field.default is MISSING]
     if missing:
-        raise InputError(
-            f"the frame of curves lacks the columns {missing}; write it with plmscale.runs.curves.to_frame."
-        )
+        raise InputError(f"the frame of curves lacks the columns {missing}; write it with `to_frame` of this module.")
     curves = []
     for _, rows in frame.groupby("run", sort=False):
         first = rows.iloc[0].to_dict()
@@ -199,11 +202,8 @@ def from_frame(frame: pd.DataFrame) -> list[Curve]:
 _ARRAYS = ("flops", "n_tokens", "loss", "raw_loss")
 
 
-def _smooth_run(run: str, rows: pd.DataFrame, *, level: float | None) -> Curve:
-    rows = rows.sort_values("step", kind="stable")
-    flops, n_tokens, loss, lr_fraction = (
-        rows[name].to_numpy(dtype=float) for name in ("flops", "n_tokens", "loss", "lr_fraction")
-    )
+def _smooth_run(run: str, rows: Columns, *, level: float | None) -> Curve:
+    flops, n_tokens, loss, lr_fraction = (rows[name] for name in ("flops", "n_tokens", "loss", "lr_fraction"))
     finite = np.isfinite(loss) & (loss > 0)
     usable = finite & (flops > 0)
     flops, n_tokens, raw = flops[usable], n_tokens[usable], loss[usable]
@@ -226,24 +226,24 @@ def _smooth_run(run: str, rows: pd.DataFrame, *, level: float | None) -> Curve:
     )
 
 
-def _largest_rate(rows: pd.DataFrame) -> float:
+def _largest_rate(rows: Columns) -> float:
     """The rate before any warm-up or decay: what it is at a point over its share there, else the largest seen."""
     if "learning_rate" not in rows:
         return float("nan")
-    rate, share = (rows[name].to_numpy(dtype=float) for name in ("learning_rate", "lr_fraction"))
+    rate, share = rows["learning_rate"], rows["lr_fraction"]
     whole = np.where((share > 0) & np.isfinite(share), rate / np.where(share > 0, share, 1.0), rate)
     known = whole[np.isfinite(whole) & (whole > 0)]
     return float(np.median(known) if np.isfinite(share).all() else known.max()) if known.size else float("nan")
 
 
-def _identity(run: str, rows: pd.DataFrame) -> dict[str, Any]:
+def _identity(run: str, rows: Columns) -> dict[str, Any]:
     """What may not change within a run, as plain values."""
     first = {name: _only(run, rows, name=name) for name in COLUMNS[1:]}
     texts = {name: str(first[name]) for name in ("model", "subset", "schedule", "status")}
     return texts | {name: int(first[name]) for name in ("seed", "n_params", "unique_tokens", "batch_tokens")}
 
 
-def _only(run: str, rows: pd.DataFrame, *, name: str) -> Any:
+def _only(run: str, rows: Columns, *, name: str) -> Any:
     values = list(dict.fromkeys(rows[name].tolist()))
     if len(values) != 1:
         raise InputError(f"run {run} has several values of {name}: {values[:5]}; it must be one.")

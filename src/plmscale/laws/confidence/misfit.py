@@ -122,14 +122,38 @@ def lowered(verdict: Verdict, found: Sequence[Misfit]) -> Verdict:
     return Verdict("weakly_identified", Reason.of(code, finding=worst.finding, then=verdict.why))
 
 
+def departures(
+    log_size: Array, log_tokens: Array, law: Array, *, degree: int = MAX_DEGREE, root: Array | None = None
+) -> Array:
+    """Polynomials in log N and log D that the residuals of a right law do not follow.
+
+    Parameters
+    ----------
+    log_size, log_tokens : arrays, shape (n,)
+        Of the runs.
+    law : array, shape (n, p)
+        Orthonormal columns that span the derivatives of the law by its parameters.
+    degree : int
+        Of the polynomials, total.
+    root : array, shape (n, n), optional
+        As of `SharedNoise.whitener`; `law` is meant after it.
+
+    Returns
+    -------
+    array, shape (n, k)
+        Orthonormal columns, orthogonal to the law.
+    """
+    x, y = _scaled(log_size), _scaled(log_tokens)
+    terms = np.stack([x**i * y**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=1)
+    terms = terms if root is None else root @ terms
+    basis, size, _ = np.linalg.svd(terms - law @ (law.T @ terms), full_matrices=False)
+    return basis[:, size > 1e-6 * np.linalg.norm(terms)]
+
+
 def _structure(residual: Array, law: Array, points: Residuals, *, root: Array | None) -> Misfit | None:
-    x, y = (_scaled(one) for one in (points.log_size, points.log_tokens))
     rest = residual - law @ (law.T @ residual)
     for degree in range(MAX_DEGREE, 1, -1):
-        terms = np.stack([x**i * y**j for i in range(degree + 1) for j in range(degree + 1 - i)], axis=1)
-        terms = terms if root is None else root @ terms
-        basis, size, _ = np.linalg.svd(terms - law @ (law.T @ terms), full_matrices=False)
-        basis = basis[:, size > 1e-6 * np.linalg.norm(terms)]
+        basis = departures(points.log_size, points.log_tokens, law, degree=degree, root=root)
         n_terms, n_left = basis.shape[1], residual.size - law.shape[1] - basis.shape[1]
         if n_terms and n_left >= max(MIN_LEFT, n_terms):
             explained = float(np.sum((basis.T @ rest) ** 2))
