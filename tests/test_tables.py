@@ -15,6 +15,7 @@ import pytest
 
 from plmscale.plan.plan import plan
 from plmscale.presentation.formats import with_interval
+from plmscale.presentation.table_html import slim
 from plmscale.presentation.tables import Column, Table, frame_to_tsv, to_latex, to_markdown, to_tsv
 from plmscale.provenance import dependencies
 from plmscale.published import paper
@@ -110,6 +111,19 @@ def test_every_table_is_written_in_three_formats(written, name):
     assert not re.search(r"\bnan\b|\bNone\b|<NA>", "\n".join(table))
 
 
+def test_a_column_that_says_the_same_in_every_row_is_said_below_the_table_once():
+    """The table as data keeps all columns; what a row is there for, and tables of one or two rows, stay whole."""
+    data = pd.DataFrame({"run": ["a", "b", "c"], "seed": 0, "value": 1.5, "note": None})
+    columns = (Column("Run", "run"), Column("Seed", "seed", "count"), Column("Value", "value", "number"))
+    table = Table(data, (*columns, Column("Note", "note")), notes=("A note.",), number="value")
+    shown = slim(table)
+    assert [column.label for column in shown.columns] == ["Run", "Value"]
+    assert shown.cells == [["a", "1.50"], ["b", "1.50"], ["c", "1.50"]]
+    assert shown.notes == ("In every row: Seed: 0.", "Without a value in any row: Note.", "A note.")
+    assert to_tsv(shown) == to_tsv(table)
+    assert slim(replace(table, data=data.head(2))).columns == table.columns
+
+
 @pytest.mark.parametrize("name", TABLES)
 def test_html_holds_the_same_cells_and_nothing_from_elsewhere(results, written, name):
     text = (written / f"{name}.html").read_text()
@@ -120,7 +134,7 @@ def test_html_holds_the_same_cells_and_nothing_from_elsewhere(results, written, 
         .replace("<sup>", "<sup>^")
     )
     rows = [["".join(cell.itertext()) for cell in row] for row in page.iter("tr")]
-    table = BUILDERS[name](results)
+    table = slim(BUILDERS[name](results))
     assert rows == [[column.label for column in table.columns], *table.cells]
     assert not re.search(r"https?:|<script|<link", text)
 

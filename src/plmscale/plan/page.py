@@ -34,17 +34,6 @@ LABELS = {
 }
 """Columns of a plan for a reader, where the name with blanks is not enough."""
 
-OFTEN_SAME = (
-    "device",
-    "learning_rate",
-    "batch_tokens",
-    "nodes",
-    "devices_per_node",
-    "micro_batch_tokens",
-    "grad_accum",
-)
-"""Columns that are not shown where all their rows are the same."""
-
 SUMS_BY = {"model": "size", "subset": "set"}
 """What is summed by, in words."""
 
@@ -87,18 +76,13 @@ def write_page(
 
 
 def _table(data: pd.DataFrame) -> Table:
-    """A table for a reader: words for names; what is the same in every row is said below it."""
-    same = [name for name in OFTEN_SAME if name in data and len(data) > 1 and len(set(data[name].tolist())) == 1]
+    """A table for a reader: words for names."""
     shown = data.copy()
     if "by" in shown:
         of_schedules = shown["by"] == "schedule"
         shown["name"] = shown["name"].where(~of_schedules, shown["name"].map(str).map(schedule_short))
         shown["by"] = shown["by"].replace(SUMS_BY)
-    columns = {str(name): _column(str(name), kind) for name, kind in data.dtypes.items()}
-    first = data.iloc[0].to_dict() if same else {}
-    said = "; ".join(f"{columns[name].label}: {columns[name].cell(first)}" for name in same)
-    notes = (f"In every row: {said}.",) if said else ()
-    return Table(data, [column for name, column in columns.items() if name not in same], shown, notes)
+    return Table(data, [_column(str(name), kind) for name, kind in data.dtypes.items()], shown)
 
 
 def _column(name: str, dtype: object) -> Column:

@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..table_html import folded
+from ..table_html import folded, slim
 from ..tables import Table, to_tsv
 from .files import data_uri, svg_uri
 from .interactive import Interactive
@@ -162,7 +162,7 @@ def figure_block(path: Path, *, title: str, page: Path, caption: Markup | str = 
 
 
 def table_block(table: Table, *, name: str, title: str, **more: Any) -> TableBlock:
-    """A table as a block of a page, its data in the page.
+    """A table as a block of a page (`slim`), all its data in the page.
 
     Parameters
     ----------
@@ -172,6 +172,7 @@ def table_block(table: Table, *, name: str, title: str, **more: Any) -> TableBlo
         Of `TableBlock`: caption, files, open.
     """
     tsv = data_uri(to_tsv(table).encode(), "text/tab-separated-values")
-    html, rest = map(Markup, folded(table))  # it escapes
+    shown = slim(table)
+    html, rest = map(Markup, folded(shown))  # it escapes
     n_folded = sum(table.without_number) if rest else 0
-    return TableBlock(name, title, html, rest, len(table.cells), n_folded, len(table.columns), tsv=tsv, **more)
+    return TableBlock(name, title, html, rest, len(table.cells), n_folded, len(shown.columns), tsv=tsv, **more)

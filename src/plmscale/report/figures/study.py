@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 
 from ...laws.fit import NO_FIT, Fit
 from ...presentation.axis_labels import COMPUTE, SIZE, loss_label
+from ...presentation.figure_rc import FONT_SIZE
 from ...presentation.figure_style import (
     OKABE_ITO,
     SetMarks,
@@ -35,15 +36,13 @@ from ...results.study_results import Results
 from ...runs.curves import Curve
 from ..envelope_lines import envelope_line
 from ..forecast import forecast_figure
+from ..loss_axis import loss_range, outside
 from ..sensitivity import forest
 from .isoflop import isoflop_profiles
 from .laws import compute_optimal, parametric_fit
 from .learning_rates import rates_figure
 from .repeated import repeated_figure
 from .surface import contours, residuals
-
-HEADROOM = 0.4
-"""What a loss axis shows above the unigram entropy, as a share of the way from there down to the lowest loss."""
 
 ROOM_FOR_SENTENCE = 0.4
 """Share of a panel's height that a sentence at its top takes."""
@@ -87,7 +86,7 @@ def loss_vs_flops(results: LawResults, sizes: SizeScale, *, schedule: str) -> Fi
     sizes.legend(figure, [ax])
     several = len(results.sets) > 1
     legend_above(figure, marks.handles(curve.subset for curve in curves) if several else [])
-    if entropy is not None:
+    if entropy is not None and not outside(entropy, ax.get_ylim()):
         lines.append(line_entry(label=f"unigram entropy, {entropy:.3f} nats", **UNIGRAM))
     legend_below(ax, lines, columns=2)
     ends = f"Markers: ends of runs{', by training set' * several}."
@@ -125,27 +124,34 @@ def _with_gaps(rows: list[tuple[float, float, bool]]) -> list[tuple[float, float
 
 
 def _loss_axis(ax: Axes, curves: Sequence[Curve], *, entropy: float | None) -> list[str]:
-    """Limits that show where models differ, and the unigram entropy as a line. Returns what a reader must be told."""
-    lowest = min(float(np.nanmin(curve.loss)) for curve in curves)
-    guess = lowest if entropy is None else entropy
-    bottom = min(lowest, guess)
-    drop = max(guess - lowest, max(float(curve.loss[-1]) for curve in curves) - bottom, 0.02)
-    top = max(guess, bottom + drop) + HEADROOM * drop
-    visible = [curve.flops[curve.loss <= top] for curve in curves]
+    """Limits that show where models differ, and the unigram entropy. Returns what a reader must be told."""
+    ends = loss_range(curves)
+    visible = [curve.flops[curve.loss <= ends[1]] for curve in curves]
     shown = np.concatenate([flops for flops in visible if flops.size])
-    ax.set_ylim(bottom - 0.06 * drop, top)
+    ax.set_ylim(*ends)
     if shown.max() > shown.min():
         ax.set_xlim(shown.min() / 1.15, shown.max() * 1.15)
     ax.set_xscale("log")
     log_ticks(ax.xaxis)
     if entropy is not None:
-        ax.axhline(entropy, zorder=2, **UNIGRAM)
+        _level_of_guessing(ax, entropy, words=f"unigram entropy, {entropy:.3f} nats")
     ax.set_xlabel(COMPUTE)
     ax.set_ylabel(loss_label(masked=entropy is not None))
     start = max(curve.initial_loss for curve in curves)
-    if start <= top:
+    if start <= ends[1]:
         return []
-    return [f"The axis is cut: runs start at up to {number(start)} nats, above {top:.2f} nothing is shown."]
+    return [f"The axis is cut: runs start at up to {number(start)} nats, above {ends[1]:.2f} nothing is shown."]
+
+
+def _level_of_guessing(ax: Axes, value: float, *, words: str) -> None:
+    """What guessing by frequency gives: a line, or its words at the edge beyond which it lies."""
+    where = outside(value, ax.get_ylim())
+    if not where:
+        ax.axhline(value, zorder=2, **UNIGRAM)
+        return
+    arrow, place = ("↑", 0.985) if where == "above" else ("↓", 0.015)
+    look: dict[str, Any] = {"ha": "right", "va": "top" if where == "above" else "bottom", "color": UNIGRAM["color"]}
+    ax.text(0.99, place, f"{arrow} {words}", transform=ax.transAxes, fontsize=FONT_SIZE, **look)
 
 
 def plateau(results: LawResults, sizes: SizeScale) -> Figure:
@@ -236,17 +242,19 @@ def holdout_perplexity(results: Results, sizes: SizeScale) -> Figure:
         ax.set_xscale("log")
         log_ticks(ax.xaxis)
     for ax in axes:
-        ax.axhline(unigram, **UNIGRAM)
         ax.set_xlabel(COMPUTE)
         ax.margins(y=0.12)
+    for ax in axes:  # the last, when the panels, which share their axis, have all their points
+        _level_of_guessing(ax, unigram, words=f"unigram perplexity, {unigram:.2f}")
     for row in (axes[i : i + 2] for i in range(0, len(axes), 2)):
         for ax in leftmost(row):
             ax.set_ylabel("Holdout perplexity")
     if any_run:
         sizes.legend(figure, axes)
-    line = line_entry(label=f"unigram perplexity, {unigram:.2f}", **UNIGRAM)
+    drawn = not outside(unigram, axes[0].get_ylim())
+    line = [line_entry(label=f"unigram perplexity, {unigram:.2f}", **UNIGRAM)] if drawn else []
     shown = table.loc[table["holdout_perplexity"].notna(), "subset"]
-    legend_above(figure, [*marks.handles(shown if any_run else []), line])
+    legend_above(figure, [*marks.handles(shown if any_run else []), *line])
     return figure
 
 

@@ -14,14 +14,13 @@ from ...presentation.schedule_words import schedule_title
 from ...results.analysed import LawResults
 from ...runs.curves import Curve
 from ..envelope_lines import envelope_line
+from ..loss_axis import loss_range, outside
 
 CLOUD, LINE, ENVELOPE = 60, 120, 200
 """Most points of a run's measured losses, of its smoothed line, and of an envelope."""
 
 MOST_POINTS = 5400
 """Points of all runs together: of many runs each has fewer, so that the page stays small."""
-
-HEADROOM = 0.4
 
 
 def hex_of(sizes: SizeScale, n_params: float) -> str:
@@ -50,15 +49,16 @@ def loss_figure(results: LawResults, sizes: SizeScale) -> Interactive:
     share = min(1.0, MOST_POINTS / max(len(seen) * (CLOUD + LINE), 1))
     for curve in seen:
         _run_traces(plot, curve, results, sizes, share=share)
-    entropy = results.unigram_entropy
+    entropy, beyond = results.unigram_entropy, ""
     if seen:
-        low, high = _loss_range(seen, entropy)
-        shown = np.concatenate([curve.flops[curve.loss <= high] for curve in seen])
-        plot.axis("y", range=[low, high])
+        span = loss_range(seen)
+        shown = np.concatenate([curve.flops[curve.loss <= span[1]] for curve in seen])
+        plot.axis("y", range=list(span))
         plot.axis("x", range=np.log10([shown.min() / 1.1, shown.max() * 1.15]))
         if entropy is not None:
             ends = [min(float(curve.flops[0]) for curve in seen), float(shown.max())]
             plot.reference(ends, at=entropy, words=f"unigram entropy, {entropy:.3f} nats")
+            beyond = outside(entropy, span)
     sets = [Box(name, name, sign=SYMBOLS[i % len(SYMBOLS)]) for i, name in enumerate(results.sets)]
     kinds = [Box("cloud", "measured"), Box("line", "smoothed"), Box("envelope", "envelope", "#000000")]
     boxes = {"size": size_boxes(results, sizes), "subset": sets, "schedule": schedule_boxes(results), "kind": kinds}
@@ -66,6 +66,8 @@ def loss_figure(results: LawResults, sizes: SizeScale) -> Interactive:
         f"Loss against training FLOPs of {len(seen)} runs. The envelope is the lowest smoothed loss that a budget "
         "reaches, of the sizes and sets that are switched on."
     )
+    if beyond:
+        summary += f" The unigram entropy, {entropy:.3f} nats, lies {beyond} what is shown."
     figure = plot.rendered(x=COMPUTE, y=[loss_label(masked=entropy is not None)])
     return Interactive("loss_vs_flops", "Loss against training FLOPs", summary, figure, boxes)
 
@@ -126,12 +128,3 @@ def _envelope_trace(plot: Plot, results: LawResults, schedule: str, *, dash: str
             ),
             meta={"schedule": schedule, "kind": "envelope"},
         )
-
-
-def _loss_range(curves: Sequence[Curve], entropy: float | None) -> list[float]:
-    """Where models differ: from the lowest loss to above the unigram entropy; zooming out shows the rest."""
-    lowest = min(float(np.nanmin(curve.loss)) for curve in curves)
-    guess = lowest if entropy is None else entropy
-    highest = max(guess, *(float(curve.loss[-1]) for curve in curves))
-    drop = max(highest - min(lowest, guess), 0.02)
-    return [min(lowest, guess) - 0.06 * drop, highest + HEADROOM * drop]

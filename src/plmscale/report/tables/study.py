@@ -7,6 +7,7 @@ import pandas as pd
 
 from ...files import atomic
 from ...presentation.formats import given
+from ...presentation.schedule_words import schedule_short
 from ...presentation.table_html import to_html
 from ...presentation.tables import IDENTITY, Column, Table, write_table
 from ...published.models import of_study as published_models
@@ -156,7 +157,9 @@ def models(results: Results) -> Table:
         Column("Schedules", "schedules"),
     )
     notes = (f"Training FLOPs per token: forward and backward (twice the forward) at {length} positions, appendix E.",)
-    return Table(pd.DataFrame(rows, dtype=object), columns, notes=notes)
+    data = pd.DataFrame(rows, dtype=object)
+    shown = data.assign(schedules=["; ".join(map(schedule_short, model.schedules)) for model in results.study.models])
+    return Table(data, columns, shown, notes)
 
 
 def flops_table(results: Results) -> Table:
