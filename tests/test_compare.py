@@ -229,7 +229,7 @@ def test_other_lengths_and_settings_are_said(folders, tmp_path):
     assert apart(setup[0], replace(short, convention="6nd"), "compute") == ""
     assert apart(*setup, "loss") == "max_length is 256 and 128"
     kinds = [replace(setup[0], final_loss=kind) for kind in ("holdout", "training")]
-    assert apart(*kinds, "loss") == "final losses are of the holdout and of the training"
+    assert apart(*kinds, "loss") == "final losses are of the holdout in the first and of the training in the second"
     assert apart(*kinds, "compute") == apart(setup[0], kinds[0], "loss") == ""
     text = " ".join(caveats(members))
     assert "batches of 50000 and 100000 tokens" in text and "other training.warmup_tokens: part" in text

@@ -232,7 +232,7 @@ def test_sizes_and_lengths_of_any_study_are_a_table(schedule, trunks):
 def test_few_sizes_at_any_budget_are_said_without_contradiction():
     points = [(n, d, chinchilla(n, d)) for n in (1e6, 2e6, 4e6) for d in (1e8, 2e8, 4e8)]
     reason = one_fit("isoflop", final(points)).reason
-    assert "final losses of 4 sizes" in reason and "10%" in reason
+    assert "final losses of 4 sizes" in reason and "10 %" in reason
 
 
 def test_final_losses_are_a_table_only_where_curves_are_none():

@@ -29,11 +29,11 @@ SENTENCES = [
     ),
     (
         Reason.of("few_lengths", n_lengths=1, needed=3),
-        "1 lengths of training; the law needs 3 to tell its token term from its floor.",
+        "1 length of training; the law needs 3 to tell its token term from its floor.",
     ),
     (Reason.of("few_runs", n_runs=5, n_free=5), "5 runs for 5 parameters."),
-    (Reason.of("no_resample", failed=0.625), "62% of the resamples of the runs do not allow the fit at all."),
-    (Reason.of("few_resamples", failed=0.2), "20% of the resamples of the runs do not allow the fit."),
+    (Reason.of("no_resample", failed=0.625), "62 % of the resamples of the runs do not allow the fit at all."),
+    (Reason.of("few_resamples", failed=0.2), "20 % of the resamples of the runs do not allow the fit."),
     (
         Reason("interval_void", SPAN | {"low": None}),
         "the interval of a, unbounded to 0.68, excludes next to nothing.",
@@ -43,7 +43,7 @@ SENTENCES = [
     (Reason("interval", SPAN), "the interval of a is 0.01 to 0.68."),
     (
         Reason.of("misfit", finding=Reason("structure", TEST | {"share": 0.31}), then=Reason("interval", SPAN)),
-        "the law does not fit: a polynomial in log N and log D explains 31% of its residuals (F = 4.0, p = 0.01). If "
+        "the law does not fit: a polynomial in log N and log D explains 31 % of its residuals (F = 4.0, p = 0.01). If "
         "it did, the interval of a is 0.01 to 0.68.",
     ),
     (
@@ -53,7 +53,7 @@ SENTENCES = [
     ),
     (
         Reason("structure", TEST | {"share": 0.31}),
-        "a polynomial in log N and log D explains 31% of its residuals (F = 4.0, p = 0.01)",
+        "a polynomial in log N and log D explains 31 % of its residuals (F = 4.0, p = 0.01)",
     ),
     (
         Reason("misses_budget", TEST | {"n_runs": 4}),
@@ -70,7 +70,7 @@ SENTENCES = [
     ),
     (
         Reason.of("share_assumed", share=0.9, then=Reason("interval", SPAN)),
-        "intervals assume that the runs of a trunk share 90% of the variance of their noise; then the interval of a "
+        "intervals assume that the runs of a trunk share 90 % of the variance of their noise; then the interval of a "
         "is 0.01 to 0.68.",
     ),
     (
@@ -84,7 +84,7 @@ SENTENCES = [
             most_rate=0.0493,
         ),
         "the learning-rate schedule explains the plateau: 3 of 5 runs end flat, between 2.695 and 2.711 nats, with "
-        "4.9% to 4.9% of their learning rate left; their ends tell when the rate was gone, not what size and tokens "
+        "4.9 % to 4.9 % of their learning rate left; their ends tell when the rate was gone, not what size and tokens "
         "can reach.",
     ),
     (
@@ -146,8 +146,8 @@ SENTENCES = [
     ),
     (
         Reason.of("few_budgets", needed=4, needed_budgets=3, most=3, width=0.1),
-        "the law needs 3 budgets with final losses of 4 sizes, from runs within 10% of a budget or between the budgets "
-        "of a size (at most 3 sizes ended at one budget).",
+        "the law needs 3 budgets with final losses of 4 sizes, from runs within 10 % of a budget or between the "
+        "budgets of a size (at most 3 sizes ended at one budget).",
     ),
     (Reason.of("budget_not_asked"), "the study does not ask for this budget (`analysis.budgets`)."),
     (
@@ -156,7 +156,7 @@ SENTENCES = [
     ),
     (
         Reason.of("rate_for_all", rate=1e-5, n_sizes=8, n_known=8, n_swept=0),
-        "one learning rate, 1e-05, for all 8 sizes: not shown to suit each size and length.",
+        "one learning rate, 10⁻⁵, for all 8 sizes: not shown to suit each size and length.",
     ),
     (
         Reason.of("rates_unknown", n_sizes=5, n_known=0),
@@ -176,8 +176,8 @@ SENTENCES = [
     ),
     (
         Reason.of("no_flat_run", share=0.0512, limit=0.02),
-        "the curves do not flatten: in the flattest run the last doubling of FLOPs brought 5.1% of the drop, a "
-        "plateau has less than 2%.",
+        "the curves do not flatten: in the flattest run the last doubling of FLOPs brought 5.1 % of the drop, a "
+        "plateau has less than 2 %.",
     ),
     (
         Reason.of("plateau_above_start", plateau=3.2, initial=3.1),
@@ -185,7 +185,7 @@ SENTENCES = [
     ),
     (
         Reason.of("few_reach", n_reach=2, n_sizes=5, loss=2.7321, needed=3, failed=0.05),
-        "2 of 5 sizes reach 2.732 nats, the law needs 3; in 5% of the resamples it has fewer.",
+        "2 of 5 sizes reach 2.732 nats, the law needs 3; in 5 % of the resamples it has fewer.",
     ),
     (
         Reason.of("few_flat", n_runs=2, n_sizes=1),
@@ -222,7 +222,7 @@ SENTENCES = [
     ),
     (
         Reason.of("beside_best_rate", best=0.002, rate=0.0005),
-        "another learning rate of this size did better (0.002 instead of 0.0005)",
+        "another learning rate of this size did better (0.002 instead of 5×10⁻⁴)",
     ),
     (Reason.of("no_run_here"), "no run was evaluated at these FLOPs"),
     (Reason.of("one_size_here"), "only one size was evaluated at these FLOPs"),
@@ -245,7 +245,7 @@ SENTENCES = [
     (Reason.of("level_before_start"), "its first evaluation is below the level"),
     (Reason.of("level_not_reached"), "the run does not reach the level"),
     (Reason.of("few_rates", n_rates=2, needed=3), "2 rates, an optimum needs 3"),
-    (Reason.of("lowest_rate_best", rate=0.0004), "the lowest rate tried, 0.0004, is the best"),
+    (Reason.of("lowest_rate_best", rate=0.0004), "the lowest rate tried, 4×10⁻⁴, is the best"),
     (Reason.of("highest_rate_best", rate=0.001, failed=None), "the highest rate tried, 0.001, is the best"),
     (
         Reason.of("highest_rate_best", rate=0.001, failed=0.002),

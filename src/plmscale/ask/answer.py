@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from ..estimates import Estimate
-from ..presentation.formats import MISSING, number, short, to_width
+from ..presentation.formats import MISSING, compact, number, short, to_width
 from ..runs.extent import INSIDE
 
 LINE = 115
@@ -46,6 +46,8 @@ class Row:
             if self.shape == "loss" and one.value is not None:
                 value, low, high = to_width(one.value, one.low, one.high)
             ends = f"{low} to {high}"
+        elif self.shape == "number":  # given
+            value = compact(one.value)
         far = "" if self.beyond is None else "inside" if self.beyond == 0 else _decades(self.beyond)
         return self.title, value, ends, far
 

@@ -6,7 +6,7 @@ from ..errors import InputError
 from ..estimates import Estimate
 from ..plan.hardware.device_types import DEVICE_TYPES
 from ..plan.hardware.utilisation import UTILISATION
-from ..presentation.formats import FIT_TITLES, STATUS_WORDS, number, short, with_interval
+from ..presentation.formats import FIT_TITLES, STATUS_WORDS, compact, number, short, with_interval
 from ..runs.extent import EXTRAPOLATED, INSIDE
 from .answer import Answer, Row
 from .asked_law import AskedLaw
@@ -153,7 +153,7 @@ def _sentence(known: Known, found: Solved, asked: Quantities, machine: Machine |
 
 
 def _budget(known: Known, asked: Quantities, machine: Machine | None) -> str:
-    flops = f"{number(known.c)} FLOPs"
+    flops = f"{compact(known.c)} FLOPs"
     if asked.flops is not None or machine is None:
         return flops
     name, precision = machine.name, machine.precision

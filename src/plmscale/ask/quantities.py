@@ -12,6 +12,7 @@ from ..plan.hardware.device_types import DEVICE_TYPES
 from ..plan.hardware.devices import device_of
 from ..plan.hardware.step_time import DOUBLING_EFFICIENCY
 from ..plan.hardware.utilisation import UTILISATION
+from ..presentation.formats import compact, per_cent
 from ..runs.cells import amount, positive
 from ..study.config import Hardware
 from ..study.grid import RESIDUES_PER_SEQUENCE
@@ -182,11 +183,9 @@ def machine_of(asked: Quantities) -> Machine | None:
     hardware = validated(Hardware, given, what="ask: the device (mfu is --utilisation)")
     device = device_of(hardware, precision)
     slower = DOUBLING_EFFICIENCY ** math.log2(devices or 1)
-    words = f"{name} in {precision}: {device.mfu:.2g} of {device.peak_flops:.3g} FLOP/s"
+    words = f"{name} in {precision}: {per_cent(device.mfu)} of {compact(device.peak_flops)} FLOP/s"
     words += "" if asked.utilisation else " (an assumption; `plmscale calibrate` measures)"
-    words += (
-        f", less {1 - slower:.0%} for {devices} devices together".replace("%", " %") if devices and devices > 1 else ""
-    )
+    words += f", less {per_cent(1 - slower)} for {devices} devices together" if devices and devices > 1 else ""
     return Machine(name, precision, device.peak_flops * device.mfu * 3600 * slower, devices, asked.price, words)
 
 

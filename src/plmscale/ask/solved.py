@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from ..errors import InputError
 from ..estimates import Estimate
-from ..presentation.formats import number, short
+from ..presentation.formats import compact, number, short
 from .asked_law import AskedLaw
 
 Array = NDArray[np.float64]
@@ -100,7 +100,7 @@ def _lowest_loss(law: AskedLaw, known: Known) -> tuple[Array, Array, Array | Non
     n = search.lowest_loss(law.surface, known.c)
     if not np.isfinite(n[0]):
         raise InputError(
-            f"ask: this law has no optimum at {number(known.c)} FLOPs near the sizes it knows.{_budgets(law, known)}"
+            f"ask: this law has no optimum at {compact(known.c)} FLOPs near the sizes it knows.{_budgets(law, known)}"
         )
     more = None
     if law.others and not known.served:
@@ -130,7 +130,7 @@ def _run(law: AskedLaw, known: Known) -> tuple[Array, Array, None]:
         if not d > 0:
             raise InputError(
                 f"ask: serving {short(known.served)} tokens takes {number(known.c - float(search.cost(n)) * d)} FLOPs "
-                f"at N = {short(n)} parameters, more than the budget of {number(known.c)}. Give a smaller size, fewer "
+                f"at N = {short(n)} parameters, more than the budget of {compact(known.c)}. Give a smaller size, fewer "
                 "served tokens, or more compute."
             )
         return np.full(k, n), np.full(k, d), None
@@ -162,7 +162,7 @@ def _by_sizes(law: AskedLaw, known: Known) -> Solved:
     assert known.c is not None
     found = law.sizes.at(known.c)
     if found is None or found.n_tokens is None:
-        raise InputError(f"ask: {number(known.c)} FLOPs are outside what the law knows.{_budgets(law, known)}")
+        raise InputError(f"ask: {compact(known.c)} FLOPs are outside what the law knows.{_budgets(law, known)}")
     size = Estimate(found.n_params, found.low, found.high)
     tokens = Estimate(found.n_tokens, found.tokens_low, found.tokens_high)
     return Solved(size, tokens, Estimate(known.c), Estimate(known.c), None)
@@ -229,7 +229,7 @@ def _given(law: AskedLaw, known: Known) -> str:
     """What two of the quantities give for the third, to show the contradiction."""
     if known.n is not None and known.d is not None and known.c is not None:
         flops = float(law.search(known.served).total(known.n, known.d))
-        return f" N and D take {number(flops)} FLOPs, and {number(known.c)} were given. Leave out one of the three."
+        return f" N and D take {number(flops)} FLOPs, and {compact(known.c)} were given. Leave out one of the three."
     return " Leave out all but two."
 
 
@@ -245,13 +245,13 @@ def _two_sizes(law: AskedLaw, known: Known) -> str:
     lowest = float(law.surface.loss(best, search.tokens(best, known.c))[0, 0])
     if lowest > known.loss:
         return (
-            f"ask: {known.loss:g} nats are not reached with {number(known.c)} FLOPs under this law; the lowest loss is "
-            f"{lowest:.4g}, at N = {short(best)} parameters. {advice}."
+            f"ask: {known.loss:g} nats are not reached with {compact(known.c)} FLOPs under this law; the lowest loss "
+            f"is {lowest:.4g}, at N = {short(best)} parameters. {advice}."
         )
     sizes = [short(one) for one in _crossings(law, known, best)]
     return (
         f"ask: every size from {' to '.join(sizes)} parameters reaches {known.loss:g} nats with at most "
-        f"{number(known.c)} FLOPs. {advice}; or give --params with one of both."
+        f"{compact(known.c)} FLOPs. {advice}; or give --params with one of both."
     )
 
 

@@ -181,13 +181,14 @@ def apart(first: StudySetup, second: StudySetup, quantity: str) -> str:
     Examples
     --------
     >>> apart(StudySetup(convention="6nd"), StudySetup(convention="appendix_e"), "compute")
-    'FLOPs are counted by 6nd and by appendix_e'
+    'FLOPs are counted by 6ND in the first and by appendix E in the second'
     """
     reasons = []
     lengths = _differ(first.max_length, second.max_length)
     if quantity == "compute":
         if _differ(first.convention, second.convention):
-            reasons.append(f"FLOPs are counted by {first.convention} and by {second.convention}")
+            counted = (convention_words(one.convention) for one in (first, second))
+            reasons.append("FLOPs are counted by {} in the first and by {} in the second".format(*counted))
         elif lengths and first.convention == AT_MAX_LENGTH:
             reasons.append(f"FLOPs are counted at lengths of {first.max_length} and {second.max_length}")
         return "; ".join(reasons)
@@ -196,10 +197,17 @@ def apart(first: StudySetup, second: StudySetup, quantity: str) -> str:
     if _differ(first.masking, second.masking):
         reasons.append("the masking differs")
     if quantity == "loss" and _differ(first.final_loss, second.final_loss):
-        reasons.append(f"final losses are of the {first.final_loss} and of the {second.final_loss}")
+        reasons.append(
+            f"final losses are of the {first.final_loss} in the first and of the {second.final_loss} in the second"
+        )
     if quantity == "holdout" and _differ(first.holdout, second.holdout):
         reasons.append("the holdouts are other proteins")
     return "; ".join(reasons)
+
+
+def convention_words(convention: object) -> str:
+    """How FLOPs are counted, in words: the setting `analysis.flops`."""
+    return {"appendix_e": "appendix E", "6nd": "6ND"}.get(str(convention), str(convention))
 
 
 def caveats(members: Sequence[ComparedStudy]) -> list[str]:
@@ -209,7 +217,7 @@ def caveats(members: Sequence[ComparedStudy]) -> list[str]:
         names = f"{one.name} and {other.name}"
         for quantity, lost in _LOST.items():
             if reason := apart(one.setup, other.setup, quantity):
-                found.append(f"{names}: {reason}. {lost}")
+                found.append(f"{names}: {_of(reason, one, other)}. {lost}")
         if _differ(one.setup.batch_tokens, other.setup.batch_tokens):
             batches = f"{one.setup.batch_tokens} and {other.setup.batch_tokens}"
             found.append(f"{names}: batches of {batches} tokens: part of any difference may be theirs.")
@@ -227,6 +235,11 @@ def caveats(members: Sequence[ComparedStudy]) -> list[str]:
             if not m.records
         ]
     return found
+
+
+def _of(reason: str, one: ComparedStudy, other: ComparedStudy) -> str:
+    """A reason of `apart` with the names of the two studies."""
+    return reason.replace("in the first", f"in {one.name}").replace("in the second", f"in {other.name}")
 
 
 def _settings_that_differ(one: StudySetup, other: StudySetup) -> list[str]:

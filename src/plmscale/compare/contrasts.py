@@ -110,7 +110,7 @@ def _contrast(first: Arm, second: Arm, *, name: str, key: str, scale: str) -> tu
     fits = [arm.fits.get(name, NO_FIT) for arm in (first, second)]
     ones = [fit.estimates.get(key, Estimate(None)) for fit in fits]
     lacking = [
-        f"{arm.label} is {STATUS_WORDS[fit.status]}"
+        f"{schedule_short(arm.label)} is {STATUS_WORDS[fit.status]}"
         for arm, fit, one in zip((first, second), fits, ones, strict=True)
         if one.value is None
     ]

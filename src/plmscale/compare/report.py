@@ -11,13 +11,13 @@ from matplotlib.figure import Figure
 from ..estimates import Estimate
 from ..files import atomic, write_json
 from ..presentation.figure_style import write_on_pages
-from ..presentation.formats import FIT_TITLES, is_missing, number, short, with_interval
-from ..presentation.schedule_words import SCHEDULE_TITLES, schedule_words
+from ..presentation.formats import FIT_TITLES, counted, is_missing, number, short, with_interval
+from ..presentation.schedule_words import SCHEDULE_TITLES, schedule_short, schedule_words
 from ..presentation.tables import write_table
 from ..provenance import versions
 from ..report.law_lines import LINE
 from ..report.tables.laws import symbol
-from .arms import Comparison, caveats
+from .arms import Comparison, caveats, convention_words
 from .contrasts import (
     DIFFER,
     NOT_TOLD_APART,
@@ -31,7 +31,7 @@ from .figures import envelopes_figure, exponents_figure, matched_figure
 from .matched import matched, paired
 from .page import write_page
 from .studies import ComparedStudy
-from .tables import TABLES, convention_words
+from .tables import TABLES
 
 MOST = 12
 """Differences of laws that the text names, by verdict; all of them are in the table."""
@@ -133,9 +133,10 @@ def _paragraph(text: str) -> list[str]:
 def _extent(member: ComparedStudy) -> str:
     runs, sizes_ = member.runs, sorted(set(member.runs["n_params"]))
     done = runs["status"].tolist().count("done")
-    span = f"{len(sizes_)} sizes, {short(sizes_[0])} to {short(sizes_[-1])} parameters" if sizes_ else "no size"
-    counted = f", FLOPs by {convention_words(member.setup.convention)}" if member.setup.convention else ""
-    return f"{member.name}: {done} of {len(runs)} runs finished, {span}, on {', '.join(member.sets)}{counted}."
+    ends = f", {short(sizes_[0])} to {short(sizes_[-1])} parameters" if sizes_ else ""
+    span = f"{counted(len(sizes_), 'size')}{ends}"
+    convention = f", FLOPs by {convention_words(member.setup.convention)}" if member.setup.convention else ""
+    return f"{member.name}: {done} of {len(runs)} runs finished, {span}, on {', '.join(member.sets)}{convention}."
 
 
 def _laws(found: ComparisonResults) -> list[str]:
@@ -182,7 +183,7 @@ def _losses(found: ComparisonResults) -> list[str]:
         if is_missing(row["value"]):
             without.setdefault((str(row["kind"]).capitalize(), row["reason"]), []).append(names)
             continue
-        over = f"over {row['n_pairs']} matched runs of {row['n_models']} sizes"
+        over = f"over {counted(row['n_pairs'], 'matched run')} of {counted(row['n_models'], 'size')}"
         verdict = row["verdict"] if not row["reason"] else row["reason"]
         if row["verdict"] == DIFFER:
             verdict = f"{_arm(row['first'] if row['value'] < 0 else row['second'])} is lower"
@@ -199,8 +200,10 @@ def _costs(found: ComparisonResults) -> list[str]:
     said = []
     for row in found.tables["costs"].to_dict("records"):
         hours = row["device_hours"]
-        spent = "" if is_missing(hours) else f", {number(float(hours))} device-hours ({row['timed']} jobs timed)"
-        trunks = f" and {row['trunks']} trunks" if row["trunks"] else ""
+        spent = (
+            "" if is_missing(hours) else f", {number(float(hours))} device-hours ({counted(row['timed'], 'job')} timed)"
+        )
+        trunks = f" and {counted(row['trunks'], 'trunk')}" if row["trunks"] else ""
         said.append(
             f"Cost of {_arm(row['arm'])}: {row['finished']} of {row['runs']} runs finished{trunks}, "
             f"{short(row['n_tokens'])} tokens, {number(row['flops'])} FLOPs{spent}."
@@ -210,7 +213,7 @@ def _costs(found: ComparisonResults) -> list[str]:
 
 def _arm(label: object) -> str:
     """An arm in a sentence: a schedule in words, else its label."""
-    return schedule_words(str(label)) if label in SCHEDULE_TITLES else str(label)
+    return schedule_words(str(label)) if label in SCHEDULE_TITLES else schedule_short(str(label))
 
 
 def _estimate(row: Mapping[object, object]) -> Estimate:

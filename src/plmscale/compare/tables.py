@@ -5,8 +5,10 @@ from collections.abc import Callable
 import pandas as pd
 
 from ..presentation.formats import FIT_TITLES, is_missing
+from ..presentation.schedule_words import schedule_short
 from ..presentation.tables import Column, Table
 from ..report.tables.laws import symbol
+from .arms import convention_words
 
 PAIR = (Column("First", "first", "schedule"), Column("Second", "second", "schedule"))
 INTERVAL = ("low", "high")
@@ -15,12 +17,7 @@ NOTE = (
     "the overlap of two intervals does not tell."
 )
 
-ONCE = "What branches of a wsd trunk have in common is counted once: of a branch what comes after its trunk."
-
-
-def convention_words(convention: object) -> str:
-    """How FLOPs are counted, in words: the setting `analysis.flops`."""
-    return {"appendix_e": "appendix E", "6nd": "6ND"}.get(str(convention), str(convention))
+ONCE = "What branches of a trunk have in common is counted once: of a branch what comes after its trunk."
 
 
 def _shown(data: pd.DataFrame) -> pd.DataFrame:
@@ -39,7 +36,7 @@ def exponents_table(data: pd.DataFrame) -> Table:
         Column("Status", "status"),
     )
     rows = data.to_dict("records")
-    notes = dict.fromkeys(f"{row['arm']}: {row['caveat']}" for row in rows if row["caveat"])
+    notes = dict.fromkeys(f"{schedule_short(row['arm'])}: {row['caveat']}" for row in rows if row["caveat"])
     return Table(data, columns, _shown(data), tuple(notes), number="value")
 
 

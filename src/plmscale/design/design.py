@@ -12,7 +12,7 @@ from ..errors import InputError
 from ..files import check_writable, write_json
 from ..plan.hardware.device_types import DEVICE_TYPES
 from ..plan.hardware.devices import device_of
-from ..presentation.formats import short
+from ..presentation.formats import per_cent, short
 from ..study.config import Hardware
 from ..study.configuration import read_configuration
 from ..study.table_rows import validated
@@ -148,8 +148,8 @@ def _drafted(
             "are nearer to each other: fewer or more proteins, a smaller or larger budget."
         )
     raise InputError(
-        f"design: no design uses {LEAST_SHARE:.0%} of {budget.words} by the plan.{refused} Give more devices, another "
-        "device, or a larger budget."
+        f"design: no design uses {per_cent(LEAST_SHARE)} of {budget.words} by the plan.{refused} Give more devices, "
+        "another device, or a larger budget."
     )
 
 
@@ -166,8 +166,8 @@ def _none(prior: Prior, means: Means, budget: Budget, counted: Proteins) -> str:
         )
     return (
         f"design: {budget.words} are too little for five sizes of {most} parameters and more on four token budgets, "
-        f"within what the law knows ({prior.title}: {prior.seen.n_params[0]:.3g} parameters and "
-        f"{prior.seen.n_tokens[0]:.3g} tokens and more). Give a larger budget, or another --law."
+        f"within what the law knows ({prior.title}: {short(prior.seen.n_params[0])} parameters and "
+        f"{short(prior.seen.n_tokens[0])} tokens and more). Give a larger budget, or another --law."
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..presentation.formats import number, short
+from ..presentation.formats import compact, number, per_cent, short
 from .budget import CPU
 from .expectation import IDENTIFIED, NOT
 from .prior import Prior
@@ -49,7 +49,7 @@ def first_lines(promise: Promise) -> str:
 
 def expectation(promise: Promise) -> str:
     """The expected intervals, or that there will be no law."""
-    told, target = promise.expected, number(promise.target_flops)
+    told, target = promise.expected, compact(promise.target_flops)
     a, size = told.interval, told.size
     ends = f"a = {told.a:.2f} (95 % interval {a.low or 0:.2f} to {a.high or 0:.2f})"
     if size.low is None or size.high is None:
@@ -87,7 +87,7 @@ def _needed(promise: Promise) -> str:
 def cells(promise: Promise) -> str:
     """What is trained, and what it costs by the plan."""
     draft, cost = promise.draft, promise.cost
-    used = f"{cost.share(draft):.1%} of {draft.budget.words}".replace("%", " %")
+    used = f"{per_cent(cost.share(draft), decimals=1)} of {draft.budget.words}"
     device = "core" if draft.budget.device == CPU else draft.budget.device
     parts = [f"{number(cost.flops)} FLOPs", f"{number(cost.device_hours)} {device}-hours"]
     if draft.budget.kind == "deadline":

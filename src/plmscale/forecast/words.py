@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ..estimates import Estimate
-from ..presentation.formats import FIT_TITLES, STATUS_WORDS, is_missing, number, short, with_interval
+from ..presentation.formats import FIT_TITLES, STATUS_WORDS, counted, is_missing, number, short, with_interval
 from ..presentation.schedule_words import schedule_title
 
 
@@ -42,11 +42,13 @@ def _losses(schedule: Any, own: pd.DataFrame) -> str:
     scored = predicted.loc[predicted["observed"].notna()]
     most = f"up to {number(float(predicted['beyond_flops'].astype(float).max()))} times the largest compute fitted"
     if scored.empty:
-        return f"{title}: {len(predicted)} losses predicted by {by}, {most}; none of the runs is finished."
+        losses = counted(len(predicted), "loss", "losses")
+        return f"{title}: {losses} predicted by {by}, {most}; none of the runs is finished."
     inside = int(sum(bool(one) for one in scored["inside"]))
     error = 100 * float((scored["error"].astype(float) ** 2).mean() ** 0.5)
+    losses, whose = counted(len(scored), "loss", "losses"), "its" if len(scored) == 1 else "their"
     return (
-        f"{title}: of {len(scored)} losses predicted by {by}, {most}, {inside} came inside their 95 % interval; the "
+        f"{title}: of {losses} predicted by {by}, {most}, {inside} came inside {whose} 95 % interval; the "
         f"error is {number(error, digits=2)} % (root mean square)."
     )
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..estimates import Estimate
+from ..presentation.formats import per_cent
 from ..presentation.reasons import told
 from ..reasons import Reason
 from ..runs.curves import Curve, usable
@@ -178,8 +179,8 @@ def _describe(plateau: Plateau, curves: Sequence[Curve]) -> dict[str, Any]:
     low = stopped_by_schedule(plateau.flat)
     if low:
         warnings.append(
-            f"{len(low)} of {len(plateau.flat)} flat runs end with less than {LOW_LEARNING_RATE:.0%} of their learning "
-            "rate: the schedule flattens the curve, not the model."
+            f"{len(low)} of {len(plateau.flat)} flat runs end with less than {per_cent(LOW_LEARNING_RATE)} of their "
+            "learning rate: the schedule flattens the curve, not the model."
         )
     shares = {curve.run: last_doubling_share(curve, initial=plateau.initial) for curve in curves}
     return {

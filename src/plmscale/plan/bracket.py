@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import InputError
-from ..presentation.formats import short
+from ..presentation.formats import per_cent, short
 from ..study.flops import count_params
 from ..study.grid import Cell, grid, table_tokens
 from ..study.study import Study
@@ -103,7 +103,7 @@ def judge(study: Study, records: Mapping[str, Mapping[str, Any]]) -> Bracket:
     share = share_of(study, cell)
     rate = cell.model.learning_rate
     words = [f"Learning rate {rate:g} of {cell.path}, {short(tokens)} tokens: {verdict}.", said]
-    words.append(f"The runs of this check see {short(share * tokens)} tokens, {share:.0%} of the longest run.")
+    words.append(f"The runs of this check see {short(share * tokens)} tokens, {per_cent(share)} of the longest run.")
     if share < 1:
         words.append(
             f"The best rate of a run falls about as its tokens^{HORIZON:g} (Bjorck et al. 2024): that of the longest "

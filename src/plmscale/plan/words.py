@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..presentation.formats import compact, number
+from ..presentation.formats import compact, number, per_cent
 from ..study.config import Hardware
 from ..study.grid import grid
 from ..study.jobs import TRUNK, jobs, planned_tokens, waits
@@ -49,8 +49,8 @@ def _shares(study: Study, models: Sequence[str]) -> str:
     for cell in {cell.model.name: cell for cell in reversed(grid(study)) if cell.model.name in models}.values():
         by_share.setdefault(device_for(cell, study.config.hardware).mfu, []).insert(0, cell.model.name)
     if len(by_share) == 1:
-        return f"{next(iter(by_share)):.0%}"
-    of_sizes = [f"{share:.0%} ({', '.join(names)})" for share, names in sorted(by_share.items())]
+        return f"{per_cent(next(iter(by_share)))}"
+    of_sizes = [f"{per_cent(share)} ({', '.join(names)})" for share, names in sorted(by_share.items())]
     return _and(of_sizes)
 
 
@@ -63,14 +63,14 @@ def _less(study: Study, table: pd.DataFrame, device: Device) -> str:
     hardware, measures = study.config.hardware, "`plmscale calibrate` measures"
     if hardware.device == "cpu" or hardware.doubling_efficiency is not None:
         lost = 1 - (hardware.doubling_efficiency or DOUBLING_EFFICIENCY)
-        return f"less {lost:.0%} with each doubling of devices; {measures}"
+        return f"less {per_cent(lost)} with each doubling of devices; {measures}"
     if max(table["devices"].tolist()) == 1:
         return f"on one device each; {measures}"
     between = f" and {device.network:g} GB/s between nodes" if max(table["nodes"].tolist()) > 1 else ""
     return (
         f"less what devices lose to small micro-batches and to each other over {device.link:g} GB/s in a node"
-        f"{between}; {measures}. No cell has devices that would keep less than {hardware.least_efficiency:.0%} of "
-        "their speed"
+        f"{between}; {measures}. No cell has devices that would keep less than {per_cent(hardware.least_efficiency)} "
+        "of their speed"
     )
 
 
@@ -96,12 +96,13 @@ def trunk_words(table: pd.DataFrame) -> str:
     cells = table.loc[(table["schedule"] == SCHEDULE) & (table["flops_trained"] < table["flops_appendix_e"])]
     trunk, branches = shared["flops_trained"].sum(), cells["flops_trained"].sum()
     scratch = cells["flops_appendix_e"].sum()
+    share = per_cent((trunk + branches) / scratch, decimals=1)
     return (
         f"The {len(cells)} cells of {SCHEDULE} with a common trunk take {compact(trunk + branches)} FLOPs instead of "
-        f"{compact(scratch)} from their starts, {(trunk + branches) / scratch:.1%}: {compact(trunk)} in {len(shared)} "
+        f"{compact(scratch)} from their starts, {share}: {compact(trunk)} in {len(shared)} "
         f"trunk{'s' if len(shared) > 1 else ''} and {compact(branches)} in branches. Tokens and FLOPs of a cell are "
         f"those of its whole run; FLOPs trained, hours and cost are of its own job. A row of “{TRUNK}” is a trunk."
-    ).replace("%:", " %:")
+    )
 
 
 def _listed(names: Iterable[Any]) -> str:

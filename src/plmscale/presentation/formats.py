@@ -80,15 +80,37 @@ def given(value: float | None) -> str:
     return text.removeprefix("1×") if text.startswith("1×10") else text
 
 
-def compact(value: float | None) -> str:
-    """A number to three digits without zeros behind them: FLOPs that were asked for, the peak of a device.
+def compact(value: float | None, *, digits: int = 3) -> str:
+    """A number to so many digits without zeros behind them: FLOPs that were asked for, the peak of a device.
 
     Examples
     --------
-    >>> compact(1e11), compact(10**11.5), compact(2.5e18), compact(None)
-    ('10¹¹', '3.16×10¹¹', '2.5×10¹⁸', '–')
+    >>> compact(1e11), compact(10**11.5), compact(2.5e18), compact(2e-5), compact(None)
+    ('10¹¹', '3.16×10¹¹', '2.5×10¹⁸', '2×10⁻⁵', '–')
     """
-    return given(None if value is None else float(f"{value:.2e}"))
+    return given(None if value is None else float(f"{value:.{digits - 1}e}"))
+
+
+def per_cent(share: float, *, decimals: int = 0) -> str:
+    """A share in per cent.
+
+    Examples
+    --------
+    >>> per_cent(0.45), per_cent(0.7333, decimals=1)
+    ('45 %', '73.3 %')
+    """
+    return f"{100 * share:.{decimals}f} %"
+
+
+def counted(n: int, one: str, many: str = "") -> str:
+    """So many of something.
+
+    Examples
+    --------
+    >>> counted(1, "run"), counted(1200, "run"), counted(2, "loss", "losses")
+    ('1 run', '1,200 runs', '2 losses')
+    """
+    return f"{count(n)} {one if n == 1 else many or f'{one}s'}"
 
 
 def count(value: float | None) -> str:

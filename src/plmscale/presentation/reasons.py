@@ -1,11 +1,12 @@
 """The words of every reason, by its code."""
 
 from collections.abc import Callable, Mapping
+from string import Formatter
 from typing import Any
 
 from ..estimates import Estimate
 from ..reasons import Reason
-from .formats import STATUS_WORDS, number, with_interval
+from .formats import STATUS_WORDS, compact, counted, number, per_cent, with_interval
 
 Words = str | Callable[[Mapping[str, Any]], str]
 
@@ -20,7 +21,20 @@ def words(reason: Reason) -> str:
     """
     values = {key: words(one) if isinstance(one, Reason) else one for key, one in reason.values.items()}
     found = WORDS[reason.code]
-    return found.format_map(values) if isinstance(found, str) else found(values)
+    return _Worded().vformat(found, (), values) if isinstance(found, str) else found(values)
+
+
+class _Worded(Formatter):
+    """Numbers as everywhere: in per cent (`.1%`), to so many digits (`.2g`), and counts of things (`size`)."""
+
+    def format_field(self, value: Any, format_spec: str) -> str:
+        """One value."""
+        if format_spec.isalpha():
+            return counted(value, format_spec)
+        digits = format_spec[1:-1]
+        if format_spec.endswith("%"):
+            return per_cent(value, decimals=int(digits))
+        return compact(value, digits=int(digits)) if format_spec.endswith("g") else format(value, format_spec)
 
 
 def _span(values: Mapping[str, Any]) -> str:
@@ -52,7 +66,7 @@ def _constants_open(values: Mapping[str, Any]) -> str:
 
 def _factor_wide(values: Mapping[str, Any]) -> str:
     low, high = values["low"], values["high"]
-    span = "without an end" if low is None or high is None else f"{low:.2g} to {high:.2g}"
+    span = "without an end" if low is None or high is None else f"{compact(low, digits=2)} to {compact(high, digits=2)}"
     return f"the interval of {values['name']}, {span}, is wide."
 
 
@@ -65,13 +79,13 @@ def _few_hand_overs(values: Mapping[str, Any]) -> str:
 
 
 def _highest_rate_best(values: Mapping[str, Any]) -> str:
-    also = "" if values["failed"] is None else f"; the next, {values['failed']:.3g}, did not finish"
-    return f"the highest rate tried, {values['rate']:.3g}, is the best{also}"
+    also = "" if values["failed"] is None else f"; the next, {compact(values['failed'])}, did not finish"
+    return f"the highest rate tried, {compact(values['rate'])}, is the best{also}"
 
 
 def _rate_for_all(values: Mapping[str, Any]) -> str:
     swept = f", {values['n_swept']} of them swept" if values["n_swept"] else ""
-    whom = f"one learning rate, {values['rate']:.3g}, for all {values['n_sizes']} sizes{swept}"
+    whom = f"one learning rate, {compact(values['rate'])}, for all {values['n_sizes']} sizes{swept}"
     return f"{whom}: not shown to suit each size and length."
 
 
@@ -84,7 +98,7 @@ def _rate_off(values: Mapping[str, Any]) -> str:
     cost = "" if values["cost"] is None else f", which costs about {number(values['cost'], digits=2)} nats"
     optimum = with_interval(Estimate(*(values[key] for key in ("optimum", "low", "high"))))
     source = "its own sweep" if values["swept"] else "the rule over sizes"
-    return f"a fitted run has a learning rate of {values['rate']:.3g}, the optimum by {source} is {optimum}{cost}."
+    return f"a fitted run has a learning rate of {compact(values['rate'])}, the optimum by {source} is {optimum}{cost}."
 
 
 def _no_verdict(values: Mapping[str, Any]) -> str:
@@ -100,9 +114,9 @@ ANY_LAW: dict[str, Words] = {
     "raised": "a fault of plmscale ended this fit, {error}: {said}.",
     "no_curve": "no run of this schedule has a curve.",
     "no_usable_run": "there is no usable run.",
-    "few_sizes": "{n_sizes} sizes; the law needs {needed} to tell its size term from its floor.",
-    "few_lengths": "{n_lengths} lengths of training; the law needs {needed} to tell its token term from its floor.",
-    "few_runs": "{n_runs} runs for {n_free} parameters.",
+    "few_sizes": "{n_sizes:size}; the law needs {needed} to tell its size term from its floor.",
+    "few_lengths": "{n_lengths:length} of training; the law needs {needed} to tell its token term from its floor.",
+    "few_runs": "{n_runs:run} for {n_free:parameter}.",
     "no_resample": "{failed:.0%} of the resamples of the runs do not allow the fit at all.",
     "few_resamples": "{failed:.0%} of the resamples of the runs do not allow the fit.",
     "interval_void": _interval_void,
@@ -199,7 +213,7 @@ LEFT_OUT: dict[str, Words] = {
     "smaller_always_better": "the smaller size is better wherever both were evaluated",
     "larger_always_better": "the larger size is better wherever both were evaluated",
     "pair_in_noise": "the sizes do not differ by more than the noise on both sides",
-    "few_sizes_at_budget": "{n_sizes} sizes at this budget, a valley needs {needed}",
+    "few_sizes_at_budget": "{n_sizes:size} at this budget, a valley needs {needed}",
     "no_minimum_in_size": "loss has no minimum in size",
     "vertex_below": "vertex at or below the smallest size",
     "vertex_above": "vertex at or above the largest size",

@@ -13,8 +13,15 @@ SHORT = {"token_decay": "decaying with tokens", "constant": "constant", "cosine"
 
 
 def schedule_short(schedule: str) -> str:
-    """A schedule in a column of a table; groups of imported runs are their own names."""
-    return SHORT.get(schedule) or (schedule_words(schedule) if schedule in SCHEDULE_TITLES else schedule)
+    """A schedule in a column of a table, or the schedules in a label; groups of imported runs are their own names.
+
+    Examples
+    --------
+    >>> schedule_short("token_decay"), schedule_short("study_a, wsd"), schedule_short("MLM")
+    ('decaying with tokens', 'study_a, warm-up, stable, decay', 'MLM')
+    """
+    words = {name: schedule_words(name) for name in SCHEDULE_TITLES} | SHORT
+    return ", ".join(words.get(part, part) for part in schedule.split(", "))
 
 
 def schedule_title(schedule: str) -> str:

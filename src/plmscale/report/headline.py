@@ -12,7 +12,7 @@ from ..laws.loss_law import chinchilla_of
 from ..laws.size_law import SizeAt, SizeLaw
 from ..plan.hardware.devices import Device
 from ..presentation.axis_labels import loss_label
-from ..presentation.formats import FIT_TITLES, compact, number
+from ..presentation.formats import FIT_TITLES, compact, number, per_cent
 from ..presentation.tables import Column, Table
 from .law_curves import asked_rows, headline_law
 
@@ -112,7 +112,7 @@ def _notes(fit: Fit, device: Device | None, *, loss: bool) -> tuple[str, ...]:
     if loss:
         notes.append(f"Loss there: by {METHODS['chinchilla']}, for that size and those tokens.")
     if device is not None:
-        notes.append(f"Cost: on {device.name} at {device.mfu:.0%} of its {compact(device.peak_flops)} FLOP/s.")
+        notes.append(f"Cost: on {device.name} at {per_cent(device.mfu)} of its {compact(device.peak_flops)} FLOP/s.")
     return tuple(notes)
 
 

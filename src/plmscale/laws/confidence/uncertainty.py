@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...estimates import Estimate
+from ...presentation.formats import per_cent
 from ...runs.curves import Curve
 from ..solvers.distributions import f_quantile, normal_cdf, normal_density, normal_tail, student_quantile
 from .run_noise import RunNoise
@@ -192,7 +193,7 @@ def shared_warnings(shared: SharedNoise | None) -> list[str]:
         return []
     return [
         "runs of one trunk share noise, and these runs do not tell how much of it: intervals assume "
-        f"{ASSUMED_SHARE:.0%} of its variance. Train more sizes, or a second seed of some."
+        f"{per_cent(ASSUMED_SHARE)} of its variance. Train more sizes, or a second seed of some."
     ]
 
 

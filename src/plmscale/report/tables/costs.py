@@ -1,7 +1,7 @@
 """The tables of what a study was planned to cost, and of what it took."""
 
 from ...plan.hardware.devices import device_of
-from ...presentation.formats import compact
+from ...presentation.formats import compact, per_cent
 from ...presentation.tables import IDENTITY, Column, Table
 from ...results.study_results import Results
 
@@ -31,7 +31,7 @@ def plan_table(results: Results) -> Table:
     ]
     columns += [Column(title, name, "number") for name, title in COSTS.items() if name in data]
     peak = f"{compact(device.peak_flops)} FLOP/s peak"
-    note = f"{device.name}: {peak}; {device.mfu:.0%} of it assumed where nothing is measured."
+    note = f"{device.name}: {peak}; {per_cent(device.mfu)} of it assumed where nothing is measured."
     return Table(data, columns, notes=(note, *_of_trunks(results)))
 
 
