@@ -1,7 +1,7 @@
 """Snakemake's logger `--logger plmscale`: a dry run that is quiet says what would run, and reads nothing more.
 
-A dry run with `--quiet rules progress` ends once Snakemake knows its jobs; without that, it writes out the command of
-each, which for thousands of cells takes half of its time. Its own log leaves the counts of jobs out then (9.27).
+A dry run with `--quiet rules progress host` ends once Snakemake knows its jobs; without that, it writes out the command
+of each, which for thousands of cells takes half of its time. Its own log leaves the counts of jobs out then (9.27).
 """
 
 from logging import LogRecord
