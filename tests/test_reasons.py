@@ -189,7 +189,7 @@ SENTENCES = [
     ),
     (
         Reason.of("few_flat", n_runs=2, n_sizes=1),
-        "2 runs of 1 sizes are flat: too few to say that the others share their plateau.",
+        "flat are 2 runs of 1 size: too few to say that the others share their plateau.",
     ),
     (
         Reason.of("plateaus_differ", lowest=2.6, highest=2.75),

@@ -58,9 +58,8 @@ def expectation(promise: Promise) -> str:
         reach = f"N_opt for {target} FLOPs = {_size(size.value)} ({_size(size.low)} to {_size(size.high)})"
     studies = f"{told.n_identified} of {told.n_studies} simulated studies"
     if told.status == IDENTIFIED:
-        inexact = f"in {told.n_departing or 'none'} where losses depart from the law by {LACK_OF_FIT:.1%}".replace(
-            "%", " %"
-        )
+        departure = per_cent(LACK_OF_FIT, decimals=1)
+        inexact = f"in {told.n_departing or 'none'} where losses depart from the law by {departure}"
         return f"Expected: {ends}, identified in {studies}, {inexact}; {reach}."
     head = "No law will be identified" if told.status == NOT else "The law will be only weakly identified"
     return f"{head} ({studies} identify it): expected {ends}; {reach}. {_needed(promise)}"

@@ -176,7 +176,7 @@ ONE_LAW: dict[str, Words] = {
         "{n_reach} of {n_sizes} sizes reach {loss:.3f} nats, the law needs {needed}; in {failed:.0%} of the resamples "
         "it has fewer."
     ),
-    "few_flat": "{n_runs} runs of {n_sizes} sizes are flat: too few to say that the others share their plateau.",
+    "few_flat": "flat are {n_runs:run} of {n_sizes:size}: too few to say that the others share their plateau.",
     "plateaus_differ": (
         "flat runs end between {lowest:.3f} and {highest:.3f} nats: sizes have plateaus of their own, the common one "
         "is a convention."

@@ -67,19 +67,19 @@ def to_html(table: Table, *, title: str) -> str:
 def fragment(table: Table, *, title: str = "") -> str:
     """The table and its notes alone, for a page or a notebook; `slim`."""
     table = slim(table)
-    return _rows(table.columns, table.cells, title=title) + _notes(table)
+    return _rows(table.columns, table.cells, title=title) + notes(table)
 
 
 def folded(table: Table) -> tuple[str, str]:
-    """The table and its notes without the rows that have no number; and those rows as a table of their own.
+    """The table without the rows that have no number; and those rows as a table of their own.
 
     The second is empty where all rows have a number, or none has. Both are of a table that is `slim` already.
     """
     without = table.without_number
     if all(without) or not any(without):
-        return _rows(table.columns, table.cells) + _notes(table), ""
+        return _rows(table.columns, table.cells), ""
     halves = [[row for row, one in zip(table.cells, without, strict=True) if one == which] for which in (False, True)]
-    return _filled(table, halves[0]) + _notes(table), _filled(table, halves[1])
+    return _filled(table, halves[0]), _filled(table, halves[1])
 
 
 def _filled(table: Table, cells: Sequence[Sequence[str]]) -> str:
@@ -95,9 +95,10 @@ def _rows(columns: Sequence[Column], cells: Sequence[Sequence[str]], *, title: s
     return f"<table>\n{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n"
 
 
-def _notes(table: Table) -> str:
+def notes(table: Table) -> str:
+    """The sentences below a table as a list; empty without any."""
     items = "".join(f"<li>{marked(note)}</li>" for note in table.notes)
-    return f"<ul>{items}</ul>" if items else ""
+    return f'<ul class="notes">{items}</ul>' if items else ""
 
 
 def _cell(column: Column, text: str) -> str:

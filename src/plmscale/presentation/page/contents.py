@@ -8,7 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from ..table_html import folded, slim
+from ..table_html import folded, notes, slim
 from ..tables import Table, to_tsv
 from .files import data_uri, svg_uri
 from .interactive import Interactive
@@ -26,8 +26,9 @@ class TableBlock:
     name : str
         Part of the `id` of its element, and the name of the file that its data are saved as.
     title, caption : str
-    html, folded : Markup
-        `plmscale.presentation.table_html.folded`: what is shown, and the rows that have no number.
+    html, folded, notes : Markup
+        `plmscale.presentation.table_html.folded`: what is shown, and the rows that have no number; and the
+        sentences below.
     n_rows, n_folded, n_columns : int
     tsv : str
         Its data as an address; empty where there are none.
@@ -40,6 +41,7 @@ class TableBlock:
     title: str
     html: Markup
     folded: Markup
+    notes: Markup
     n_rows: int
     n_folded: int
     n_columns: int
@@ -173,6 +175,6 @@ def table_block(table: Table, *, name: str, title: str, **more: Any) -> TableBlo
     """
     tsv = data_uri(to_tsv(table).encode(), "text/tab-separated-values")
     shown = slim(table)
-    html, rest = map(Markup, folded(shown))  # it escapes
+    html, rest, below = map(Markup, (*folded(shown), notes(shown)))  # they escape
     n_folded = sum(table.without_number) if rest else 0
-    return TableBlock(name, title, html, rest, len(table.cells), n_folded, len(shown.columns), tsv=tsv, **more)
+    return TableBlock(name, title, html, rest, below, len(table.cells), n_folded, len(shown.columns), tsv=tsv, **more)
