@@ -30,7 +30,7 @@ from .workflow_options import study_files, words_apart
 BEGIN = "Building DAG of jobs..."
 """What Snakemake says once it has read everything."""
 
-COUNTS_ONLY = ("--quiet", "rules", "progress", "host", "--logger", "plmscale")
+COUNTS_ONLY = ("--quiet", "rules", "progress", "--logger", "plmscale")
 """Of a dry run: it ends once the jobs are known, and snakemake_logger_plugin_plmscale prints how many there are."""
 
 LOCK = "study.lock"

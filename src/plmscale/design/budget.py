@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import InputError
 from ..plan.hardware.device_types import DEVICE_TYPES
 from ..plan.hardware.utilisation import UTILISATION
-from ..presentation.formats import number
+from ..presentation.formats import compact, number
 from ..runs.cells import amount, positive
 from ..study.config import Hardware
 
@@ -68,7 +68,7 @@ class Budget:
         said = {
             "gpu_hours": f"{number(self.amount)} {self.device}-hours",
             "deadline": f"{number(self.amount)} hours on {self.devices} {self._plural}",
-            "flops": f"{number(self.amount)} FLOPs",
+            "flops": f"{compact(self.amount)} FLOPs",
             "money": f"{self.amount:,.6g} at {self.price or 0:g} per {self.device}-hour",
         }
         return said[self.kind]
