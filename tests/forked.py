@@ -12,9 +12,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+from plmscale.cli.in_jobs.fork_server import fork_server
 
 SERVER = Path(__file__).with_name("job_server.py")
 Kind = Literal["training", "workflow"]
@@ -30,6 +33,15 @@ def server(kind: Kind, *, of: str = "run") -> subprocess.Popen[str]:
     assert process.stdout and process.stdout.readline() == "ready\n"
     atexit.register(_end, process)
     return process
+
+
+@cache
+def training_server() -> dict[str, str]:
+    """The variable by which training jobs of a workflow find a server as that of `plmscale run`, and import nothing."""
+    stack = ExitStack()
+    found = stack.enter_context(fork_server(engine="torch", keep=()))
+    atexit.register(stack.close)
+    return found
 
 
 def free_port() -> int:
@@ -58,12 +70,12 @@ def run(
     """
     (kind,) = (kind for kind, entry in ENTRIES.items() if list(words[1 : 1 + len(entry)]) == entry)
     assert words[0] == sys.executable
-    here = server(kind)
+    here, of_jobs = server(kind), training_server() if kind == "workflow" else {}
     assert here.stdin and here.stdout
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         job = {"arguments": list(words[1 + len(ENTRIES[kind]) :]), "log": str(out), "errors": str(err)}
-        job |= {"environment": dict(env or os.environ), "folder": str(cwd or Path.cwd())}
+        job |= {"environment": dict(env or os.environ) | of_jobs, "folder": str(cwd or Path.cwd())}
         if ranks > 1:
             job |= {"ranks": ranks}
             job["environment"] |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}
