@@ -125,7 +125,8 @@ def save(figure: Figure, folder: Path, *, name: str) -> None:
     written for one.
     """
     # Laid out once for all formats: it takes longer than drawing.
-    figure.draw_without_rendering()
+    if layout := figure.get_layout_engine():
+        layout.execute(figure)
     with mpl.rc_context({"figure.autolayout": False, "figure.constrained_layout.use": False}):
         figure.set_layout_engine(None)  # not "none", which stands for another one: then each format is drawn twice
     for suffix in FORMATS:
