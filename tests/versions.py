@@ -24,7 +24,7 @@ PAGE = ROOT / "docs/reference/versions.md"
 PACKAGES = ("torch", "deepspeed", "snakemake", "pandas", "numpy", "scipy", "pyarrow", "pydantic", "matplotlib")
 """What the page names."""
 
-TESTERS = ("hypothesis", "pytest", "pytest-xdist")
+TESTERS = ("grimp", "hypothesis", "pytest", "pytest-xdist", "setuptools")
 TOOLS = {"core": TESTERS, "all": (*TESTERS, "biopython", "fair-esm", "nbformat", "transformers", "xxhash")}
 """What the tests need, at the versions of locks/develop.txt."""
 
