@@ -39,7 +39,7 @@ PLACES = ("fits", "tables", "figures", "plan", "own_runs", "comparison", "summar
 computed from them is here."""
 
 VARIES = {
-    r"\b[0-9a-f]{12}\b\+?": "COMMIT",  # of the code that runs
+    r"(?<![\w.])[0-9a-f]{12}\b\+?(?!\.\d)": "COMMIT",  # of the code that runs; no part of a decimal number
     r"Page written \d{4}-\d\d-\d\d": "Page written DATE",
     r"((?:<td><code>[^<]*</code></td>){3})<td>.*?</td></tr>": r"\1<td>DESCRIPTION</td></tr>",  # of a setting
 }

@@ -117,7 +117,7 @@ def test_tokens_enter_the_rule_where_the_optima_move_with_them():
 def test_an_optimum_at_the_edge_is_never_extrapolated():
     (rates,) = learning_rates(smooth(swept(rates=(1e-4, 2e-4, 4e-4))))
     assert {one.status for one in rates.sweeps} == {EDGE}
-    assert all(one.optimum.value is None and "highest rate tried, 0.0004" in words(one.why) for one in rates.sweeps)
+    assert all(one.optimum.value is None and "highest rate tried, 4×10⁻⁴" in words(one.why) for one in rates.sweeps)
     assert rates.rule is None and "0 sizes" in words(rates.why)
     warnings = off_optimum(rate_findings(smooth(swept(rates=(1e-4, 2e-4, 4e-4)))))
     assert len(warnings) == len(SIZES) and "not known" in warnings[0]
@@ -168,7 +168,7 @@ def test_a_size_trained_off_its_optimum_is_warned_of_with_the_cost():
     alone = swept(sizes=SIZES[5:], rates=(2e-4,))
     curves = smooth(pd.concat([swept_sizes, alone], ignore_index=True))
     (warning,) = [text for text in off_optimum(rate_findings(curves)) if "3M parameters" in text]
-    assert "learning rate of 0.0002" in warning and "the rule over sizes" in warning
+    assert "learning rate of 2×10⁻⁴" in warning and "the rule over sizes" in warning
     cost = CURVATURE * np.log(2e-4 / best_at(3e6)) ** 2
     said = float(warning.split("costs about ")[1].split()[0])
     assert said == pytest.approx(cost, rel=0.15)
