@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 from ..errors import InputError
 from ..files import check_writable
 from ..plan.hardware.device_types import DEVICE_TYPES
-from ..plan.hardware.devices import device_of
 from ..plan.hardware.utilisation import UTILISATION
-from ..study.catalog import ADVICE_TARGETS
-from ..study.config import Hardware
-from ..study.table_rows import validated
+from ..study.catalog import ADVICE_TARGETS, STARTUP_SECONDS
 from . import run_sources
 
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "--utilisation", type=float, help="share of the peak that a device reaches (default: as assumed by the plan)"
     )
     parser.add_argument(
-        "--startup-seconds", type=float, default=Hardware().startup_seconds, help="time before the first step of a job"
+        "--startup-seconds", type=float, default=STARTUP_SECONDS, help="time before the first step of a job"
     )
     parser.add_argument(
         "--out", type=Path, help="folder for report.html, advice.tsv and advice.md (default: only print)"
@@ -92,6 +89,9 @@ def speed_of(args: argparse.Namespace) -> "DeviceSpeed":
         known = ", ".join(DEVICE_TYPES)
         raise InputError(f"--device: {args.device!r} is not a known type ({known}). Name one, or give --peak-flops.")
     from ..advise.candidates import DeviceSpeed
+    from ..plan.hardware.devices import device_of
+    from ..study.config import Hardware
+    from ..study.table_rows import validated
 
     given = {"name": args.device, "peak_flops": args.peak_flops, "mfu": args.utilisation, "memory_gib": 1}
     hardware = validated(Hardware, given, what="advise: the device (mfu is --utilisation)")

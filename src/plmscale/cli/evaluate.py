@@ -3,14 +3,13 @@
 import argparse
 from pathlib import Path
 
+from ..study.catalog import EVALUATION_SEED, EVALUATION_TOKENS, MAX_LENGTH
+
 DESCRIPTION = "Compute the masked loss and the perplexity of an ESM-2 encoder, with the same masks for every model."
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
-    from ..model.evaluation_masks import EVALUATION_SEED, EvaluationSettings
-
-    defaults = EvaluationSettings()
     parser.add_argument(
         "--model", type=Path, required=True, help="run folder, Hugging Face folder, or fair-esm's esm2_….pt"
     )
@@ -21,13 +20,13 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         help="also mask every residue alone, which costs one forward row per residue instead of one per sequence",
     )
     parser.add_argument(
-        "--max-length", type=int, default=defaults.max_length, help="longest input in positions, with START and END"
+        "--max-length", type=int, default=MAX_LENGTH, help="longest input in positions, with START and END"
     )
     parser.add_argument("--seed", type=int, default=EVALUATION_SEED, help="seed of the masks")
     parser.add_argument(
         "--batch-tokens",
         type=int,
-        default=defaults.batch_tokens,
+        default=EVALUATION_TOKENS,
         help="most positions per forward pass; changes only the memory",
     )
     parser.add_argument("--device", help="torch device (default: cuda if there is one, else cpu)")

@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..sequences.alphabet import END, MASK, STANDARD, START
+from ..study.catalog import EVALUATION_SEED, EVALUATION_TOKENS, MAX_LENGTH
 from ..study.config import Masking
-
-EVALUATION_SEED = 2**32 - 1
-"""Seed of the masks of an evaluation: the same for every model, and no training seed."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +30,10 @@ class EvaluationSettings:
         Most positions in one forward pass. It changes memory and speed, and results by float rounding alone.
     """
 
-    max_length: int = 1024
+    max_length: int = MAX_LENGTH
     seed: int = EVALUATION_SEED
     masking: Masking = Masking()
-    batch_tokens: int = 16_384
+    batch_tokens: int = EVALUATION_TOKENS
 
 
 @dataclass(frozen=True)

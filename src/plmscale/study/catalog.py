@@ -1,4 +1,8 @@
-"""Names of the fits, tables and figures of a study, and what stands above them in the report."""
+"""Names of the fits, tables and figures of a study, and what stands above them in the report.
+
+Choices and defaults that the help of a command shows are here too: the models of the settings take a third of a second
+to import.
+"""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -20,6 +24,25 @@ ADVICE_TARGETS = {
 
 ENGINE_NAMES = ("deepspeed", "torch")
 """Training engines."""
+
+FlopConvention = Literal["appendix_e", "6nd", "6nd_non_embedding", "measured_lengths"]
+FLOP_CONVENTIONS: tuple[FlopConvention, ...] = get_args(FlopConvention)
+"""How the FLOPs of a run are counted."""
+
+STARTUP_SECONDS = 60.0
+"""Of a job before its first step, where nothing is measured."""
+
+PUBLISHED_MODELS = "config/published_plms.tsv"
+"""Table of published models."""
+
+MAX_LENGTH = 1024
+"""Longest input in positions."""
+
+EVALUATION_SEED = 2**32 - 1
+"""Seed of the masks of an evaluation: the same for every model, and no training seed."""
+
+EVALUATION_TOKENS = 16_384
+"""Most positions in a forward pass of `plmscale evaluate`."""
 
 ComparedBy = Literal["study", "schedule", "set"]
 COMPARED_BY: tuple[ComparedBy, ...] = get_args(ComparedBy)

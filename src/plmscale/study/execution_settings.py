@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from .catalog import FlopConvention
 from .settings import Cores, Count, Flops, Settings, Tokens
 
 
@@ -59,9 +60,7 @@ class Execution(Settings):
 class Analysis(Settings):
     """Curves, fits and tables."""
 
-    flops: Literal["appendix_e", "6nd", "6nd_non_embedding", "measured_lengths"] = Field(
-        default="appendix_e", description="FLOP convention for all axes and fits."
-    )
+    flops: FlopConvention = Field(default="appendix_e", description="FLOP convention for all axes and fits.")
     final_loss: Literal["training", "holdout"] = Field(
         default="training",
         description="Loss by which runs at `cosine` and `wsd` enter the fits, which compare them at their ends alone: the "

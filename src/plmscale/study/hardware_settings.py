@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from .catalog import STARTUP_SECONDS
 from .settings import Cores, Hours, Settings
 
 FlopsPerSecond = Annotated[float, Field(ge=1e6, le=1e21)]
@@ -100,7 +101,7 @@ class Hardware(Settings):
     )
     cpus_per_device: Cores = Field(default=8, description="CPU cores to request with each GPU.")
     startup_seconds: float = Field(
-        default=60.0,
+        default=STARTUP_SECONDS,
         ge=0,
         le=1e6,
         description="Time before the first step of a job, until calibration has measured it.",

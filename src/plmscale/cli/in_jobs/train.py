@@ -3,11 +3,9 @@
 import argparse
 import os
 from pathlib import Path
-from typing import get_args
 
 from ...errors import InputError
-from ...study.catalog import ENGINE_NAMES
-from ...study.config import Analysis
+from ...study.catalog import ENGINE_NAMES, FLOP_CONVENTIONS
 from ..main import log_to_standard_error
 
 DESCRIPTION = "Train one cell of the grid, or a trunk that several cells share."
@@ -68,9 +66,8 @@ def _monitor_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--monitors", default="tensorboard", help="loggers, comma-separated, or none")
     parser.add_argument("--wandb-project", default="plmscale", help="project of Weights & Biases")
     parser.add_argument("--progress-seconds", type=float, default=30.0, help="seconds between two progress lines")
-    conventions = get_args(Analysis.model_fields["flops"].annotation)
     parser.add_argument(
-        "--flop-convention", choices=conventions, default="appendix_e", help="FLOP convention of the utilisation"
+        "--flop-convention", choices=FLOP_CONVENTIONS, default="appendix_e", help="FLOP convention of the utilisation"
     )
     parser.add_argument("--peak-flops", type=float, help="peak FLOP/s of one device (default: no utilisation is shown)")
 
