@@ -18,7 +18,7 @@ from plmscale.plan.dispatch import dispatch
 from plmscale.study.config import Execution, Hardware
 from plmscale.training.attempts import attempts_of, read_events
 from plmscale.training.lock import lock_files
-from slurm_cluster import HOLDING, cluster, on_cluster, slurm, soon, write_study  # noqa: F401
+from slurm_cluster import HOLDING, PATIENCE, cluster, on_cluster, slurm, soon, write_study  # noqa: F401
 from test_faults import Job, outcome, server  # noqa: F401
 from test_train import TRAINING, command, data  # noqa: F401
 from test_workflow import environment, prepare, snakemake
@@ -232,7 +232,7 @@ def test_the_warning_reaches_the_ranks_of_a_node_through_torchrun(cluster, data,
     sbatch = ["sbatch", "--parsable", "--output", str(tmp_path / "log"), "--nodes=1", "--mem=1000"]
     sbatch += [*str(how["slurm_extra"]).split(), f"--cpus-per-task={how['cpus_per_task']}", "--wrap", shlex.join(words)]
     job = subprocess.run(sbatch, env=env, check=True, capture_output=True, text=True).stdout.strip()
-    end = time.monotonic() + 300
+    end = time.monotonic() + PATIENCE
     while not (run / "metrics.jsonl").exists() or (run / "metrics.jsonl").read_text().count("\n") < 12:
         assert time.monotonic() < end, (tmp_path / "log").read_text()
         time.sleep(0.1)
@@ -262,7 +262,7 @@ def test_a_study_is_begun_asked_after_and_trained(cluster, tmp_path):  # noqa: F
 
     def plmscale(*words: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "plmscale", *words]
-        return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=400)
+        return subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
 
     begun = plmscale("init", ".", "--cpu-partition", "urgent", "--gpu-partition", "gpu", "--configfile", "config.yaml")
     assert begun.returncode == 0, begun.stderr
