@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from ..files import check_writable
-from ..study.catalog import PLMS, SIZE_LAWS
+from ..study.catalog import PLMS_TSV, SIZE_LAWS
 
 DESCRIPTION = "Place published models on a fitted law: a table (tsv, md, tex) and a figure (pdf, svg, png)."
 
@@ -13,7 +13,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
     """Options."""
     parser.add_argument("--fits", type=Path, required=True, help="folder of fits, or one fit's .json")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    default = Path(PLMS)
+    default = Path(PLMS_TSV)
     parser.add_argument("--models", type=Path, default=default, help=f"table of published models (default: {default})")
     parser.add_argument("--fit", choices=SIZE_LAWS, help="law to use (default: the one with the best verdict)")
     parser.add_argument("--schedule", help="schedule or group whose law to use")

@@ -32,7 +32,7 @@ FLOP_CONVENTIONS: tuple[FlopConvention, ...] = get_args(FlopConvention)
 STARTUP_SECONDS = 60.0
 """Of a job before its first step, where nothing is measured."""
 
-PLMS = "config/published_plms.tsv"
+PLMS_TSV = "config/published_plms.tsv"
 """Table of published models."""
 
 MAX_LENGTH = 1024

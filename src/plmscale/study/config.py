@@ -10,7 +10,7 @@ from urllib.parse import urlparse
 from pydantic import Field, field_validator, model_validator
 
 from .advice_settings import AdviceSettings
-from .catalog import PLMS
+from .catalog import PLMS_TSV
 from .comparison_settings import ComparisonSettings, OwnRuns
 from .data_settings import Clustering, Holdout
 from .execution_settings import Analysis, Execution
@@ -167,7 +167,7 @@ class Config(Settings):
     )
     models: str = Field(default="config/models.tsv", description="Table of model sizes, one row per size.")
     subsets: str = Field(default="config/subsets.tsv", description="Table of training sets, one row per set.")
-    published_models: str = Field(default=PLMS, description="Table of published models that are placed on the law.")
+    published_models: str = Field(default=PLMS_TSV, description="Table of published models that are placed on the law.")
     seeds: Seeds = Field(default=[0], description="Training seeds; every cell is trained once per seed.")
     data_seed: Seed = Field(default=0, description="Seed for the holdout and the samples.")
     max_length: int = Field(
