@@ -9,7 +9,7 @@ import pytest
 from conftest import ROOT
 from plmscale.design.expectation import Grid
 from plmscale.design.prior import small_prior
-from plmscale.design.simulation import _departure
+from plmscale.design.simulation import departure as departing
 
 BENCHMARKS = ROOT / "benchmarks"
 
@@ -27,7 +27,7 @@ def test_a_known_departure_is_found(benchmark, departure):
     prior, cells = small_prior(), Grid.of(np.geomspace(4e3, 4e5, 8), np.geomspace(3e6, 5e7, 5), seeds=2)
     rng = np.random.default_rng(1)
     noise = 0.61 * rng.normal(size=cells.trunk.size) + 0.35 * rng.normal(size=cells.trunk.max() + 1)[cells.trunk]
-    off = 1e-3 * (noise + departure * _departure(prior, cells, rng))
+    off = 1e-3 * (noise + departure * departing(prior, cells, rng))
     loss = prior.loss(cells.n_params, cells.n_tokens) * np.exp(off)
     told = benchmark["row"](
         benchmark["Runs"]("made up", cells.n_params, cells.n_tokens, loss, tuple(map(str, cells.trunk)))

@@ -103,7 +103,7 @@ def simulated_fit(prior: Prior, grid: Grid, rng: np.random.Generator, *, lack_of
     lack_of_fit : float
         Root mean square of a smooth departure from the law, in log loss.
     """
-    smooth_part = lack_of_fit * _departure(prior, grid, rng) if lack_of_fit else 0.0
+    smooth_part = lack_of_fit * departure(prior, grid, rng) if lack_of_fit else 0.0
     trunk = rng.normal(size=int(grid.trunk.max()) + 1)[grid.trunk]
     noise = np.sqrt(ASSUMED_SHARE) * trunk + np.sqrt(1 - ASSUMED_SHARE) * rng.normal(size=trunk.size)
     frame = pd.DataFrame({"n_params": grid.n_params.round().astype(int), "n_tokens": grid.n_tokens.round()})
@@ -116,8 +116,8 @@ def simulated_fit(prior: Prior, grid: Grid, rng: np.random.Generator, *, lack_of
     return fit(smooth(frame.assign(batch_tokens=0, lr_fraction=0.0)), rng=rng, settings=SETTINGS)
 
 
-def _departure(prior: Prior, grid: Grid, rng: np.random.Generator) -> Array:
-    """A polynomial in log N and log D that the law does not follow, with a mean square of one, for every run."""
+def departure(prior: Prior, grid: Grid, rng: np.random.Generator) -> Array:
+    """For each run a polynomial in log N and log D that the law does not follow; their mean square is one."""
     rows = gradients(prior.theta[None], grid.n_params, grid.n_tokens, centre=prior.centre)[0]
     law = np.linalg.qr(rows / np.linalg.norm(rows, axis=0))[0]
     basis = departures(np.log(grid.n_params), np.log(grid.n_tokens), law)
