@@ -7,7 +7,7 @@ import pandas as pd
 
 from plmscale.laws.methods import FITS
 from plmscale.results.study_results import Results
-from plmscale.runs.curves import to_frame
+from plmscale.runs.curve_files import to_frame
 
 
 def write_results(results: Results, folder: Path) -> Path:

@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-from plmscale.cli.in_jobs.fork_server import fork_server
+from plmscale.cli.in_jobs.fork_server import fork_servers
 
 SERVER = Path(__file__).with_name("job_server.py")
 Kind = Literal["training", "workflow"]
@@ -36,10 +36,10 @@ def server(kind: Kind, *, of: str = "run") -> subprocess.Popen[str]:
 
 
 @cache
-def training_server() -> dict[str, str]:
-    """The variable by which training jobs of a workflow find a server as that of `plmscale run`, and import nothing."""
+def servers_of_jobs() -> dict[str, str]:
+    """The variables by which jobs of a workflow find servers as those of `plmscale run`, and import nothing."""
     stack = ExitStack()
-    found = stack.enter_context(fork_server(engine="torch", keep=()))
+    found = stack.enter_context(fork_servers(engine="torch", keep=()))
     atexit.register(stack.close)
     return found
 
@@ -70,7 +70,7 @@ def run(
     """
     (kind,) = (kind for kind, entry in ENTRIES.items() if list(words[1 : 1 + len(entry)]) == entry)
     assert words[0] == sys.executable
-    here, of_jobs = server(kind), training_server() if kind == "workflow" else {}
+    here, of_jobs = server(kind), servers_of_jobs() if kind == "workflow" else {}
     assert here.stdin and here.stdout
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")

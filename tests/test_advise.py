@@ -30,7 +30,8 @@ from plmscale.laws.points import points_of
 from plmscale.laws.solvers.chinchilla import ChinchillaLaw, ChinchillaProblem, chinchilla_law
 from plmscale.plan import information
 from plmscale.plan.plan import plan
-from plmscale.runs.curves import smooth, to_frame
+from plmscale.runs.curve_files import to_frame
+from plmscale.runs.curves import smooth
 from plmscale.study.config import Config
 from plmscale.study.flops import count_params, train_flops
 from plmscale.study.grid import grid

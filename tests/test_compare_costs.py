@@ -9,7 +9,7 @@ from plmscale.compare.contrasts import costs
 from plmscale.compare.studies import ComparedStudy, read_study, setup_of
 from plmscale.compare.tables import ONCE, costs_table
 from plmscale.results.outcomes import device_seconds
-from plmscale.runs.curves import to_frame
+from plmscale.runs.curve_files import to_frame
 from plmscale.study.flops import train_flops
 from plmscale.study.grid import Cell
 from plmscale.study.trunks import trunk_cell

@@ -8,7 +8,8 @@ from scipy.stats import multivariate_normal
 from plmscale.errors import InputError
 from plmscale.presentation.reasons import told
 from plmscale.reasons import Reason
-from plmscale.runs.curves import MAX_BINS, Curve, from_frame, smooth, to_frame, usable
+from plmscale.runs.curve_files import from_frame, read_curves, to_frame
+from plmscale.runs.curves import MAX_BINS, Curve, smooth, usable
 from plmscale.runs.smoothing import smooth_values, third_derivative
 from plmscale.runs.tidy import tidy
 from scaling_data import INITIAL_LOSS, chinchilla, make_runs, published
@@ -79,7 +80,7 @@ def test_curves_survive_parquet(tmp_path):
     runs.loc[runs["model"] == "m1", ["status", "loss"]] = ["diverged", np.nan]
     curves = smooth(runs)
     to_frame(curves).to_parquet(tmp_path / "curves.parquet")
-    again = from_frame(pd.read_parquet(tmp_path / "curves.parquet"))
+    again = read_curves(tmp_path / "curves.parquet")
     assert len(again) == 2 and all(same(one, other) for one, other in zip(curves, again, strict=True))
 
 

@@ -8,7 +8,7 @@ import pytest
 from plmscale.analysis.study import find
 from plmscale.plan.pace import assumed_pace
 from plmscale.results.study_results import Results, read_results
-from plmscale.runs.curves import to_frame
+from plmscale.runs.curve_files import to_frame
 from plmscale.study.config import Config, Hardware, Subset
 from plmscale.study.grid import grid
 from plmscale.study.study import Study

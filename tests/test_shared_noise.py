@@ -11,7 +11,8 @@ from plmscale.laws.confidence.shared_noise import shared_noise, trunks_of
 from plmscale.laws.fit import FitSettings
 from plmscale.laws.methods import FITS, fit_all
 from plmscale.laws.points import Points
-from plmscale.runs.curves import from_frame, smooth, to_frame
+from plmscale.runs.curve_files import from_frame, to_frame
+from plmscale.runs.curves import smooth
 from scaling_data import SIZES, TOKENS, chinchilla, make_runs
 
 SETTINGS = FitSettings(n_bootstrap=20, n_envelope=300)

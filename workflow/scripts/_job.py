@@ -1,9 +1,17 @@
-"""The one place that knows Snakemake: log to the job's log, and call main by name."""
+"""The one place that knows Snakemake: log to the job's log, and call main by name.
+
+To be imported first: where `plmscale run` has a server of scripts, a script goes over to a fork of it here, which has
+imported what comes after.
+"""
 
 import logging
 import sys
 
+from plmscale.cli.in_jobs.fork_client import SCRIPT_SERVER, handed_over, leave
 from plmscale.errors import InputError
+
+if (status := handed_over(sys.argv, to=SCRIPT_SERVER)) is not None:
+    leave(status)
 
 
 def run(main, job, **more):

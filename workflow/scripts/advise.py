@@ -2,16 +2,15 @@
 
 from pathlib import Path
 
-import pandas as pd
 from _job import run
 
 from plmscale.advise.study import advise_study
-from plmscale.runs.curves import from_frame
+from plmscale.runs.curve_files import read_curves
 from plmscale.study.study import Study
 
 
 def main(*, curves: str, study: dict, counted: dict, calibrations: dict, tsv: str, md: str, **_) -> None:
-    smoothed, whole = from_frame(pd.read_parquet(curves)), Study.from_json(study)
+    smoothed, whole = read_curves(curves), Study.from_json(study)
     print(advise_study(smoothed, whole, counted=counted, records=calibrations, tsv=Path(tsv), md=Path(md)), end="")
 
 

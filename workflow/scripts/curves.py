@@ -1,15 +1,12 @@
 """Smooth the loss curves."""
 
-import pandas as pd
 from _job import run
 
-from plmscale.files import atomic
-from plmscale.runs.curves import smooth, to_frame
+from plmscale.runs.curve_files import smooth_file
 
 
 def main(*, runs: str, curves: str, **_) -> None:
-    with atomic(curves) as partial:
-        to_frame(smooth(pd.read_parquet(runs))).to_parquet(partial, index=False)
+    smooth_file(runs, curves)
 
 
 run(main, snakemake)

@@ -24,7 +24,7 @@ from ..files import check_writable
 from ..study.configuration import read_configuration
 from ..study.study import load_study
 from ..study.workflow_files import workflow_root
-from .in_jobs.fork_server import fork_server
+from .in_jobs.fork_server import fork_servers
 from .workflow_options import study_files, words_apart
 
 BEGIN = "Building DAG of jobs..."
@@ -80,7 +80,7 @@ def run_workflow(args: argparse.Namespace, targets: Sequence[str]) -> tuple[int,
         keep = (handle.fileno(),)
         # On CPUs of this machine jobs are forks of one process, which has imported what they need.
         is_here = not args.profile and config.hardware.device == "cpu"
-        with fork_server(engine=config.execution.engine, keep=keep) if is_here else nullcontext({}) as variables:
+        with fork_servers(engine=config.execution.engine, keep=keep) if is_here else nullcontext({}) as variables:
             status = _child(command, keep, variables)
     if status:
         print(f"error: Snakemake ended with status {status}.{_reason(args, command, began=began)}", file=sys.stderr)

@@ -9,7 +9,7 @@ from ..laws.fit import fits_json
 from ..presentation.tables import Table, write_table
 from ..provenance import versions
 from ..results.external import ExternalAnalysis
-from ..runs.curves import to_frame
+from ..runs.curve_files import to_frame
 from ..study.catalog import TABLES
 from .external_summary import reached_table, runs_table, summary_text
 from .learning_rates import rates_table

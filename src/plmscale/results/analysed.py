@@ -11,7 +11,8 @@ from ..errors import InputError
 from ..files import read_object
 from ..laws.fit import Fit
 from ..laws.rates.found import RateFindings
-from ..runs.curves import Curve, from_frame
+from ..runs.curve_files import read_curves
+from ..runs.curves import Curve
 
 Fits = Mapping[str, Mapping[str, Fit]]
 """Fit by method and schedule."""
@@ -115,7 +116,7 @@ def read_analysed(curves: Path, fits: Sequence[Path]) -> Analysed:
         If a file is missing or is not what it should be; the message names it.
     """
     try:
-        smoothed = from_frame(pd.read_parquet(curves))
+        smoothed = read_curves(curves)
     except (OSError, ValueError) as error:
         raise InputError(f"{curves}: not a table of curves ({error}). Make it again.") from error
     found: dict[str, dict[str, Fit]] = {}

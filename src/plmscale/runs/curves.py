@@ -6,14 +6,14 @@ evaluated. Each run is therefore smoothed, log loss over log FLOPs, and read off
 """
 
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are imported where they are first used: Snakemake starts with this module
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline
 
 from ..errors import InputError
 from ..presentation.reasons import told
@@ -91,9 +91,9 @@ class Curve:
         return np.where(inside, np.exp(self._spline(np.log(np.where(inside, at, self.flops[0])))), np.nan)
 
     @cached_property
-    def _spline(self) -> CubicSpline:
+    def _spline(self) -> "scipy.interpolate.CubicSpline":
         """Log loss over log FLOPs; a curve is read off many times."""
-        return CubicSpline(np.log(self.flops), np.log(self.loss))
+        return scipy.interpolate.CubicSpline(np.log(self.flops), np.log(self.loss))
 
     def tokens_at(self, flops: ArrayLike) -> Array:
         """Tokens seen when `flops` had been spent; NaN outside the run."""
@@ -161,47 +161,6 @@ def smooth(runs: pd.DataFrame, *, level: float | None = None) -> list[Curve]:
     return [_smooth_run(str(run), of_run, level=level) for run, of_run in rows]
 
 
-def to_frame(curves: Sequence[Curve]) -> pd.DataFrame:
-    """Curves as one tidy frame, one row per (run, point), that `from_frame` turns back into equal curves.
-
-    Runs of length zero keep one row without series, so that no run disappears from a table.
-    """
-    parts = []
-    for curve in curves:
-        values = {field.name: getattr(curve, field.name) for field in fields(Curve)}
-        if curve.flops.size == 0:
-            values |= {name: np.array([np.nan]) for name in _ARRAYS}
-        parts.append(pd.DataFrame(values))
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=[one.name for one in fields(Curve)])
-
-
-def from_frame(frame: pd.DataFrame) -> list[Curve]:
-    """Curves from the frame that `to_frame` made.
-
-    Raises
-    ------
-    InputError
-        If a column is missing.
-    """
-    missing = [field.name for field in fields(Curve) if field.name not in frame.columns and field.default is MISSING]
-    if missing:
-        raise InputError(f"the frame of curves lacks the columns {missing}; write it with `to_frame` of this module.")
-    curves = []
-    for _, rows in frame.groupby("run", sort=False):
-        first = rows.iloc[0].to_dict()
-        known = rows["flops"].notna().to_numpy()
-        values: dict[str, Any] = {name: rows[name].to_numpy(dtype=float)[known] for name in _ARRAYS}
-        for one in fields(Curve):
-            if one.name not in _ARRAYS and one.name in first:
-                kind = one.type if callable(one.type) else str
-                values[one.name] = kind(first[one.name])
-        curves.append(Curve(**values))
-    return curves
-
-
-_ARRAYS = ("flops", "n_tokens", "loss", "raw_loss")
-
-
 def _smooth_run(run: str, rows: Columns, *, level: float | None) -> Curve:
     flops, n_tokens, loss, lr_fraction = (rows[name] for name in ("flops", "n_tokens", "loss", "lr_fraction"))
     finite = np.isfinite(loss) & (loss > 0)
@@ -265,7 +224,7 @@ def _fit_spline(log_flops: Array, log_loss: Array, *, level: float | None) -> tu
     if x.size < MIN_SPLINE_POINTS:
         return log_loss, float("nan")
     found = smooth_values(x, y, weights=count, level=level)
-    smoothed = found.values if bins is None else CubicSpline(x, found.values)(position)
+    smoothed = found.values if bins is None else scipy.interpolate.CubicSpline(x, found.values)(position)
     squares = np.sum((np.exp(log_loss) - np.exp(smoothed)) ** 2)
     return smoothed, float(np.sqrt(squares / max(log_loss.size - found.n_free, 1.0)))
 

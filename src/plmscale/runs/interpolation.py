@@ -1,8 +1,8 @@
 """Reading a curve between its points: straight lines in log-log, roots of a spline, a thinner set of points."""
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.interpolate import CubicSpline
 
 Array = NDArray[np.float64]
 
@@ -10,7 +10,7 @@ Array = NDArray[np.float64]
 ROOT_STEPS = 5
 
 
-def spline_root(spline: CubicSpline, wanted: Array, at: Array, *, low: Array, high: Array) -> Array:
+def spline_root(spline: "scipy.interpolate.CubicSpline", wanted: Array, at: Array, *, low: Array, high: Array) -> Array:
     """Where a spline that is above `wanted` at `low` and not at `high` falls to it: Newton steps that stay between."""
     for _ in range(ROOT_STEPS):
         excess, slope = spline(at) - wanted, spline(at, 1)

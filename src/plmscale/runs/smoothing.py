@@ -15,8 +15,8 @@ singular value decomposition at hand (Demmler and Reinsch 1975) every level cost
 from typing import NamedTuple
 
 import numpy as np
+import scipy
 from numpy.typing import NDArray
-from scipy.linalg import svd
 
 Array = NDArray[np.float64]
 
@@ -53,7 +53,7 @@ def smooth_values(x: Array, y: Array, *, weights: Array, level: float | None = N
     """
     position = (x - x[0]) / (x[-1] - x[0])
     root = np.sqrt(weights / weights.mean())
-    _, roughness, basis = svd(third_derivative(position) / root, full_matrices=True, check_finite=False)
+    _, roughness, basis = scipy.linalg.svd(third_derivative(position) / root, full_matrices=True, check_finite=False)
     stiffness = np.zeros(x.size)
     stiffness[: roughness.size] = roughness**2
     coefficients = basis @ (root * y)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.optimize import nnls
+import scipy
 
 LEAST_SIZES = 3
 """Sizes that must be known before they say what steps of another one cost."""
@@ -112,7 +112,7 @@ def _other_sizes(measured: Sequence[Work], factor: float | None) -> Steps:
     ]
     if not terms:
         return 0.0, 1.0
-    each, whole = nnls(np.array(terms), np.ones(len(terms)))[0].tolist()
+    each, whole = scipy.optimize.nnls(np.array(terms), np.ones(len(terms)))[0].tolist()
     return each, whole
 
 

@@ -13,20 +13,21 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-ADDRESS = "PLMSCALE_FORK_SERVER"
-"""Environment variable: the socket of the server."""
+TRAINING_SERVER, SCRIPT_SERVER = "PLMSCALE_TRAINING_SERVER", "PLMSCALE_SCRIPT_SERVER"
+"""Environment variables: the sockets of the servers of training jobs, and of scripts of the workflow."""
 
 FORWARDED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR1)
 _TIMEOUT_SECONDS = 60
 
 
-def handed_over(words: Sequence[str], environment: Mapping[str, str] = os.environ) -> int | None:
-    """Have the server run `plmscale` with these words, and wait.
+def handed_over(words: Sequence[str], *, to: str, environment: Mapping[str, str] = os.environ) -> int | None:
+    """Have a server run `plmscale`, or a script, with these words, and wait.
 
     Parameters
     ----------
     words : sequence of str
-        The subcommand and its arguments.
+        The subcommand and its arguments; for the server of scripts, the script's path and its arguments.
+    to : {"PLMSCALE_TRAINING_SERVER", "PLMSCALE_SCRIPT_SERVER"}
     environment : mapping
 
     Returns
@@ -34,12 +35,11 @@ def handed_over(words: Sequence[str], environment: Mapping[str, str] = os.enviro
     int or None
         The exit status, negative for the signal that ended the job; None where there is no server, or it declines.
     """
-    if not (address := environment.get(ADDRESS)):
+    if not (address := environment.get(to)):
         return None
-    own = {key: value for key, value in environment.items() if key != ADDRESS}
-    request = json.dumps(
-        {"words": list(words), "folder": str(Path.cwd()), "environment": own, "umask": _umask()}
-    ).encode()
+    own = {key: value for key, value in environment.items() if key not in (TRAINING_SERVER, SCRIPT_SERVER)}
+    job = {"words": list(words), "folder": str(Path.cwd()), "environment": own, "umask": _umask()}
+    request = json.dumps(job | {"python": python_here()}).encode()
     with socket.socket(socket.AF_UNIX) as server:
         try:
             server.settimeout(_TIMEOUT_SECONDS)
@@ -57,6 +57,12 @@ def handed_over(words: Sequence[str], environment: Mapping[str, str] = os.enviro
             answer: dict[str, Any] = json.loads(replies.readline() or "{}")
     # Without an answer the server was killed, and its jobs with it.
     return answer.get("status", -signal.SIGKILL)
+
+
+def python_here() -> list[str | int]:
+    """Which Python this is, also if a container has another one at the same place."""
+    file = Path(sys.executable).stat()
+    return [sys.prefix, file.st_dev, file.st_ino]
 
 
 def leave(status: int) -> None:

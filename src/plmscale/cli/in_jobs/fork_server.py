@@ -1,13 +1,16 @@
-"""A process that imports what training needs once, and forks for each job: many small cells, one start of Python.
+"""A process that imports what jobs need once, and forks for each: many small cells and fits, one start of Python.
 
-A cell of a small study takes seconds, and importing torch as many. The server belongs to one `plmscale run` on one
-machine without accelerators. Each job is a fork of it, as if it had been started by itself: no job sees the state of
-another. A job has the output, folder and environment of its client (`fork_client`), gets its signals, and is killed
-when the client is gone. Where libraries would read another environment at import, the job starts Python itself.
+A cell of a small study takes seconds, and importing torch as many. The servers, one for training and one for scripts of
+the workflow, belong to one `plmscale run` on one machine without accelerators. Each job is a fork, as if it had been
+started by itself: no job sees the state of another. A job has the output, folder and environment of its client
+(`fork_client`), gets its signals, and is killed when the client is gone. Where libraries would read another environment
+at import, or the client has another Python (of conda, or of a container), the job starts by itself.
 """
 
+import ast
 import json
 import os
+import runpy
 import select
 import signal
 import socket
@@ -15,22 +18,27 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from subprocess import DEVNULL, PIPE, Popen
 from typing import Any
 
-from .fork_client import ADDRESS
+from .fork_client import SCRIPT_SERVER, TRAINING_SERVER, python_here
 
-READ_AT_IMPORT = ("OMP", "GOMP", "KMP", "MKL", "OPENBLAS", "BLIS", "DNNL", "ONEDNN", "ATEN", "TORCH", "PYTORCH")
-READ_AT_IMPORT += ("CUDA", "DS", "NUMBA", "NUMEXPR", "NPY", "LD", "MALLOC", "PYTHON", "LC", "LANG", "TMPDIR", "HOME")
+READ_AT_IMPORT = (
+    *("OMP", "GOMP", "KMP", "MKL", "OPENBLAS", "BLIS", "DNNL", "ONEDNN", "ATEN", "TORCH", "PYTORCH", "CUDA", "DS"),
+    *("NUMBA", "NUMEXPR", "NPY", "MPL", "LD", "MALLOC", "PYTHON", "LC", "LANG", "TMPDIR", "HOME"),
+)
 """First words of the names of variables that a library may read once and for all."""
 
 _TRAINING, _BESIDES = "plmscale.training.train", f"{__package__}.loaded_before"
 IMPORTED = {"torch": (_TRAINING, _BESIDES), "deepspeed": (_TRAINING, _BESIDES, "deepspeed")}
-"""What jobs of an engine import."""
+"""What training jobs of an engine import."""
+
+IMPORTED_BY_ALL = ("snakemake.script",)
+"""What all scripts import; what else one does is imported before the first fork for it."""
 
 _LONGEST_ADDRESS = 100  # of a socket in the file system: 107 bytes on Linux
 _LOOK_SECONDS = 0.02
@@ -45,6 +53,7 @@ class Request:
     folder: str
     environment: dict[str, str]
     umask: int
+    python: list[str | int]
     files: list[int]
 
     def enter(self) -> list[str]:
@@ -65,6 +74,7 @@ class Server:
 
     listener: socket.socket
     alive: int
+    kind: str
     imports: Sequence[str]
     seen: dict[str, str] | None = None
     jobs: dict[int, socket.socket] = field(default_factory=dict)
@@ -93,7 +103,7 @@ class Server:
             head, files, _, _ = socket.recv_fds(client, 8, 3)
             with client.makefile("rb") as stream:
                 request = Request(**json.loads(stream.read(int.from_bytes(head, "big"))), files=files)
-            accepted = len(files) == 3 and self._has_imported_in(request.environment, words=request.words)
+            accepted = len(files) == 3 and request.python == python_here() and self._has_imported_for(request)
             client.sendall(json.dumps({"accepted": accepted}).encode() + b"\n")
             if accepted:
                 if (process := os.fork()) == 0:
@@ -101,14 +111,17 @@ class Server:
                     return request
                 client.settimeout(None)
                 self.jobs[process] = client
-        except (OSError, ValueError, TypeError, ImportError):
+        except (OSError, ValueError, TypeError, SyntaxError, ImportError):
             client.close()
         for file in files:
             os.close(file)
         return None
 
-    def _has_imported_in(self, environment: dict[str, str], *, words: Sequence[str]) -> bool:
-        """Whether a job's environment is the one in which the libraries were imported: that of the first job."""
+    def _has_imported_for(self, request: Request) -> bool:
+        """Whether the libraries of a job were imported in its environment: that of the first job."""
+        environment, words = request.environment, request.words
+        if self.kind == SCRIPT_SERVER and environment.get("OMP_NUM_THREADS") != "1":
+            return False  # few scripts have several threads, and the first of all must not be one of them
         if "--threads" in words:  # as `plmscale train` does before it imports torch
             environment.setdefault("OMP_NUM_THREADS", words[words.index("--threads") + 1])
         read = {key: value for key, value in environment.items() if key.split("_")[0] in READ_AT_IMPORT}
@@ -119,7 +132,11 @@ class Server:
             for name in self.imports:
                 import_module(name)
             self.seen = read
-        return read == self.seen
+        if read != self.seen:
+            return False
+        for name in imported_by(Path(request.folder, words[0])) if self.kind == SCRIPT_SERVER else ():
+            import_module(name)
+        return True
 
     def _forget(self, client: socket.socket) -> None:
         """In a fork: what belongs to the server and to other jobs."""
@@ -147,48 +164,59 @@ class Server:
                 del self.jobs[process]
 
 
+def imported_by(script: Path) -> list[str]:
+    """The modules of plmscale that a script imports before it does anything."""
+    statements = ast.parse(script.read_bytes()).body
+    names = [one.module or "" for one in statements if isinstance(one, ast.ImportFrom) and not one.level]
+    return [name for name in names if name.partition(".")[0] == "plmscale"]
+
+
 @contextmanager
-def fork_server(*, engine: str, keep: Sequence[int]) -> Iterator[dict[str, str]]:
-    """A server while a study runs.
+def fork_servers(*, engine: str, keep: Sequence[int]) -> Iterator[dict[str, str]]:
+    """The servers of training jobs and of scripts while a study runs.
 
     Parameters
     ----------
     engine : str
-        What its jobs train with.
+        What training jobs train with.
     keep : sequence of int
         Descriptors that jobs inherit: the lock of the study's folder.
 
     Yields
     ------
     dict
-        The variable by which jobs find it; empty where the folder of temporary files has too long a path.
+        The variables by which jobs find them; empty where the folder of temporary files has too long a path.
     """
     with tempfile.TemporaryDirectory(prefix="plmscale-") as folder:  # readable by its owner alone
-        address = str(Path(folder, "jobs"))
-        if len(address.encode()) > _LONGEST_ADDRESS:
+        addresses = {TRAINING_SERVER: str(Path(folder, "training")), SCRIPT_SERVER: str(Path(folder, "scripts"))}
+        if max(len(address.encode()) for address in addresses.values()) > _LONGEST_ADDRESS:
             yield {}
             return
-        command = [sys.executable, "-m", __name__, address, *IMPORTED[engine]]
-        with Popen(command, stdin=PIPE, stdout=DEVNULL, pass_fds=keep, start_new_session=True) as server:
-            try:
-                yield {ADDRESS: address}
-            finally:
-                assert server.stdin
-                server.stdin.close()
+        with ExitStack() as servers:
+            for kind, imports in ((TRAINING_SERVER, IMPORTED[engine]), (SCRIPT_SERVER, IMPORTED_BY_ALL)):
+                command = [sys.executable, "-m", __name__, kind, addresses[kind], *imports]
+                server = Popen(command, stdin=PIPE, stdout=DEVNULL, pass_fds=keep, start_new_session=True)
+                servers.enter_context(server)  # which closes its standard input, and waits
+            yield addresses
 
 
 def main() -> Request | None:
-    """Serve at the socket named first; its standard input ends with the study."""
-    address, *imports = sys.argv[1:]
+    """Serve at the socket named second; its standard input ends with the study."""
+    kind, address, *imports = sys.argv[1:]
     listener = socket.socket(socket.AF_UNIX)
     listener.bind(address)
     listener.listen(64)
-    return Server(listener, os.dup(0), imports).serve()
+    return Server(listener, os.dup(0), kind, imports).serve()
 
 
 if __name__ == "__main__" and (job := main()):
-    sys.argv = ["plmscale", *job.enter()]
+    words = job.enter()
     time.tzset()
-    from plmscale.cli.main import main as plmscale
+    if sys.argv[1] == SCRIPT_SERVER:
+        sys.argv = words
+        runpy.run_path(words[0], run_name="__main__")
+    else:
+        sys.argv = ["plmscale", *words]
+        from plmscale.cli.main import main as plmscale
 
-    sys.exit(plmscale())
+        sys.exit(plmscale())
