@@ -134,6 +134,8 @@ SCRIPT = f"""
 import sys; sys.path.insert(0, {str(ROOT / "workflow/scripts")!r})
 import os, types
 snakemake = types.SimpleNamespace(input={{}}, output={{}}, params={{"words": sys.argv[1:]}}, log=["log"], rule="test")
+snakemake.threads = int(os.environ.get("N_THREADS", "1"))
+snakemake.bench_iteration = 0 if "MEASURED" in os.environ else None
 print("client", os.getpid(), flush=True)
 
 from _job import run
@@ -183,8 +185,8 @@ def test_a_script_says_and_logs_in_a_fork_what_it_would_by_itself(server, tmp_pa
     assert logs[0][-1:] == logs[1][-1:]
 
 
-@pytest.mark.parametrize("variables", [{"OMP_NUM_THREADS": "2"}, {SCRIPT_SERVER: "/nowhere"}])
-def test_a_script_of_several_threads_or_without_a_server_runs_by_itself(server, tmp_path, variables):
+@pytest.mark.parametrize("variables", [{"N_THREADS": "2"}, {"MEASURED": "yes"}, {SCRIPT_SERVER: "/nowhere"}])
+def test_a_script_of_several_threads_or_measured_or_without_a_server_runs_by_itself(server, tmp_path, variables):
     done, is_fork = script(tmp_path / "run", env=server | {"OMP_NUM_THREADS": "1"} | variables)
     assert done.returncode == 0
     assert not is_fork

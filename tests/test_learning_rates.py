@@ -16,7 +16,8 @@ from plmscale.presentation.reasons import words
 from plmscale.report.figures.learning_rates import rates_figure
 from plmscale.report.learning_rates import off_optimum, rates_table
 from plmscale.results.analysed import Analysed
-from plmscale.runs.curves import from_frame, smooth, to_frame, usable
+from plmscale.runs.curve_files import from_frame, to_frame
+from plmscale.runs.curves import smooth, usable
 from plmscale.runs.importers import load
 from scaling_data import chinchilla
 

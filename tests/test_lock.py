@@ -1,5 +1,6 @@
 """The lock of a cell, by real processes."""
 
+import errno
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from plmscale.training import lock
 from plmscale.training.interruption import INTERRUPTED
 from plmscale.training.lock import CellLock, Holder, lock_files
 from test_train import command, data, environment, train  # noqa: F401
@@ -45,6 +47,35 @@ def test_of_many_processes_one_is_inside_at_a_time(tmp_path):
     for process in contest:
         assert process.wait(timeout=120) == 0, process.stderr and process.stderr.read()
     assert len((tmp_path / "log").read_text().splitlines()) == 180
+
+
+KILLED = """
+import os, signal
+from pathlib import Path
+from plmscale.training.lock import CellLock
+os.link = lambda *args, **options: os.kill(os.getpid(), signal.SIGKILL)
+CellLock(Path.cwd()).take()
+"""
+
+
+def test_killed_while_it_takes_the_lock_it_leaves_nothing(tmp_path):
+    killed = subprocess.run([sys.executable, "-c", KILLED], cwd=tmp_path, env=environment())
+    assert killed.returncode == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_system_that_wants_names_has_the_same_lock(tmp_path, monkeypatch):
+    def refused(*_: object) -> bool:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(lock, "_link_unnamed", refused)
+    first, second = CellLock(tmp_path), CellLock(tmp_path)
+    assert first.take() is None
+    assert second.take() == lock_files(tmp_path)[0].holder
+    assert [path.name for path in tmp_path.iterdir()] == ["lock.1"]
+    first.release()
+    assert second.take() is None
+    second.release()
 
 
 def sleeper(folder: Path) -> subprocess.Popen:

@@ -27,7 +27,8 @@ from plmscale.cli.main import main as plmscale
 from plmscale.files import atomic, read_object
 from plmscale.results.owner import claim
 from plmscale.runs.collect import collect
-from plmscale.runs.curves import smooth, to_frame
+from plmscale.runs.curve_files import to_frame
+from plmscale.runs.curves import smooth
 from plmscale.study.grid import Cell
 from plmscale.study.study import load_study
 

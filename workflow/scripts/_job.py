@@ -1,7 +1,8 @@
 """The one place that knows Snakemake: log to the job's log, and call main by name.
 
 To be imported first: where `plmscale run` has a server of scripts, a script goes over to a fork of it here, which has
-imported what comes after.
+imported what comes after. One whose memory Snakemake measures stays a process of Snakemake's, as do the few that have
+several threads: libraries read the number when they are imported.
 """
 
 import logging
@@ -10,7 +11,9 @@ import sys
 from plmscale.cli.in_jobs.fork_client import SCRIPT_SERVER, handed_over, leave
 from plmscale.errors import InputError
 
-if (status := handed_over(sys.argv, to=SCRIPT_SERVER)) is not None:
+_this = sys.modules["__main__"].snakemake
+_may_fork = _this.threads == 1 and _this.bench_iteration is None
+if _may_fork and (status := handed_over(sys.argv, to=SCRIPT_SERVER)) is not None:
     leave(status)
 
 

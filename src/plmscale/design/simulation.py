@@ -121,7 +121,8 @@ def departure(prior: Prior, grid: Grid, rng: np.random.Generator) -> Array:
     rows = gradients(prior.theta[None], grid.n_params, grid.n_tokens, centre=prior.centre)[0]
     law = np.linalg.qr(rows / np.linalg.norm(rows, axis=0))[0]
     basis = departures(np.log(grid.n_params), np.log(grid.n_tokens), law)
-    found = basis @ rng.normal(size=basis.shape[1])
+    # Noise projected onto the space: its basis has any sign, and another one on another processor.
+    found = basis @ (basis.T @ rng.normal(size=basis.shape[0]))
     return found / np.sqrt(np.mean(found**2))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from ..presentation.formats import compact, number, per_cent
+from ..presentation.schedule_words import schedule_words
 from ..study.config import Hardware
 from ..study.grid import grid
 from ..study.jobs import TRUNK, jobs, planned_tokens, waits
@@ -88,7 +89,7 @@ def trunk_words(table: pd.DataFrame) -> str:
 
     >>> flops = {"flops_appendix_e": [0.5, 1.0, 0.8], "flops_trained": [0.1, 0.2, 0.8]}
     >>> trunk_words(pd.DataFrame({"schedule": ["wsd", "wsd", TRUNK]} | flops))[:94]
-    'The 2 cells of wsd with a common trunk take 1.1 FLOPs instead of 1.5 from their starts, 73.3 %'
+    'The 2 cells that share trunks (warm-up, stable, decay) take 1.1 FLOPs instead of 1.5 from thei'
     """
     shared = table.loc[table["schedule"] == TRUNK]
     if not len(shared):
@@ -98,10 +99,10 @@ def trunk_words(table: pd.DataFrame) -> str:
     scratch = cells["flops_appendix_e"].sum()
     share = per_cent((trunk + branches) / scratch, decimals=1)
     return (
-        f"The {len(cells)} cells of {SCHEDULE} with a common trunk take {compact(trunk + branches)} FLOPs instead of "
-        f"{compact(scratch)} from their starts, {share}: {compact(trunk)} in {len(shared)} "
+        f"The {len(cells)} cells that share trunks ({schedule_words(SCHEDULE)}) take {compact(trunk + branches)} FLOPs "
+        f"instead of {compact(scratch)} from their starts, {share}: {compact(trunk)} in {len(shared)} "
         f"trunk{'s' if len(shared) > 1 else ''} and {compact(branches)} in branches. Tokens and FLOPs of a cell are "
-        f"those of its whole run; FLOPs trained, hours and cost are of its own job. A row of “{TRUNK}” is a trunk."
+        f"those of its whole run; FLOPs trained, hours and cost are of its own job. Trunks have rows of their own."
     )
 
 

@@ -8,7 +8,7 @@ SCHEDULE_TITLES = {
 }
 
 
-SHORT = {"token_decay": "decaying with tokens", "constant": "constant", "cosine": "cosine"}
+SHORT = {"token_decay": "decaying with tokens", "constant": "constant", "cosine": "cosine", "wsd trunk": "trunk"}
 """Schedules of the learning rate in a column that is called so."""
 
 
@@ -17,8 +17,10 @@ def schedule_short(schedule: str) -> str:
 
     Examples
     --------
-    >>> schedule_short("token_decay"), schedule_short("study_a, wsd"), schedule_short("MLM")
-    ('decaying with tokens', 'study_a, warm-up, stable, decay', 'MLM')
+    >>> schedule_short("token_decay"), schedule_short("study_a, wsd"), schedule_short("wsd trunk")
+    ('decaying with tokens', 'study_a, warm-up, stable, decay', 'trunk')
+    >>> schedule_short("MLM")
+    'MLM'
     """
     words = {name: schedule_words(name) for name in SCHEDULE_TITLES} | SHORT
     return ", ".join(words.get(part, part) for part in schedule.split(", "))

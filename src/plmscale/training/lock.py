@@ -171,6 +171,12 @@ class CellLock:
         """Make a lock file with its content at once; whether it was not there."""
         self.folder.mkdir(parents=True, exist_ok=True)
         text = json.dumps(asdict(self._me), indent=1)
+        try:
+            return _link_unnamed(path, text)
+        except OSError:
+            return self._link_named(path, text)
+
+    def _link_named(self, path: Path, text: str) -> bool:
         own = self.folder / f".lock-{self._me.token}"
         try:
             own.write_text(text)
@@ -235,6 +241,22 @@ def seems_alive(found: LockFile) -> bool:
     if holder and (holder.host, holder.boot, holder.namespace) == (here.host, here.boot, here.namespace):
         return start_ticks(str(holder.pid)) == holder.ticks
     return abs(time.time() - found.touched) < SILENT
+
+
+def _link_unnamed(path: Path, text: str) -> bool:
+    """Link a file that had no name, so that a kill leaves nothing; an `OSError` where there are none (NFS)."""
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        with os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "w") as file:
+            file.write(text)
+            file.flush()
+            # open(2), O_TMPFILE. Python follows the link of /proc only with a folder for relative paths.
+            os.link(f"/proc/self/fd/{file.fileno()}", path, src_dir_fd=folder, follow_symlinks=True)
+    except FileExistsError:
+        return False
+    finally:
+        os.close(folder)
+    return True
 
 
 def _create(path: Path, text: str) -> bool:

@@ -120,8 +120,6 @@ class Server:
     def _has_imported_for(self, request: Request) -> bool:
         """Whether the libraries of a job were imported in its environment: that of the first job."""
         environment, words = request.environment, request.words
-        if self.kind == SCRIPT_SERVER and environment.get("OMP_NUM_THREADS") != "1":
-            return False  # few scripts have several threads, and the first of all must not be one of them
         if "--threads" in words:  # as `plmscale train` does before it imports torch
             environment.setdefault("OMP_NUM_THREADS", words[words.index("--threads") + 1])
         read = {key: value for key, value in environment.items() if key.split("_")[0] in READ_AT_IMPORT}

@@ -24,6 +24,8 @@ RESAMPLE_EXPONENTS = ((0.02, 0.3), (0.3, 0.02))
 LEVEL_RANGE = (-50.0, 50.0)
 # Starts of the unbounded fit that are solved, of those tried.
 N_UNBOUNDED = 5
+# Tolerance of least squares that come as close as floats do.
+EXACTLY = 4 * np.finfo(float).eps
 # A profile is compared with a drop of 3.84: changes of the objective by this share are far below it.
 PROFILE_GAIN = 1e-8
 LN10 = float(np.log(10.0))
@@ -147,15 +149,30 @@ def unbounded(n_params: Array, n_tokens: Array, loss: Array) -> dict[str, Any]:
     x, y, _ = logs - logs.mean(axis=1)[:, None]
     level = logs[2].mean()
 
-    def residuals(theta: Array) -> Array:
+    def terms(theta: Array) -> tuple[Array, Array, Array]:
+        """That of size, their sum, and the law's loss."""
         ratio, alpha_d, size, tokens = theta
-        base = np.maximum(np.exp(np.clip(size - ratio * x, -300, 300)) + tokens * np.exp(-y), 1e-300)
-        return loss - np.exp(np.clip(level + alpha_d * np.log(base), -100, 100))
+        of_size = np.exp(np.clip(size - ratio * x, -300, 300))
+        base = np.maximum(of_size + tokens * np.exp(-y), 1e-300)
+        return of_size, base, np.exp(np.clip(level + alpha_d * np.log(base), -100, 100))
 
-    tried = [(residuals(start), start) for start in _unbounded_starts(x, y, logs[2] - level)]
-    tried.sort(key=lambda one: float(one[0] @ one[0]))
-    solved = [least_squares(residuals, start, x_scale="jac", max_nfev=1000) for _, start in tried[:N_UNBOUNDED]]
-    best = min(solved, key=lambda one: one.cost)
+    def residuals(theta: Array) -> Array:
+        return loss - terms(theta)[2]
+
+    def jacobian(theta: Array) -> Array:
+        of_size, base, fitted = terms(theta)
+        by_base = fitted * theta[1] / base
+        rows = [by_base * of_size * x, -fitted * np.log(base), -by_base * of_size, -by_base * np.exp(-y)]
+        return np.stack(rows, axis=1)
+
+    def solved(start: Array, *, tolerance: float) -> Any:
+        ends = {"ftol": tolerance, "xtol": tolerance, "gtol": tolerance, "max_nfev": 1000}
+        return least_squares(residuals, start, jac=jacobian, x_scale="jac", **ends)  # type: ignore[arg-type]
+
+    starts = sorted(_unbounded_starts(x, y, logs[2] - level), key=lambda start: float(np.sum(residuals(start) ** 2)))
+    best = min((solved(start, tolerance=1e-8) for start in starts[:N_UNBOUNDED]), key=lambda one: one.cost)
+    # The constants are dozens of decades away, and move a hundred times as much as the exponents.
+    best = solved(best.x, tolerance=EXACTLY)
     ratio, alpha_d, size, tokens = best.x
     scale = level / alpha_d
     return {

@@ -61,5 +61,5 @@ def _of_trunks(results: Results) -> tuple[str, ...]:
     """What rows of trunks are; empty without any."""
     if results.findings.trunks.empty:
         return ()
-    words = "A row of “wsd trunk” is what branches have in common, trained once; hours of a branch are of what comes"
-    return (f"{words} after it.",)
+    words = "A row with “trunk” for its schedule is what branches have in common, trained once"
+    return (f"{words}; hours of a branch are of what comes after it.",)
