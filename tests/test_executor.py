@@ -27,6 +27,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_executor_plugin_plmscale_slurm import executor as plugin
 from snakemake_executor_plugin_plmscale_slurm.bundles import Bundles
 from snakemake_executor_plugin_plmscale_slurm.submission import (
+    START,
     Refused,
     Request,
     Unanswered,
@@ -188,6 +189,23 @@ def test_what_sbatch_says_is_a_number_no_answer_or_a_refusal(tmp_path):
         submit(request(tmp_path, away, status=1))
     with pytest.raises(Refused, match="study:x: sbatch: error: invalid partition specified"):
         submit(request(tmp_path, "sbatch: error: invalid partition specified: x", status=1))
+
+
+def test_snakemake_of_a_job_runs_the_job_and_the_options_of_the_job_are_no_defaults_of_its_srun(tmp_path):
+    """As the plugin's second Snakemake would, without starting it."""
+    assert plugin.Executor.additional_general_args(Told(tmp_path)) == ""
+    given = {
+        "SLURM_JOB_ID": "7",
+        "SLURM_NTASKS": "16",
+        "SRUN_CPUS_PER_TASK": "8",
+        "SBATCH_QOS": "x",
+        "PATH": os.environ["PATH"],
+    }
+    given |= {"SLURM_MEM_PER_NODE": "64000", "SLURM_SUBMIT_DIR": "/", "ABOUT": "SLURM_\nSLURM_NTASKS=2"}
+    said = subprocess.run(["/bin/sh"], input=f"{START}env -0", env=given, capture_output=True, text=True, check=True)
+    kept = {line.partition("=")[0] for line in said.stdout.split("\0")} & set(given)
+    assert kept == {"SLURM_JOB_ID", "SLURM_SUBMIT_DIR", "PATH", "ABOUT"}
+    assert said.stderr == ""
 
 
 @pytest.mark.parametrize(("words", "requeues"), [({"no_requeue": True}, ["--no-requeue"]), ({}, [])])

@@ -5,6 +5,8 @@
 - A cell that was preempted, ran into its walltime, or lost its node goes on in a new job. As long as it comes forward,
   that costs none of Snakemake's `retries`.
 - Jobs are named after study and cell, and short cells share jobs.
+- A job starts Snakemake once. The plugin's starts another one, in a step of srun if the job is none of MPI: a second
+  import and a second look at the whole study, which for thousands of cells is most of a short job.
 """
 
 import asyncio
@@ -76,6 +78,10 @@ class Executor(plugin.Executor):
     def workdir(self) -> Path:
         """Snakemake's working directory, by which its jobs are known in the queue."""
         return Path(str(self.workflow.workdir_init))
+
+    def additional_general_args(self) -> str:
+        """Have the job's Snakemake run the job itself; the plugin's would start a second one to do that."""
+        return ""
 
     def run_jobs(self, jobs: list[Any]) -> None:
         """Submit jobs; short cells wait some seconds for others to share a job with."""

@@ -26,8 +26,16 @@ UNANSWERED = re.compile(
 TRAINING = ("train", "trunk", "bracket_run")
 """Rules that train a cell, or a beginning of one, whose folder has its lock and the record of its attempts."""
 
-HEAD = """#!/bin/sh
-# Cells one after the other; what the time is too short for is left to another job.
+START = """#!/bin/sh
+# The job's options are no defaults of an srun in it, which says itself what it asks for.
+for name in $(env | grep -oE '^(SLURM|SRUN|SBATCH)_[A-Za-z0-9_]+'); do
+  case $name in
+    SLURM_JOB_ID | SLURM_JOBID | SLURM_CLUSTER_NAME | SLURM_SUBMIT_DIR | SLURM_SUBMIT_HOST) ;;
+    *) unset "$name" ;;
+  esac
+done
+"""
+SEVERAL = """# Cells one after the other; what the time is too short for is left to another job.
 end=$(( $(date +%s) + {seconds} ))
 """
 CELL = """[ "$(date +%s)" -lt "$end" ] || exit 0
@@ -81,7 +89,7 @@ class Request:
         words = [] if job.is_group() else list(job.wildcards or [])
         words = words if words and job.name == "train" else [job.name, *words]
         name = f"{executor.workdir.name}:{'/'.join(words)}"
-        script = f"#!/bin/sh\n{executor.format_job_exec(job)}\n"
+        script = f"{START}{executor.format_job_exec(job)}\n"
         return cls(name, _call(job, executor, comment=comment, name=name, log=log), script, comment, log)
 
     @classmethod
@@ -96,7 +104,7 @@ class Request:
         minutes = sum(job.resources.shared_minutes for job in jobs) + (int(warning[1]) // 60 + 1 if warning else 1)
         minutes = max(minutes, jobs[0].resources.runtime)
         call = _call(jobs[0], executor, comment=comment, name=name, log=log)
-        script = HEAD.format(seconds=60 * minutes - (int(warning[1]) if warning else 0))
+        script = START + SEVERAL.format(seconds=60 * minutes - (int(warning[1]) if warning else 0))
         for place, job in enumerate(jobs):
             script += CELL.format(command=executor.format_job_exec(job), status=f"'{folder}/{place}.status'")
         return cls(name, re.sub(r" -t \S+", f" -t {minutes}", call, count=1), script, comment, log, folder)
