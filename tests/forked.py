@@ -21,6 +21,8 @@ from plmscale.cli.in_jobs.fork_server import fork_servers
 
 SERVER = Path(__file__).with_name("job_server.py")
 Kind = Literal["training", "workflow"]
+SET_BY_TORCH = ("PYTORCH_NVML_BASED_CUDA_CHECK", "TORCHINDUCTOR_CACHE_DIR")
+"""Variables that a process has once a test in it has imported torch: jobs with them would find no server of theirs."""
 ENTRIES = {"training": ["-m", "plmscale", "train"], "workflow": ["-m", "snakemake"]}
 
 
@@ -75,7 +77,8 @@ def run(
     with tempfile.TemporaryDirectory() as folder:
         out, err = Path(folder, "out"), Path(folder, "err")
         job = {"arguments": list(words[1 + len(ENTRIES[kind]) :]), "log": str(out), "errors": str(err)}
-        job |= {"environment": dict(env or os.environ) | of_jobs, "folder": str(cwd or Path.cwd())}
+        own = {key: value for key, value in (env or os.environ).items() if key not in SET_BY_TORCH}
+        job |= {"environment": own | of_jobs, "folder": str(cwd or Path.cwd())}
         if ranks > 1:
             job |= {"ranks": ranks}
             job["environment"] |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port())}

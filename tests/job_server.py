@@ -27,8 +27,8 @@ from contextlib import suppress
 from pathlib import Path
 
 IMPORTED = {
-    # `plmscale train` imports the second where it runs: after the fork
-    "training": ("deepspeed", "plmscale.cli.main", "plmscale.training.train"),
+    # `plmscale train` imports what follows the second where it runs: after the fork
+    "training": ("deepspeed", "plmscale.cli.main", "plmscale.training.train", "plmscale.cli.in_jobs.loaded_before"),
     "workflow": (
         *("snakemake.cli", "snakemake.api", "snakemake.workflow", "snakemake.dag", "snakemake.executors.local"),
         *("plmscale.forecast.before", "plmscale.plan.calibration", "plmscale.plan.plan", "plmscale.plan.grid_choice"),

@@ -108,7 +108,7 @@ def planned(folder: Path, *args: str, root: Path = ROOT) -> dict[str, int]:
 def study(tmp_path_factory) -> Path:
     """A finished study; tests look at it and plan changes, but run nothing in it."""
     folder = prepare(tmp_path_factory.mktemp("study"))
-    done = start(folder)
+    done = run(folder)
     assert done.returncode == 0, done.stdout + done.stderr
     return folder
 

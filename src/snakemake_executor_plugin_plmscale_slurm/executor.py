@@ -79,7 +79,7 @@ class Executor(plugin.Executor):
         """Snakemake's working directory, by which its jobs are known in the queue."""
         return Path(str(self.workflow.workdir_init))
 
-    def additional_general_args(self) -> str:
+    def additional_general_args(self) -> Any:
         """Have the job's Snakemake run the job itself; the plugin's would start a second one to do that."""
         return ""
 
