@@ -8,7 +8,6 @@ from math import sqrt
 import pytest
 import torch
 from torch.nn import functional
-from transformers import EsmForMaskedLM
 
 from engine_contract import batch
 from plmscale.model.architecture import OURS, Shape
@@ -144,6 +143,8 @@ def test_coordinate_check(name):
 
 
 def test_folded_weights_are_plain_esm2_to_the_last_bit(tmp_path):
+    from transformers import EsmForMaskedLM  # 3 s in each worker, if all modules of tests were to import it
+
     model = stepped(128, mup=True, steps=2, seed=0).eval()
     scaling = WidthScaling.of(shape(128), MUP)
     weights = Weights(tmp_path, Shape(2, 128, 512, 4), OURS, for_file(model.state_dict(), scaling))

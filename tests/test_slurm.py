@@ -84,7 +84,7 @@ def test_a_study_outlives_snakemake_a_full_queue_scancel_requeue_and_walltime(on
     assert all(f"study:{name}/all/constant/0" in before for name in "ABC"), "names say study and cell"
     here.kill()
     shutil.rmtree(here.folder / ".snakemake/locks")
-    here.start()
+    here.start("results/summary.txt")
     here.until(lambda: here.whole_log().count("already, which is followed") == 3)
     assert slurm("squeue", "--noheader", "--format=%i %j") == before, "a job was submitted a second time"
     slurm("scancel", busy)
