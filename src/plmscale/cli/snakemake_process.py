@@ -78,7 +78,7 @@ def run_workflow(args: argparse.Namespace, targets: Sequence[str]) -> tuple[int,
     began = time.time()
     with folder_lock(args.directory, unlock=args.unlock) as handle:
         keep = (handle.fileno(),)
-        # On CPUs of this machine jobs are forks of one process, which has imported what they need.
+        # On CPUs of this machine jobs are forks of processes that have imported what they need.
         is_here = not args.profile and config.hardware.device == "cpu"
         with fork_servers(engine=config.execution.engine, keep=keep) if is_here else nullcontext({}) as variables:
             status = _child(command, keep, variables)

@@ -250,8 +250,13 @@ def _link_unnamed(path: Path, text: str) -> bool:
         with os.fdopen(os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o666), "w") as file:
             file.write(text)
             file.flush()
-            # open(2), O_TMPFILE. Python follows the link of /proc only with a folder for relative paths.
-            os.link(f"/proc/self/fd/{file.fileno()}", path, src_dir_fd=folder, follow_symlinks=True)
+            try:
+                # open(2), O_TMPFILE. Python follows the link of /proc only with a folder for relative paths.
+                os.link(f"/proc/self/fd/{file.fileno()}", path, src_dir_fd=folder, follow_symlinks=True)
+            except OSError:
+                if os.fstat(file.fileno()).st_nlink:  # an answer was lost: it has its name
+                    return True
+                raise
     except FileExistsError:
         return False
     finally:

@@ -167,6 +167,7 @@ def unbounded(n_params: Array, n_tokens: Array, loss: Array) -> dict[str, Any]:
 
     def solved(start: Array, *, tolerance: float) -> Any:
         ends = {"ftol": tolerance, "xtol": tolerance, "gtol": tolerance, "max_nfev": 1000}
+        # The stubs of SciPy know no function as `jac`, which its documentation does.
         return least_squares(residuals, start, jac=jacobian, x_scale="jac", **ends)  # type: ignore[arg-type]
 
     starts = sorted(_unbounded_starts(x, y, logs[2] - level), key=lambda start: float(np.sum(residuals(start) ** 2)))
