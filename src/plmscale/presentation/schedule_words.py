@@ -28,7 +28,7 @@ def schedule_short(schedule: str) -> str:
 
 def schedule_title(schedule: str) -> str:
     """Title of the panels of a schedule; groups of imported runs are their own titles."""
-    return SCHEDULE_TITLES.get(schedule, schedule)
+    return (SCHEDULE_TITLES | {"wsd trunk": "Trunks"}).get(schedule, schedule)
 
 
 def schedule_words(schedule: str) -> str:
